@@ -1,0 +1,223 @@
+# One target per intent; `make help` lists them. C++ is compiled by cgo: a plain `go build ./...`
+# works too once third_party/setup.sh finds nothing missing. CMake is for the C++ tests alone.
+
+include third_party/versions.mk
+
+# Settings, all of which may be given on the command line or in the environment.
+#   ARGS            flags for `make train` and `make bench`
+#   TAGS            build tags; purego leaves C++ out
+#   GO_TEST_FLAGS   flags for every `go test`
+#   FUZZTIME        how long `make fuzz` spends on each target
+#   LOCOPROP_DATA   a folder with mnist/…: tests that can use real data do
+ARGS          ?=
+TAGS          ?=
+GO_TEST_FLAGS ?=
+FUZZTIME      ?= 2m
+JOBS          ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+CLANG_FORMAT  ?= $(shell command -v clang-format-$(CLANG_VERSION) || echo clang-format)
+CLANG_TIDY    ?= $(shell command -v clang-tidy-$(CLANG_VERSION) || echo clang-tidy)
+
+# Tests run in their package's folder, where a relative path would lead elsewhere.
+ifneq ($(LOCOPROP_DATA),)
+export LOCOPROP_DATA := $(abspath $(LOCOPROP_DATA))
+endif
+
+GO       := go
+SETUP    := third_party/setup.sh
+PUREGO   := CGO_ENABLED=0 $(GO)
+PURE     := $(or $(filter purego,$(TAGS)),$(filter 0,$(CGO_ENABLED)))
+TEST_FOR := $(GO) test -timeout 15m $(GO_TEST_FLAGS)
+CXX_FILES = $(shell find csrc -name '*.h' -o -name '*.cc' -o -name '*.cpp')
+
+# With MAKEFLAGS of its own, or the inner make complains of a job server that isn't its.
+CMAKE_BUILD := MAKEFLAGS=--no-print-directory cmake --build
+CTEST       := ctest --output-on-failure --no-tests=error --timeout 300 -j $(JOBS)
+
+.DEFAULT_GOAL := build
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: ## install what the native backend needs, saying what first
+	@$(SETUP)
+
+.PHONY: build
+build: ## build bin/locoprop, with the native backend where it can be built
+ifneq ($(PURE),)
+	$(PUREGO) build -tags 'purego $(TAGS)' -o bin/locoprop ./cmd/locoprop
+else
+	@if missing=$$($(SETUP) --check); then \
+		set -x; $(GO) build -tags '$(TAGS)' -o bin/locoprop ./cmd/locoprop; \
+	elif [ $$? -eq 3 ]; then \
+		echo "bin/locoprop: pure Go, since this is missing: $$missing. 'make setup build' makes it several times faster."; \
+		set -x; $(PUREGO) build -tags 'purego $(TAGS)' -o bin/locoprop ./cmd/locoprop; \
+	else \
+		exit 1; \
+	fi
+endif
+
+.PHONY: train
+train: ## set up, build, and train on data that it generates, for about a minute
+ifeq ($(PURE),)
+	@$(SETUP) || [ $$? -eq 3 ]
+endif
+	@$(MAKE) --no-print-directory build
+	@bin/locoprop train $(ARGS)
+
+.PHONY: bench
+bench: build ## measure this machine's peaks and a training step against them
+	@bin/locoprop bench $(ARGS)
+
+.PHONY: rates
+rates: ## find the default rate of every pair (method, optimiser); resumable
+	$(GO) run ./cmd/rates
+
+# --- tests ------------------------------------------------------------------
+
+TEST_STAGES := test-go test-cpp test-sanitize test-race test-purego test-cross test-fuzz
+
+.PHONY: test
+test: ## set up, then run every test, Go and C++
+	@$(SETUP) --test
+	@for stage in $(TEST_STAGES); do \
+		begun=$$(date +%s); \
+		echo "== $$stage"; \
+		$(MAKE) --no-print-directory $$stage || { echo "== $$stage failed"; exit 1; }; \
+		echo "== $$stage took $$(($$(date +%s) - begun)) s"; \
+	done
+
+.PHONY: test-go
+test-go: ## Go tests, all backends
+	$(TEST_FOR) ./...
+
+.PHONY: test-cpp
+test-cpp: ## C++ tests
+	cmake -S . -B build/release -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+	$(CMAKE_BUILD) build/release -j $(JOBS)
+	$(CTEST) --test-dir build/release
+
+# In each of these folders a test with a planted bug passes only if the sanitizer sees it.
+.PHONY: test-sanitize
+test-sanitize: ## C++ tests under ASan + UBSan and under TSan
+	cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLP_SANITIZE=address
+	$(CMAKE_BUILD) build/asan -j $(JOBS)
+	$(CTEST) --test-dir build/asan
+	cmake -S . -B build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLP_SANITIZE=thread
+	$(CMAKE_BUILD) build/tsan -j $(JOBS)
+	$(CTEST) --test-dir build/tsan
+
+.PHONY: sanitize
+sanitize: test-sanitize ## the same as test-sanitize
+
+.PHONY: test-race
+test-race: ## Go tests of what runs in parallel, under the race detector
+	$(TEST_FOR) -race -short ./locoprop/...
+
+# The three ways to leave C++ out: cgo off, the tag, both. The binary with the tag is what is tested.
+.PHONY: test-purego
+test-purego: ## build and tests without cgo
+	$(PUREGO) build ./...
+	$(GO) build -tags purego ./...
+	$(PUREGO) build -tags purego ./...
+	CGO_ENABLED=0 $(TEST_FOR) -tags purego -short ./...
+
+# CURVES is promised to have the same bits everywhere. amd64 at v1 has no fused multiply-add and at v3
+# has, so the compiler's fusing would show; a run that found no such test would prove nothing.
+.PHONY: test-cross
+test-cross: ## CURVES digest at GOAMD64=v1 and v3; pure-Go builds for other systems
+	@if [ "$$($(GO) env GOHOSTARCH)" = amd64 ]; then \
+		for level in v1 v3; do \
+			if [ $$level = v3 ] && [ -r /proc/cpuinfo ] && ! grep -qw fma /proc/cpuinfo; then \
+				echo "GOAMD64=v3: not run, this processor has no FMA; run 'make test-cross' on one that has"; \
+				continue; \
+			fi; \
+			echo "GOAMD64=$$level $(GO) test -tags purego -run Digest ./locoprop/dataset"; \
+			out=$$(CGO_ENABLED=0 GOAMD64=$$level $(GO) test -tags purego -count 1 -v -run Digest ./locoprop/dataset 2>&1) && \
+				printf '%s\n' "$$out" | grep -q '^--- PASS' || { printf '%s\n' "$$out"; exit 1; }; \
+			printf '%s\n' "$$out" | grep -E '^(---|ok)'; \
+		done; \
+	else \
+		echo "GOAMD64: not run, this machine isn't amd64"; \
+	fi
+	GOOS=linux GOARCH=arm64 $(PUREGO) build -tags purego ./...
+	GOOS=darwin GOARCH=arm64 $(PUREGO) build -tags purego ./...
+	GOOS=windows GOARCH=amd64 $(PUREGO) build -tags purego ./...
+
+# each_fuzz_target DURATION: a duration, or Nx for a number of inputs, which no slow machine cuts short.
+define each_fuzz_target
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' bindings cmd locoprop | sort | { \
+		found=0; \
+		while IFS=: read -r file function; do \
+			folder=./$$(dirname "$$file"); name=$${function#func }; found=$$((found + 1)); \
+			echo "$(GO) test -run '^$$' -fuzz '^$$name$$' -fuzztime $(1) $$folder"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(1) "$$folder" || exit 1; \
+		done; \
+		[ $$found -gt 0 ] || { echo "no fuzz target found"; exit 1; }; \
+	}
+endef
+
+.PHONY: test-fuzz
+test-fuzz: ## each fuzz target, 10,000 inputs
+	$(call each_fuzz_target,10000x)
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (2m)
+	$(call each_fuzz_target,$(FUZZTIME))
+
+.PHONY: cover
+cover: ## test coverage of the Go packages, as build/coverage.html
+	@mkdir -p build
+	$(TEST_FOR) -coverpkg=./... -coverprofile=build/coverage.out ./...
+	$(GO) tool cover -html=build/coverage.out -o build/coverage.html
+	@$(GO) tool cover -func=build/coverage.out | tail -n 1
+
+# --- style ------------------------------------------------------------------
+
+# Built with this module's Go, so that it can read what that Go compiles; kept in bin/tools.
+GOLANGCI_LINT := bin/tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+$(GOLANGCI_LINT):
+	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION), once: takes a few minutes"
+	@mkdir -p bin/tools
+	@GOBIN=$(CURDIR)/bin/tools GOFLAGS= $(PUREGO) install \
+		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@mv bin/tools/golangci-lint $@
+
+.PHONY: lint
+lint: ## set up, then check style and run the linters, Go and C++
+	@$(SETUP) --lint
+	@$(MAKE) --no-print-directory lint-go lint-cpp
+
+.PHONY: lint-go
+lint-go: $(GOLANGCI_LINT) ## Go: golangci-lint with and without cgo, go.mod, licence notices
+	$(GO) mod tidy -diff
+	$(GOLANGCI_LINT) fmt --diff
+	$(GOLANGCI_LINT) run ./...
+	CGO_ENABLED=0 $(GOLANGCI_LINT) run --build-tags purego ./...
+	@! grep -rlE --include='*.go' '^(import )?[[:space:]]*"C"$$' bindings cmd csrc locoprop | \
+		grep -vE '^(bindings/|csrc/csrc\.go$$)' || { echo 'only bindings/ and csrc/csrc.go may import "C"'; exit 1; }
+	@status=0; \
+	for module in $$($(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}' ./cmd/... | sort -u); do \
+		grep -qF "| $$module |" third_party/README.md || \
+			{ echo "third_party/README.md: no row for $$module, which the binary links"; status=1; }; \
+	done; exit $$status
+
+# The vector code is compiled once per instruction set; looking at it once is enough.
+.PHONY: lint-cpp
+lint-cpp: ## C++: clang-format, clang-tidy
+	$(CLANG_FORMAT) --dry-run -Werror $(CXX_FILES)
+	@[ -f build/release/compile_commands.json ] || \
+		cmake -S . -B build/release -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+	find csrc -maxdepth 1 '(' -name '*.cc' -o -name '*.cpp' ')' | xargs -n 1 -P $(JOBS) \
+		$(CLANG_TIDY) --quiet -p build/release --extra-arg=-DHWY_COMPILE_ONLY_STATIC
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## format all Go and C++ source
+	$(GOLANGCI_LINT) fmt
+	$(CLANG_FORMAT) -i $(CXX_FILES)
+
+.PHONY: clean
+clean: ## remove what was built; runs/ and bin/tools stay
+	rm -rf build bin/locoprop
