@@ -1,0 +1,125 @@
+package backend
+
+import "github.com/locoprop/locoprop-go/locoprop/optimizer"
+
+// The functions of this file hold every shape rule of [Kernels] once. Each backend
+// calls them first, so that a wrong shape panics in Go with the same constant text
+// everywhere, before a kernel touches memory.
+
+const (
+	badMat    = "backend: matrix with rows, cols or stride below 0, stride below cols, or too little data"
+	badShape  = "backend: matrices of different shapes where equal ones are needed"
+	badAffine = "backend: Affine needs a B × m, x B × (n+1), w m × (n+1)"
+	badBack   = "backend: Backprop needs dx B × n, d B × m, w m × n"
+	badGrad   = "backend: Grad needs g m × (n+1), r B × m, x B × (n+1)"
+	badGemm   = "backend: Gemm needs c = op(a) op(b) of matching shapes"
+	badSyrk   = "backend: Syrk needs a square c of the size of XᵀX (trans) or XXᵀ"
+	badUpdate = "backend: Update needs delta, g, the slots and a given w0 of one shape, and the rule's number of slots"
+	badProx   = "backend: Update with a proximal term needs w0"
+	badSquare = "backend: square matrix or right-hand side shorter than its size says"
+	badBlock  = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
+)
+
+func must(ok bool, text string) {
+	if !ok {
+		panic(text)
+	}
+}
+
+func checkMat(m Mat) {
+	must(m.Rows >= 0 && m.Cols >= 0 && m.Stride >= m.Cols, badMat)
+	must(m.Rows == 0 || m.Cols == 0 || len(m.Data) >= (m.Rows-1)*m.Stride+m.Cols, badMat)
+}
+
+// CheckSame panics unless all matrices are valid and of the first one's shape.
+func CheckSame(first Mat, others ...Mat) {
+	checkMat(first)
+	for _, m := range others {
+		checkMat(m)
+		must(m.Rows == first.Rows && m.Cols == first.Cols, badShape)
+	}
+}
+
+// CheckAffine panics unless the arguments of Affine fit.
+func CheckAffine(a, x, w Mat) {
+	checkMat(a)
+	checkMat(x)
+	checkMat(w)
+	must(a.Rows == x.Rows && a.Cols == w.Rows && x.Cols == w.Cols, badAffine)
+}
+
+// CheckBackprop panics unless the arguments of Backprop fit.
+func CheckBackprop(dx, d, w Mat) {
+	checkMat(dx)
+	checkMat(d)
+	checkMat(w)
+	must(dx.Rows == d.Rows && d.Cols == w.Rows && dx.Cols == w.Cols, badBack)
+}
+
+// CheckGrad panics unless the arguments of Grad fit.
+func CheckGrad(g, r, x Mat) {
+	checkMat(g)
+	checkMat(r)
+	checkMat(x)
+	must(g.Rows == r.Cols && g.Cols == x.Cols && r.Rows == x.Rows, badGrad)
+}
+
+// CheckGemm panics unless the arguments of Gemm fit.
+func CheckGemm(transA, transB bool, a, b, c Mat) {
+	checkMat(a)
+	checkMat(b)
+	checkMat(c)
+	m, k, n, l := a.Rows, a.Cols, b.Cols, b.Rows
+	if transA {
+		m, k = k, m
+	}
+	if transB {
+		n, l = l, n
+	}
+	must(k == l && c.Rows == m && c.Cols == n, badGemm)
+}
+
+// CheckSyrk panics unless the arguments of Syrk fit.
+func CheckSyrk(trans bool, x, c Mat) {
+	checkMat(x)
+	checkMat(c)
+	n := x.Rows
+	if trans {
+		n = x.Cols
+	}
+	must(c.Rows == n && c.Cols == n, badSyrk)
+}
+
+// CheckUpdate panics unless the arguments of Update fit.
+func CheckUpdate(u optimizer.Update, delta, w0, g Mat, slots []Mat) {
+	CheckSame(delta, g)
+	must(w0.Data != nil || u.Prox == 0, badProx)
+	if w0.Data != nil {
+		checkMat(w0)
+		must(w0.Rows == delta.Rows && w0.Cols == delta.Cols, badUpdate)
+	}
+	must(len(slots) == u.Kind.NumSlots(), badUpdate)
+	for _, s := range slots {
+		checkMat(s)
+		must(s.Rows == delta.Rows && s.Cols == delta.Cols, badUpdate)
+	}
+}
+
+// CheckSquare panics unless a holds an n × n matrix and b an n × k one.
+func CheckSquare(a []float64, n int, b []float64, k int) {
+	must(n >= 0 && k >= 0 && len(a) >= n*n && len(b) >= n*k, badSquare)
+}
+
+// CheckBlock panics unless the arguments of SolveBlock fit.
+func CheckBlock(b *Block, updates []optimizer.Update, scratch []float32) {
+	CheckSame(b.Ahat, b.Yhat, b.D)
+	CheckAffine(b.Ahat, b.X, b.W)
+	must(len(scratch) >= ScratchLen(b.X.Rows, b.X.Cols, b.W.Rows), badBlock)
+	for _, u := range updates {
+		must(u.Kind.NumSlots() == len(b.Slots), badUpdate)
+	}
+	for _, s := range b.Slots {
+		checkMat(s)
+		must(s.Rows == b.W.Rows && s.Cols == b.W.Cols, badUpdate)
+	}
+}

@@ -1,0 +1,154 @@
+// Package backprop trains by back-propagation with an element-wise optimiser: the
+// first-order baselines.
+//
+// A step takes the gradient of the mean loss, G = DᵀX̃ (m × (n+1), D carrying the 1/B
+// of the mean), and makes one update of the optimiser with rate η·s, s the schedule's
+// factor. With plain SGD at rate ηγ it is LocoProp with T = 1.
+package backprop
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+)
+
+// Options are the settings of back-propagation.
+type Options struct {
+	Eta       float64        // learning rate η > 0; must be given
+	Optimizer optimizer.Rule // the zero rule is plain SGD
+	Block     int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
+}
+
+// Method is back-propagation with its settings. Make one with [New].
+type Method struct{ o Options }
+
+var _ plan.Method = (*Method)(nil)
+
+// New checks the settings and fills in defaults. The error lists all that is wrong.
+func New(o Options) (*Method, error) {
+	if o.Block == 0 {
+		o.Block = plan.DefaultBlock
+	}
+	var errs []error
+	if !(o.Eta > 0) || math.IsInf(o.Eta, 0) {
+		errs = append(errs, fmt.Errorf("backprop: learning rate is %v; must be a positive finite number", o.Eta))
+	}
+	if o.Block < 1 {
+		errs = append(errs, fmt.Errorf("backprop: block of %d units; must be 1 or more", o.Block))
+	}
+	if err := o.Optimizer.Check(); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return &Method{o}, nil
+}
+
+// Options returns the settings, defaults filled in.
+func (m *Method) Options() Options { return m.o }
+
+// Name is backprop.
+func (m *Method) Name() string { return "backprop" }
+
+// Rate is η.
+func (m *Method) Rate() float64 { return m.o.Eta }
+
+// Plan makes a stepper for n.
+func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (plan.Stepper, error) {
+	tape, err := plan.NewTape(n, l, batch, k)
+	if err != nil {
+		return nil, err
+	}
+	s := &stepper{o: m.o, net: n, tape: tape, kernels: k, slots: plan.NewSlots(n, m.o.Optimizer)}
+	s.planUpdates()
+	return s, nil
+}
+
+// block is what a task of the update phase works on: views made once, so that a step
+// allocates nothing.
+type block struct {
+	x, d, w backend.Mat
+	slots   []backend.Mat
+}
+
+type stepper struct {
+	o       Options
+	net     *nn.Network
+	tape    *plan.Tape
+	kernels backend.Kernels
+	slots   *plan.Slots
+	update  optimizer.Update
+	blocks  []block // by Task.ID
+	phase   *plan.Phase
+}
+
+// planUpdates cuts every layer into blocks of units: a task forms the gradient of its
+// rows and updates them.
+func (s *stepper) planUpdates() {
+	var tasks []plan.Task
+	scratch := 0
+	for ℓ, layer := range s.net.Layers {
+		w, x := layer.Weights(), s.tape.Design[ℓ]
+		for _, t := range plan.UnitTasks(ℓ, w.Rows, s.o.Block, false, gradFlops(x.Rows, x.Cols, 1)) {
+			t.ID = len(s.blocks)
+			tasks = append(tasks, t)
+			s.blocks = append(s.blocks, block{
+				x: x, d: backend.Cols(s.tape.D[ℓ], t.Lo, t.Hi), w: backend.Rows(w, t.Lo, t.Hi),
+				slots: s.slots.Rows(ℓ, t.Lo, t.Hi),
+			})
+			scratch = max(scratch, (t.Hi-t.Lo)*x.Cols)
+		}
+	}
+	s.phase = plan.NewPhase("gradients and updates", tasks, scratch, func(t *plan.Task, scratch []float32) error {
+		b := &s.blocks[t.ID]
+		g := backend.Mat{Rows: b.w.Rows, Cols: b.w.Cols, Stride: b.w.Cols, Data: scratch[:b.w.Rows*b.w.Cols]}
+		s.kernels.Grad(g, b.d, b.x)
+		s.kernels.Update(s.update, b.w, backend.Mat{}, g, b.slots)
+		return nil
+	})
+}
+
+// gradFlops counts G = DᵀX̃.
+func gradFlops(batch, cols, units int) float64 {
+	return 2 * float64(batch) * float64(cols) * float64(units)
+}
+
+// Step makes one training step; see plan.Stepper.
+func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Report, error) {
+	mean, err := s.tape.Run(p, x, t)
+	if err != nil {
+		return plan.Report{Loss: mean}, err
+	}
+	s.update = s.o.Optimizer.At(float64(s.o.Eta*scale), s.slots.Count[0]+1)
+	if err := p.Run(s.phase); err != nil {
+		return plan.Report{Loss: mean}, fmt.Errorf("gradients and updates: %w", err)
+	}
+	for ℓ := range s.slots.Count {
+		s.slots.Count[ℓ]++
+	}
+	return plan.Report{Loss: mean}, nil
+}
+
+func (s *stepper) State() []plan.Tensor { return s.slots.State(s.net) }
+
+func (s *stepper) EvalWeights() []backend.Mat { return s.net.Weights() }
+
+func (s *stepper) Explain() []plan.LayerPlan {
+	layers := plan.PassFlops(s.net, s.tape.Batch)
+	for _, t := range s.phase.Tasks {
+		layers[t.Layer].Tasks++
+	}
+	for ℓ := range layers {
+		x, w := s.tape.Design[ℓ], s.net.Weights()[ℓ]
+		layers[ℓ].LocalFlops = gradFlops(x.Rows, x.Cols, w.Rows)
+		layers[ℓ].StateBytes = s.slots.Bytes(ℓ)
+	}
+	return layers
+}

@@ -1,0 +1,80 @@
+package locoprop
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Metric holds the constants of the metric form: LocoProp in the metric of the running
+// second moment. Every zero value means the default.
+//
+// A layer keeps C̄, a running average of X̃ᵀX̃/B, and P = (C̄ + ρI)⁻¹ with
+// ρ = Damping·tr(C̄)/(n+1), and takes its local gradient in the metric P,
+// Δ ← Δ − η·∂W̃·P, in dual form:
+//
+//	K′ = X̃PX̃ᵀ,  A = Â + K′Z,  Δ = ZᵀX̃P
+//	Z ← Z − ηR, T times, from Z = 0, η = Step/λ, λ an estimate of ‖K′‖₂
+//
+// followed by a Nesterov step on Δ: V ← μV + αΔ, W̃ ← W̃ + μV + αΔ, α the schedule's
+// factor times Options.Eta. γ is set per layer and batch by the layer's own gradient
+// scale, the isotropic Fisher information: with d = B·D and e a running mean of d²,
+// γ_ℓ = γ/(1.001·max(e, mean d² of this batch, 1e-30)).
+type Metric struct {
+	Damping       float64 // > 0; default 0.3
+	Step          float64 // > 0; default 0.7
+	Average       float64 // β of C̄'s running average, in (0, 1); default 0.95
+	Every         int     // C̄ takes in every Every-th batch; default 4
+	Refresh       int     // P is made anew every Refresh-th batch, more often in the first 100; default 20
+	OuterMomentum float64 // μ in (0, 1); default 0.9
+}
+
+func (m Metric) withDefaults() Metric {
+	set := func(v *float64, d float64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&m.Damping, 0.3)
+	set(&m.Step, 0.7)
+	set(&m.Average, 0.95)
+	set(&m.OuterMomentum, 0.9)
+	if m.Every == 0 {
+		m.Every = 4
+	}
+	if m.Refresh == 0 {
+		m.Refresh = 20
+	}
+	return m
+}
+
+func (m Metric) check() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("locoprop: metric: "+format, args...))
+	}
+	if !positive(m.Damping) {
+		bad("damping is %v; must be a positive finite number", m.Damping)
+	}
+	if !positive(m.Step) {
+		bad("step is %v; must be a positive finite number", m.Step)
+	}
+	if !(m.Average > 0 && m.Average < 1) {
+		bad("average is %v; must be above 0 and below 1", m.Average)
+	}
+	if !(m.OuterMomentum > 0 && m.OuterMomentum < 1) {
+		bad("outer momentum is %v; must be above 0 and below 1", m.OuterMomentum)
+	}
+	if m.Every < 1 {
+		bad("statistics every %d batches; must be 1 or more", m.Every)
+	}
+	if m.Refresh < 1 {
+		bad("refresh every %d batches; must be 1 or more", m.Refresh)
+	}
+	return errors.Join(errs...)
+}
+
+// refreshes reports whether P is to be made anew at batch i, given that C̄ has changed.
+// A stale P at the start is unsafe, when activations move most.
+func (m Metric) refreshes(i int64) bool {
+	return i < 20 || i < 100 && i%3 == 0 || i%int64(m.Refresh) == 0
+}

@@ -1,0 +1,128 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+)
+
+// Task is one independent piece of a phase.
+type Task struct {
+	Layer  int     // −1 where the task spans all layers
+	Lo, Hi int     // the rows it writes: units of the layer, or examples where Layer is −1
+	Cost   float64 // flops, for scheduling
+	ID     int     // the method's own number of the task; scheduling ignores it
+}
+
+// Phase is a set of tasks that may run in any order and at once.
+type Phase struct {
+	Name    string
+	Tasks   []Task // longest first; see NewPhase
+	Scratch int    // float32 of scratch that a task needs
+	// Do performs a task. scratch has Scratch elements, 64-byte aligned, of unspecified
+	// content, and belongs to the worker.
+	Do func(t *Task, scratch []float32) error
+}
+
+// NewPhase orders tasks longest first (ties as given), which is the order in which
+// workers take them.
+func NewPhase(name string, tasks []Task, scratch int, do func(*Task, []float32) error) *Phase {
+	slices.SortStableFunc(tasks, func(a, b Task) int { return cmp.Compare(b.Cost, a.Cost) })
+	return &Phase{Name: name, Tasks: tasks, Scratch: scratch, Do: do}
+}
+
+// Pool runs phases on a fixed number of workers: the caller's goroutine and
+// workers − 1 others, which wait between phases. Use by one goroutine at a time.
+type Pool struct {
+	workers int
+	start   []chan struct{}
+	next    atomic.Int64
+	phase   *Phase
+	errs    []taskError // per worker
+	scratch [][]float32
+	done    sync.WaitGroup
+}
+
+type taskError struct {
+	task int
+	err  error
+}
+
+// NewPool starts a pool of workers (at least 1). Close ends it.
+func NewPool(workers int) *Pool {
+	workers = max(workers, 1)
+	p := &Pool{
+		workers: workers,
+		errs:    make([]taskError, workers),
+		scratch: make([][]float32, workers),
+		start:   make([]chan struct{}, workers-1),
+	}
+	for i := range p.start {
+		p.start[i] = make(chan struct{}, 1)
+		go func() {
+			for range p.start[i] {
+				p.work(i + 1)
+				p.done.Done()
+			}
+		}()
+	}
+	return p
+}
+
+// Workers is the number of workers.
+func (p *Pool) Workers() int { return p.workers }
+
+// Close ends the workers. The pool can't be used afterwards.
+func (p *Pool) Close() {
+	for _, c := range p.start {
+		close(c)
+	}
+}
+
+// Run performs all tasks of a phase and returns when the last has ended. After an
+// error no further task is begun; of several errors that of the earliest task is
+// returned. It doesn't allocate once it has run the phase that needs most scratch.
+func (p *Pool) Run(ph *Phase) error {
+	active := min(p.workers, len(ph.Tasks))
+	for w := range active {
+		if len(p.scratch[w]) < ph.Scratch {
+			p.scratch[w] = backend.Alloc(ph.Scratch)
+		}
+		p.errs[w] = taskError{}
+	}
+	p.phase = ph
+	p.next.Store(0)
+	p.done.Add(max(active-1, 0))
+	for w := 1; w < active; w++ {
+		p.start[w-1] <- struct{}{}
+	}
+	p.work(0)
+	p.done.Wait()
+	p.phase = nil
+	var first taskError
+	for _, e := range p.errs[:active] {
+		if e.err != nil && (first.err == nil || e.task < first.task) {
+			first = e
+		}
+	}
+	return first.err
+}
+
+// work takes tasks until none is left.
+func (p *Pool) work(worker int) {
+	ph := p.phase
+	for {
+		i := int(p.next.Add(1)) - 1
+		if i >= len(ph.Tasks) {
+			return
+		}
+		if err := ph.Do(&ph.Tasks[i], p.scratch[worker]); err != nil {
+			p.errs[worker] = taskError{i, err}
+			p.next.Store(int64(len(ph.Tasks))) // begin no more
+			return
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package transfer_test
+
+import (
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseInvertsString(t *testing.T) {
+	for _, f := range []transfer.Func{
+		transfer.Identity, transfer.Tanh, transfer.ReLU, transfer.Sigmoid, transfer.Softmax,
+		transfer.LeakyReLU(0.01), transfer.LeakyReLU(0.1), transfer.LeakyReLU(1), transfer.LeakyReLU(1e-30),
+	} {
+		got, err := transfer.Parse(f.String())
+		require.NoError(t, err)
+		assert.Equal(t, f, got, f.String())
+	}
+	for _, name := range transfer.Names {
+		_, err := transfer.Parse(name)
+		assert.NoError(t, err)
+	}
+	got, err := transfer.Parse("leaky-relu(-0)")
+	require.NoError(t, err)
+	assert.Equal(t, transfer.ReLU, got)
+}
+
+func TestParseErrors(t *testing.T) {
+	_, err := transfer.Parse("tanhh")
+	assert.EqualError(t, err, `unknown transfer function "tanhh"; known are identity, tanh, relu, leaky-relu, sigmoid, softmax and leaky-relu(SLOPE)`)
+	for _, name := range []string{"leaky-relu(2)", "leaky-relu(-0.1)", "leaky-relu(NaN)", "leaky-relu(", "leaky-relu()", "leaky-relu(0.1", "leaky-relu(0.1))", "leaky-relu(x)"} {
+		_, err := transfer.Parse(name)
+		assert.ErrorContains(t, err, "the slope must be a number from 0 to 1", name)
+	}
+	for _, name := range []string{"", "Tanh", "relu ", "tanh(1)"} {
+		_, err := transfer.Parse(name)
+		assert.ErrorContains(t, err, "unknown transfer function", name)
+	}
+}
