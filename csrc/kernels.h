@@ -1,0 +1,53 @@
+// The kernels behind the entry points: arguments already checked, floating-point mode
+// already set. lp_solve_direct calls these very functions, so its bits are those of the
+// entry points one by one.
+#ifndef LP_KERNELS_H_
+#define LP_KERNELS_H_
+
+#include "locoprop.h"
+
+namespace lp {
+
+// In and Out are row-major matrices that a kernel reads, or also writes.
+struct In {
+  const float* data;
+  int64_t stride;
+  const float* Row(int64_t i) const { return data + i * stride; }
+};
+
+struct Out {
+  float* data;
+  int64_t stride;
+  float* Row(int64_t i) const { return data + i * stride; }
+  operator In() const { return {data, stride}; }
+};
+
+// products
+void Affine(int64_t batch, int64_t cols, int64_t units, Out a, In x, In w) noexcept;
+void Grad(int64_t batch, int64_t cols, int64_t units, Out g, In r, In x) noexcept;
+
+// element by element
+void Apply(int64_t rows, int64_t cols, Out y, In a, int f, float alpha) noexcept;
+void Chain(int64_t rows, int64_t cols, Out d, In a, In y, int f, float alpha) noexcept;
+void SoftmaxRow(int64_t cols, float* y, const float* a) noexcept;
+void Residual(int64_t rows, int64_t cols, Out r, In da, In ahat, In yhat, In e, int f,
+              float alpha) noexcept;
+void Scale(int64_t rows, int64_t cols, Out e, In d, float gamma) noexcept;
+void Update(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0,
+            Out s1) noexcept;
+void AddInto(int64_t rows, int64_t cols, Out w, In delta) noexcept;
+
+// The slots of a rule, −1 for an unknown kind.
+constexpr int Slots(int kind) {
+  return kind < 0 || kind > LP_ADAMW  ? -1
+         : kind == LP_SGD             ? 0
+         : kind <= LP_ADAGRAD         ? 1
+                                      : 2;
+}
+
+// Highway's target that this CPU gets.
+const char* SimdTarget() noexcept;
+
+}  // namespace lp
+
+#endif  // LP_KERNELS_H_

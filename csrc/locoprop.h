@@ -1,0 +1,275 @@
+/* locoprop.h: float32 kernels of LocoProp, one thread each, in the caller's memory.
+ *
+ * This header is the whole C interface, and the contract of each function stands at
+ * its declaration. Symbols as in docs/method.md: a batch of B examples, a layer with n
+ * inputs and m units,
+ *
+ *     X~ = [X 1]   B x (n+1)   input with a column of ones (the bias column)
+ *     W~ = [W b]   m x (n+1)   weights, a row per unit, the bias last
+ *     A  = X~ W~'  B x m       pre-activations        (' transposes)
+ *     Y  = f(A)    B x m       outputs, f the transfer function
+ *     D  = dL/dA   B x m       L the mean loss over the batch
+ *     Delta        m x (n+1)   change of W~ since the batch's start
+ *
+ * Common to all functions:
+ *
+ * - Matrices are row-major. A pointer is followed by the matrix's stride in elements,
+ *   at least its width; sizes are 0 or more. A matrix without elements may be NULL.
+ * - Arguments that are only read are const; matrices of one call don't overlap unless
+ *   the function says they may be the same (same pointer and stride).
+ * - A function that can fail returns an lp_status and, when that isn't LP_OK and err
+ *   isn't NULL, fills *err. Nothing is written elsewhere then, except where said.
+ * - Safe to call from any number of threads at once, on results that don't overlap.
+ *   No function keeps state, allocates, prints, starts threads (OpenBLAS is to be set
+ *   to one thread: lp_set_threads) or ends the process.
+ * - NaN and infinity propagate. A call computes with rounding to nearest and without
+ *   flushing to zero, whatever mode the thread is in, and leaves that mode as it was.
+ * - The bits of an element don't depend on its position, on alignment or on strides.
+ *   They may differ between CPUs.
+ */
+#ifndef LOCOPROP_H_
+#define LOCOPROP_H_
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define LP_NOEXCEPT noexcept
+extern "C" {
+#else
+#define LP_NOEXCEPT
+#endif
+
+/* The version of this interface. It changes with every change of a declaration. */
+#define LP_ABI 1
+
+/* lp_abi returns the LP_ABI that the library was compiled with. */
+int32_t lp_abi(void) LP_NOEXCEPT;
+
+/* What a call came to. The set is closed. */
+typedef enum lp_status {
+  LP_OK = 0,
+  LP_NULL = 1,           /* argument arg is NULL and is needed */
+  LP_SIZE = 2,           /* argument arg, a size, is got; allowed: 0 ... want */
+  LP_STRIDE = 3,         /* argument arg, a stride, is got; it needs at least want */
+  LP_STRIDE_LIMIT = 4,   /* argument arg, a stride, is got; OpenBLAS takes at most want */
+  LP_KIND = 5,           /* argument arg names no known kind, or one that others exclude: got */
+  LP_SCRATCH = 6,        /* argument arg, a length of memory, is got; needed: want */
+  LP_NOT_POSITIVE = 7,   /* the leading minor of order got isn't positive definite */
+  LP_NO_CONVERGENCE = 8, /* the eigenvalue iteration failed, or the matrix isn't finite */
+  LP_STATUS_COUNT = 9
+} lp_status;
+
+/* Where and why a call failed. */
+typedef struct lp_error {
+  int32_t status; /* an lp_status */
+  int32_t arg;    /* position of the argument in the declaration, from 1; 0: none */
+  int64_t got;
+  int64_t want;
+} lp_error;
+
+/* lp_status_text returns a constant one-line description, lower case, never NULL. */
+const char *lp_status_text(int32_t status) LP_NOEXCEPT;
+
+/* Transfer functions f. alpha is used by LP_LEAKY_RELU alone. */
+enum {
+  LP_IDENTITY = 0,   /* f(a) = a */
+  LP_TANH = 1,       /* f(a) = tanh a */
+  LP_LEAKY_RELU = 2, /* f(a) = a for a > 0, else alpha a; ReLU is alpha = 0 */
+  LP_SIGMOID = 3,    /* f(a) = 1 / (1 + e^-a) */
+  LP_SOFTMAX = 4     /* f(a)_i = e^(a_i) / sum_j e^(a_j) over a row */
+};
+
+/* Losses of one example with pre-activations a, outputs y = f(a), targets t. */
+enum {
+  LP_SIGMOID_CE = 0, /* sum max(a,0) - a t + log(1 + e^-|a|); needs LP_SIGMOID */
+  LP_SOFTMAX_CE = 1, /* log(sum e^a) sum t - <t, a>; needs LP_SOFTMAX */
+  LP_SQUARED = 2     /* sum (y - t)^2 / 2, any f */
+};
+
+/* Update rules, with their constants c, slots s0, s1 and, for a gradient g, their effect
+ * on a weight w; a quotient 0/0 counts as 0:
+ *
+ *   LP_SGD            c0: eta            w -= c0 g
+ *   LP_MOMENTUM       eta, mu            s0 = c1 s0 + g;  w -= c0 s0
+ *   LP_NESTEROV       eta, mu            s0 = c1 s0 + g;  w -= c0 (g + c1 s0)
+ *   LP_ADAGRAD        eta                s0 += g^2;  w -= c0 g / sqrt(s0)
+ *   LP_RMSPROP_TF1    eta, mu, rho, 1-rho, eps
+ *                     s0 = c2 s0 + c3 g^2;  s1 = c1 s1 + c0 g / sqrt(s0 + c4);  w -= s1
+ *   LP_RMSPROP_TORCH  the same c
+ *                     s0 = c2 s0 + c3 g^2;  s1 = c1 s1 + g / (sqrt(s0) + c4);  w -= c0 s1
+ *   LP_ADAM_TF1       rate, beta1, 1-beta1, beta2, 1-beta2, eps
+ *                     s0 = c1 s0 + c2 g;  s1 = c3 s1 + c4 g^2;  w -= c0 s0 / (sqrt(s1) + c5)
+ *   LP_ADAM_TORCH     the same, then a scale
+ *                     same s0, s1;  w -= c0 s0 / (sqrt(c6 s1) + c5)
+ *   LP_ADAMW          the same, then eta times decay
+ *                     w -= c7 w, but not for the bias; then as LP_ADAM_TORCH
+ */
+enum {
+  LP_SGD = 0,
+  LP_MOMENTUM = 1,
+  LP_NESTEROV = 2,
+  LP_ADAGRAD = 3,
+  LP_RMSPROP_TF1 = 4,
+  LP_RMSPROP_TORCH = 5,
+  LP_ADAM_TF1 = 6,
+  LP_ADAM_TORCH = 7,
+  LP_ADAMW = 8
+};
+
+/* One update: a rule with its numbers. prox is 1/lambda of a proximal term, 0 without
+ * one: prox Delta is added to g before anything else. */
+typedef struct lp_rule {
+  uint8_t kind;
+  uint8_t unused[3];
+  float prox;
+  float c[8];
+} lp_rule;
+
+/* ---- products ------------------------------------------------------------------------
+ * By OpenBLAS, so sizes and strides are at most 2^31 - 1. */
+
+/* lp_affine: A = X~ W~'. a: batch x units, x: batch x cols, w: units x cols. */
+lp_status lp_affine(int64_t batch, int64_t cols, int64_t units, float *a, int64_t lda,
+                    const float *x, int64_t ldx, const float *w, int64_t ldw,
+                    lp_error *err) LP_NOEXCEPT;
+
+/* lp_backprop: dL/dX = D W. dx: batch x cols, d: batch x units, w: units x cols. */
+lp_status lp_backprop(int64_t batch, int64_t cols, int64_t units, float *dx, int64_t lddx,
+                      const float *d, int64_t ldd, const float *w, int64_t ldw,
+                      lp_error *err) LP_NOEXCEPT;
+
+/* lp_grad: G = R' X~, summed over the batch. g: units x cols, r: batch x units,
+ * x: batch x cols. */
+lp_status lp_grad(int64_t batch, int64_t cols, int64_t units, float *g, int64_t ldg,
+                  const float *r, int64_t ldr, const float *x, int64_t ldx,
+                  lp_error *err) LP_NOEXCEPT;
+
+/* lp_gemm: C = alpha op(A) op(B) + beta C, op transposing where its flag isn't 0.
+ * c: m x n; op(A): m x k; op(B): k x n. With beta = 0, C isn't read. */
+lp_status lp_gemm(int32_t trans_a, int32_t trans_b, int64_t m, int64_t n, int64_t k, float alpha,
+                  const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                  int64_t ldc, lp_error *err) LP_NOEXCEPT;
+
+/* lp_syrk: C = alpha X'X + beta C (trans not 0; c: cols x cols) or alpha XX' + beta C
+ * (c: rows x rows). x: rows x cols. C comes in symmetric, or beta = 0 and it isn't read;
+ * both triangles are filled, with the same bits. */
+lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const float *x,
+                  int64_t ldx, float beta, float *c, int64_t ldc, lp_error *err) LP_NOEXCEPT;
+
+/* ---- dense float64 -------------------------------------------------------------------
+ * By OpenBLAS's LAPACK; matrices without gaps between rows. */
+
+/* lp_cholesky: A = L L' in place, for a symmetric positive definite n x n matrix. Reads
+ * the lower triangle (row-major) and leaves L there; the strict upper triangle is
+ * neither read nor changed. LP_NOT_POSITIVE: a is spoilt. */
+lp_status lp_cholesky(int64_t n, double *a, lp_error *err) LP_NOEXCEPT;
+
+/* lp_solve: solves A X = B with l as lp_cholesky left it; b (n x k) becomes X. */
+lp_status lp_solve(int64_t n, int64_t k, const double *l, double *b, lp_error *err) LP_NOEXCEPT;
+
+/* lp_symeig: A = V diag(w) V' of a symmetric n x n matrix, whose lower triangle is read.
+ * w (n) ascends; a becomes V, an eigenvector per column. work has work_len >=
+ * lp_symeig_work(n) elements. LP_NO_CONVERGENCE: a and w are spoilt. */
+lp_status lp_symeig(int64_t n, double *a, double *w, double *work, int64_t work_len,
+                    lp_error *err) LP_NOEXCEPT;
+int64_t lp_symeig_work(int64_t n) LP_NOEXCEPT;
+
+/* ---- element by element --------------------------------------------------------------
+ * f is a transfer function, alpha its parameter. */
+
+/* lp_apply: Y = f(A). y, a: rows x cols; y may be a. Error of tanh and sigmoid: below
+ * 2.5 units in the last place, for every float; exactly odd and within [-1, 1], or
+ * within [0, 1]. */
+lp_status lp_apply(int64_t rows, int64_t cols, float *y, int64_t ldy, const float *a, int64_t lda,
+                   int32_t f, float alpha, lp_error *err) LP_NOEXCEPT;
+
+/* lp_chain: D = D o f'(A), for LP_SOFTMAX each row by its Jacobian. d, a, y: rows x cols,
+ * y = f(a). f' is alpha at 0 for LP_LEAKY_RELU. */
+lp_status lp_chain(int64_t rows, int64_t cols, float *d, int64_t ldd, const float *a, int64_t lda,
+                   const float *y, int64_t ldy, int32_t f, float alpha,
+                   lp_error *err) LP_NOEXCEPT;
+
+/* lp_loss: *sum = the loss summed over the rows, in float64 and fixed order; and, unless
+ * d is NULL, D = scale dloss/dA. d, a, y, t: rows x cols, y = f(a). */
+lp_status lp_loss(int64_t rows, int64_t cols, float *d, int64_t ldd, const float *a, int64_t lda,
+                  const float *y, int64_t ldy, const float *t, int64_t ldt, int32_t f, float alpha,
+                  int32_t loss, float scale, double *sum, lp_error *err) LP_NOEXCEPT;
+
+/* lp_residual: R = (f(Ahat + dA) - Yhat) + E; for LP_IDENTITY R = dA + E, and ahat and
+ * yhat aren't used and may be NULL. All rows x cols; r may be da. */
+lp_status lp_residual(int64_t rows, int64_t cols, float *r, int64_t ldr, const float *da,
+                      int64_t ldda, const float *ahat, int64_t ldahat, const float *yhat,
+                      int64_t ldyhat, const float *e, int64_t lde, int32_t f, float alpha,
+                      lp_error *err) LP_NOEXCEPT;
+
+/* lp_scale: E = gamma D. e, d: rows x cols; e may be d. */
+lp_status lp_scale(int64_t rows, int64_t cols, float *e, int64_t lde, const float *d, int64_t ldd,
+                   float gamma, lp_error *err) LP_NOEXCEPT;
+
+/* lp_update: one step of a rule. delta, g, s0, s1, w0: rows x cols; the last column is
+ * the bias. delta is the change since w0, or the weights themselves where w0 is NULL
+ * (prox must be 0 then). Slots that the rule doesn't have aren't used. */
+lp_status lp_update(const lp_rule *rule, int64_t rows, int64_t cols, float *delta, int64_t lddelta,
+                    const float *w0, int64_t ldw0, const float *g, int64_t ldg, float *s0,
+                    int64_t lds0, float *s1, int64_t lds1, lp_error *err) LP_NOEXCEPT;
+
+/* lp_add_into: W = W + Delta. Both rows x cols. */
+lp_status lp_add_into(int64_t rows, int64_t cols, float *w, int64_t ldw, const float *delta,
+                      int64_t lddelta, lp_error *err) LP_NOEXCEPT;
+
+/* ---- a local problem -----------------------------------------------------------------*/
+
+/* lp_solve_direct: all T = steps iterations of the local problem of one block of units:
+ *
+ *     Delta = 0, E = gamma D
+ *     for t = 0 ... T-1:
+ *         R = E                                       (t = 0)
+ *         R = lp_residual(dA = X~ Delta', ...)        (t >= 1)
+ *         G = R' X~
+ *         Delta, slots = lp_update(rules[t], Delta, W~, G, slots)
+ *     W~ = W~ + Delta
+ *
+ * with the bits of these very functions called one by one on E, dA, Delta, G without
+ * gaps between rows. x: batch x cols; ahat, yhat (unused for LP_IDENTITY), d: batch x
+ * units; w, s0, s1: units x cols. All rules have the same number of slots. scratch:
+ * scratch_len >= lp_solve_direct_scratch(batch, cols, units) floats, 64-byte aligned for
+ * speed; it holds E, dA, Delta, G in this order, each from a multiple of 16 floats. */
+lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const float *x, int64_t ldx,
+                          const float *ahat, int64_t ldahat, const float *yhat, int64_t ldyhat,
+                          const float *d, int64_t ldd, float *w, int64_t ldw, float *s0,
+                          int64_t lds0, float *s1, int64_t lds1, int32_t f, float alpha,
+                          float gamma, const lp_rule *rules, int64_t steps, float *scratch,
+                          int64_t scratch_len, lp_error *err) LP_NOEXCEPT;
+
+/* The floats that lp_solve_direct needs; INT64_MAX where a size is out of range. */
+int64_t lp_solve_direct_scratch(int64_t batch, int64_t cols, int64_t units) LP_NOEXCEPT;
+
+/* ---- what this is built on -----------------------------------------------------------*/
+
+/* Text ends with a NUL and is cut to fit. */
+typedef struct lp_info {
+  char openblas[128]; /* OpenBLAS's configuration: "OpenBLAS 0.3.21 ... MAX_THREADS=64" */
+  char core[32];      /* the CPU that OpenBLAS's kernels are for */
+  char simd[32];      /* Highway's target: AVX2, NEON, ... */
+  int32_t max_threads; /* the threads that OpenBLAS was built for; 0: it doesn't say */
+} lp_info;
+
+/* lp_get_info fills *info. One call at a time: OpenBLAS builds the text in memory of its
+ * own. */
+void lp_get_info(lp_info *info) LP_NOEXCEPT;
+
+/* OpenBLAS's number of threads, a setting of the whole process. Set it while nothing
+ * computes. */
+int32_t lp_get_threads(void) LP_NOEXCEPT;
+void lp_set_threads(int32_t threads) LP_NOEXCEPT;
+
+/* lp_fma_peak performs about `rounds` times 1000 floating-point operations as fast as
+ * this CPU can, in registers, and returns how many; *sink (one float) takes a result, so
+ * that no compiler may leave them out. Its rate is what other rates are compared with. */
+double lp_fma_peak(int64_t rounds, float *sink) LP_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LOCOPROP_H_ */

@@ -1,0 +1,85 @@
+// Vectors and loops over matrices, compiled once per Highway target.
+//
+// Every element goes through the same vector operations, those of a row's rest too (in a
+// padded copy), so its bits depend neither on its position nor on the row's length.
+// Products that feed a sum are written as MulAdd: a compiler that fuses multiplications
+// and additions on its own then finds none to fuse.
+#if defined(LP_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LP_SIMD_INL_H_
+#undef LP_SIMD_INL_H_
+#else
+#define LP_SIMD_INL_H_
+#endif
+
+#include <cstdint>
+#include <type_traits>
+
+#include "hwy/highway.h"
+#include "kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lp {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+constexpr int64_t kMaxLanes = 16;
+using D = hn::CappedTag<float, kMaxLanes>;
+using V = hn::Vec<D>;
+
+// Float vectors of half the width, and the double vectors that they widen to.
+using D64 = hn::CappedTag<double, kMaxLanes / 2>;
+using DH = hn::Rebind<float, D64>;
+using V64 = hn::Vec<D64>;
+using VH = hn::Vec<DH>;
+
+// Padded holds the rest of a row, count < kMaxLanes elements, followed by zeros. What was
+// made from a pointer to non-const goes back when it ends.
+template <class T>
+class Padded {
+ public:
+  HWY_INLINE Padded(T* from, int64_t count) : from_(from), count_(count) {
+    for (int64_t i = 0; i < kMaxLanes; ++i) lanes_[i] = 0;
+    for (int64_t i = 0; i < count; ++i) lanes_[i] = from[i];
+  }
+  HWY_INLINE ~Padded() {
+    if constexpr (!std::is_const_v<T>) {
+      for (int64_t i = 0; i < count_; ++i) from_[i] = lanes_[i];
+    }
+  }
+  Padded(const Padded&) = delete;
+  Padded& operator=(const Padded&) = delete;
+  HWY_INLINE float* lanes() { return lanes_; }
+
+ private:
+  alignas(64) float lanes_[kMaxLanes];
+  T* const from_;
+  const int64_t count_;
+};
+
+// Calls f(p + i ...) for every full vector of count elements and once on padded copies of
+// the rest.
+template <class F, class... P>
+HWY_INLINE void Run(int64_t count, const F& f, P*... p) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(D()));
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) f((p + i)...);
+  if (i < count) f(Padded<P>(p + i, count - i).lanes()...);
+}
+
+// Run over the rows of matrices; over all at once where none has gaps between rows.
+template <class F, class... M>
+HWY_INLINE void Map(int64_t rows, int64_t cols, const F& f, M... m) {
+  if (rows == 0 || cols == 0) return;
+  if (((m.stride == cols) && ...)) {
+    cols *= rows;
+    rows = 1;
+  }
+  for (int64_t i = 0; i < rows; ++i) Run(cols, f, m.Row(i)...);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lp
+HWY_AFTER_NAMESPACE();
+
+#endif  // LP_SIMD_INL_H_

@@ -1,0 +1,138 @@
+package backendtest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/internal/oracle"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+)
+
+// Rules lists the update rules that the suite tries: every kind with its defaults, and
+// settings that reach other branches.
+func Rules() []optimizer.Rule {
+	var rules []optimizer.Rule
+	for k := optimizer.SGD; k <= optimizer.AdamW; k++ {
+		rules = append(rules, optimizer.New(k))
+	}
+	rms := optimizer.New(optimizer.RMSPropTorch)
+	rms.Momentum = 0.9
+	paper := optimizer.New(optimizer.AdamTF1) // the LocoProp authors' Adam
+	paper.Beta1, paper.Beta2, paper.Epsilon = 0.999, 0.9, 1e-5
+	return append(rules, rms, paper)
+}
+
+func ruleName(r optimizer.Rule) string {
+	name := r.Name()
+	if v := r.Variant(); v != "" {
+		name += "-" + v
+	}
+	if r != optimizer.New(r.Kind) {
+		name += "*"
+	}
+	return name
+}
+
+// The learning rate, 1/λ and count of the first of the updates that are tried.
+const (
+	testRate  = 0.01
+	testProx  = 0.5
+	testFirst = 3
+	testSteps = 3
+)
+
+// updates lists Update for every rule, on weights themselves, on a change of weights,
+// and with a proximal term.
+func updates() []operation {
+	var ops []operation
+	for _, r := range Rules() {
+		for _, mode := range []string{"weights", "delta", "delta,prox"} {
+			ops = append(ops, operation{name: fmt.Sprintf("Update/%s,%s", ruleName(r), mode), thin: mode != "delta", prep: func(ar *arena, s Shape) call {
+				return updateCall(ar, s, r, mode)
+			}})
+		}
+	}
+	return ops
+}
+
+// positive fills a slot that holds a running mean of squares.
+func positive(r *rand.Rand) float32 { return 0.01 + r.Float32() }
+
+// updateCall takes a few consecutive updates by one gradient.
+func updateCall(ar *arena, s Shape, r optimizer.Rule, mode string) call {
+	rows, cols := s.M, s.N+1
+	var prox float64
+	var w0 backend.Mat
+	if mode != "weights" {
+		w0 = ar.in(rows, cols, symmetric)
+	}
+	if mode == "delta,prox" {
+		prox = testProx
+	}
+	g := ar.in(rows, cols, symmetric)
+	delta := ar.out(rows, cols, symmetric)
+	outs := []backend.Mat{delta}
+	for _, slot := range r.Slots() {
+		f := symmetric
+		if slot.Name == "s" || slot.Name == "v" && r.Beta2 > 0 {
+			f = positive
+		}
+		outs = append(outs, ar.out(rows, cols, f))
+	}
+	slots := outs[1:]
+	var steps [testSteps]optimizer.Update
+	for i := range steps {
+		steps[i] = r.At(testRate, int64(testFirst+i))
+		steps[i].Prox = float32(prox)
+	}
+	return call{
+		run: func(k backend.Kernels) {
+			for _, u := range steps {
+				k.Update(u, delta, w0, g, slots)
+			}
+		},
+		outs:  outs,
+		want:  func() expected { return wantUpdate(r, prox, delta, w0, g, slots) },
+		bytes: testSteps * 4 * float64(3+2*len(slots)) * float64(rows*cols),
+	}
+}
+
+// wantUpdate runs the rule in float64, on weights. The bound comes from the same rule on
+// absolute values, which adds up what the true one may cancel: a step rounds fewer than
+// 16 times, and its constants were rounded before.
+func wantUpdate(r optimizer.Rule, prox float64, delta, w0, g backend.Mat, slots []backend.Mat) expected {
+	base := oracle.New(delta.Rows, delta.Cols)
+	if w0.Data != nil {
+		base = oracle.From32(w0)
+	}
+	exact := oracle.Optimizer{Rule: r, K: testFirst - 1}
+	upper := oracle.Optimizer{Rule: r, K: testFirst - 1}
+	for _, s := range slots {
+		exact.Slots = append(exact.Slots, oracle.From32(s))
+		upper.Slots = append(upper.Slots, absolute(oracle.From32(s)))
+	}
+	w := oracle.Plus(base, 1, oracle.From32(delta))
+	grad := oracle.From32(g)
+	size := absolute(oracle.From32(delta)) // Σ |displacements|
+	if r.Kind == optimizer.AdamW {
+		size = oracle.Plus(size, 1, scaled(1, base)) // the decay reads W̃, not Δ
+	}
+	for range testSteps {
+		now := oracle.Plus(grad, prox, oracle.Plus(w, -1, base))
+		largest := combine(absolute(now), size, func(g, d float64) float64 { return g + prox*d })
+		before := oracle.New(delta.Rows, delta.Cols)
+		upper.Step(before, largest, testRate)
+		size = oracle.Plus(size, 1, absolute(before))
+		exact.Step(w, now, testRate)
+	}
+	e := one(oracle.Plus(w, -1, base), updateBound(size))
+	for i := range slots {
+		e.outs = append(e.outs, exact.Slots[i])
+		e.bounds = append(e.bounds, updateBound(combine(absolute(exact.Slots[i]), upper.Slots[i], math.Max)))
+	}
+	return e
+}
+
+func updateBound(size oracle.Mat) oracle.Mat { return scaled(testSteps*16*epsilon, size) }
