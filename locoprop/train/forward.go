@@ -1,0 +1,117 @@
+package train
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/model"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+)
+
+// forward takes the examples of a source through a network, chunk by chunk, in
+// parallel. Buffers are made once.
+type forward struct {
+	kernels backend.Kernels
+	net     *nn.Network
+	src     *source
+	phase   *plan.Phase
+	visit   func(c *output) error
+	free    chan *forwardBuffer // one for each worker; nil until it is first used
+	weights []backend.Mat       // of the pass being run
+	ctx     context.Context     // of the pass being run: tasks look at it
+}
+
+// output is what the network gives for examples lo ≤ i < hi.
+type output struct {
+	id, lo, hi int
+	a, y, t    backend.Mat // pre-activations, outputs, targets
+}
+
+type forwardBuffer struct {
+	act    *nn.Activations
+	target backend.Mat // where the target isn't the input
+}
+
+func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visit func(*output) error) *forward {
+	f := &forward{kernels: k, net: n, src: src, visit: visit, free: make(chan *forwardBuffer, workers)}
+	for range workers {
+		f.free <- nil
+	}
+	var cost float64
+	for _, p := range plan.PassFlops(n, 1) {
+		cost += p.ForwardFlops
+	}
+	f.phase = plan.NewPhase("evaluation", src.tasks(chunk, cost), 0, f.do)
+	return f
+}
+
+// share lets two passes that never run at once use the same buffers.
+func (f *forward) share(other *forward) { f.free = other.free }
+
+// run takes all examples through the network with the given weights. It returns an
+// interruption's error as soon as the chunks in hand are done.
+func (f *forward) run(ctx context.Context, p *plan.Pool, weights []backend.Mat) error {
+	f.ctx, f.weights = ctx, weights
+	return p.Run(f.phase)
+}
+
+func (f *forward) do(t *plan.Task, _ []float32) error {
+	if err := interruption(f.ctx); err != nil {
+		return err
+	}
+	b := <-f.free
+	if b == nil {
+		b = &forwardBuffer{act: nn.NewActivations(f.net, chunk)}
+	}
+	defer func() { f.free <- b }()
+	n := t.Hi - t.Lo
+	x := backend.WithoutBias(backend.Rows(b.act.Input[0], 0, n))
+	target := x
+	if f.src.labels != nil {
+		if b.target.Data == nil {
+			b.target = backend.NewMat(chunk, f.src.outputs)
+		}
+		target = backend.Rows(b.target, 0, n)
+	}
+	if err := f.src.fill(x, target, f.src.index[t.Lo:t.Hi]); err != nil {
+		return err
+	}
+	b.act.Forward(f.kernels, f.weights, 0, n)
+	a, y := b.act.Output(0, n)
+	return f.visit(&output{t.ID, t.Lo, t.Hi, a, y, target})
+}
+
+// Predict writes the network's outputs for all examples into out, Len × Outputs. Values
+// that aren't finite give a *DataError, another number of values or another shape of
+// out a *ConfigError; a context that ends gives ErrInterrupted. out is then partly
+// written.
+func Predict(ctx context.Context, m *model.Model, in Examples, out backend.Mat, c Compute) error {
+	k, workers, err := c.resolve()
+	if err != nil {
+		return &ConfigError{err}
+	}
+	if err := m.Check(); err != nil {
+		return &ConfigError{err}
+	}
+	if in.Dim() != m.Network.Inputs() {
+		return &ConfigError{fmt.Errorf("examples have %d values, but the network reads %d", in.Dim(), m.Network.Inputs())}
+	}
+	if out.Rows != in.Len() || out.Cols != m.Network.Outputs() {
+		return &ConfigError{fmt.Errorf("output is %d × %d; must be %d × %d", out.Rows, out.Cols, in.Len(), m.Network.Outputs())}
+	}
+	pool := plan.NewPool(workers)
+	defer pool.Close()
+	src := &source{name: "input", from: in, n: in.Len(), outputs: in.Dim(), index: consecutive(in.Len())}
+	f := newForward(k, m.Network, src, workers, func(c *output) error {
+		for r := range c.t.Rows {
+			if _, finite := mix(0, row(c.t, r)); !finite {
+				return &DataError{src.name, c.lo + r, errNotFinite}
+			}
+		}
+		backend.Copy(backend.Rows(out, c.lo, c.hi), c.y)
+		return nil
+	})
+	return f.run(ctx, pool, m.EvalWeights())
+}

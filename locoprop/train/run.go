@@ -1,0 +1,232 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+)
+
+// Run trains until Config.Epochs are done, from wherever the trainer stands, and
+// returns what was reached, with an error too. It evaluates epoch 0, every EvalEvery-th
+// and the last one.
+//
+// Where ctx ends, the step in hand is finished, the state saved (with a folder) and an
+// error returned for which errors.Is(err, ErrInterrupted) holds; calling Run again goes
+// on as if nothing had happened. A number that isn't finite gives a *DivergedError:
+// nothing is saved then, and only [Trainer.Restore] helps. Called after all epochs are done, Run has nothing to do.
+func (t *Trainer) Run(ctx context.Context) (Result, error) {
+	if t.failed != nil {
+		return t.Result(), t.failed
+	}
+	err := t.begin()
+	if err == nil {
+		err = t.run(ctx)
+	}
+	if errors.Is(err, ErrInterrupted) {
+		if saveErr := t.saveInterrupted(); saveErr != nil {
+			err = saveErr
+		}
+	}
+	return t.Result(), err
+}
+
+// interruption is an error that says so where ctx has ended.
+func interruption(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+	return nil
+}
+
+func (t *Trainer) begin() error {
+	if t.epoch >= t.c.Epochs && t.batch > 0 {
+		return &ConfigError{fmt.Errorf("training is %d batches into epoch %d; it can't end after epoch %d", t.batch, t.epoch+1, t.c.Epochs)}
+	}
+	if t.folder == nil || t.begun {
+		return nil
+	}
+	if err := t.folder.begin(t); err != nil {
+		return err
+	}
+	t.begun = true
+	return nil
+}
+
+func (t *Trainer) run(ctx context.Context) error {
+	if t.lines == 0 && t.step == 0 {
+		if err := t.evaluateAndReport(ctx, 0); err != nil {
+			return err
+		}
+	}
+	for t.epoch < t.c.Epochs {
+		if err := t.trainEpoch(ctx); err != nil {
+			return err
+		}
+		if err := t.endEpoch(ctx); err != nil {
+			return err
+		}
+	}
+	if t.last.Epoch != t.epoch { // resumed, to end at an epoch that wasn't to be evaluated before
+		if err := t.evaluateAndReport(ctx, t.epoch); err != nil {
+			return err
+		}
+		return t.save()
+	}
+	return t.save()
+}
+
+// finished tells whether there is nothing left to do.
+func (t *Trainer) finished() bool {
+	return t.lines > 0 && t.epoch >= t.c.Epochs && t.batch == 0 && t.last.Epoch == t.epoch
+}
+
+// trainEpoch makes the steps that are left of an epoch.
+func (t *Trainer) trainEpoch(ctx context.Context) error {
+	if t.batch == t.batches {
+		return nil
+	}
+	start := time.Now()
+	dataset.Order(t.order, t.c.Seed, t.epoch)
+	t.seconds += time.Since(start)
+	for t.batch < t.batches {
+		if err := interruption(ctx); err != nil {
+			return err
+		}
+		if err := t.makeStep(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeStep trains on one batch. After the first it doesn't allocate.
+func (t *Trainer) makeStep() error {
+	start := time.Now()
+	scale := t.c.Schedule.At(t.epoch, t.batch, t.batches)
+	if err := t.pool.Run(t.gather); err != nil {
+		return fmt.Errorf("epoch %d, batch %d: %w", t.epoch+1, t.batch+1, err)
+	}
+	report, err := t.stepper.Step(t.pool, t.x, t.t, scale)
+	if err != nil {
+		return t.stepFailed(err)
+	}
+	t.saved = false
+	t.batch++
+	t.step++
+	t.seconds += time.Since(start)
+	if t.c.OnStep != nil {
+		t.c.OnStep(Progress{
+			Epoch: t.epoch + 1, Batch: t.batch, Batches: t.batches, Step: t.step,
+			Loss: report.Loss, Rate: t.c.Method.Rate() * scale, Seconds: t.seconds.Seconds(),
+		})
+	}
+	return nil
+}
+
+// stepFailed tells divergence, which leaves the weights as they were, from anything
+// else, which may have left them half updated.
+func (t *Trainer) stepFailed(err error) error {
+	var d *plan.DivergedError
+	if errors.As(err, &d) {
+		return t.diverged(err, t.batch+1)
+	}
+	t.failed = fmt.Errorf("epoch %d, batch %d: %w", t.epoch+1, t.batch+1, err)
+	return t.failed
+}
+
+// endEpoch evaluates where that is due, and saves. Until then the epoch counts as not
+// completed, so that a run interrupted meanwhile does this when it goes on.
+func (t *Trainer) endEpoch(ctx context.Context) error {
+	if err := t.checkFinite(); err != nil {
+		return err
+	}
+	done := t.epoch + 1
+	t.saved = false
+	if done%t.c.EvalEvery != 0 && done != t.c.Epochs {
+		t.epoch, t.batch = done, 0
+		return t.save()
+	}
+	m, err := t.evaluate(ctx, done)
+	if err != nil {
+		return err
+	}
+	if err := t.record(m); err != nil {
+		return err
+	}
+	t.epoch, t.batch = done, 0
+	if err := t.save(); err != nil {
+		return err
+	}
+	return t.report(m)
+}
+
+// evaluateAndReport evaluates outside the training of an epoch; the caller saves.
+func (t *Trainer) evaluateAndReport(ctx context.Context, epoch int) error {
+	m, err := t.evaluate(ctx, epoch)
+	if err != nil {
+		return err
+	}
+	if err := t.record(m); err != nil {
+		return err
+	}
+	return t.report(m)
+}
+
+// record writes the line of an evaluation. A loss that isn't finite is recorded and
+// reported too, and then is the end.
+func (t *Trainer) record(m Metrics) error {
+	if t.folder != nil {
+		if err := t.folder.appendLine(m); err != nil {
+			return err
+		}
+	}
+	t.lines++
+	t.last = m
+	t.saved = false
+	for i, loss := range []float64{m.TrainLoss, m.TestLoss} {
+		if s := t.splits[i].src; s.n > 0 && (math.IsNaN(loss) || math.IsInf(loss, 0)) {
+			err := t.diverged(fmt.Errorf("%s loss: found %v", s.name, loss), 0)
+			return errors.Join(err, t.report(m))
+		}
+	}
+	return nil
+}
+
+func (t *Trainer) report(m Metrics) error {
+	if t.c.OnEpoch == nil {
+		return nil
+	}
+	return t.c.OnEpoch(m)
+}
+
+// save writes the checkpoint and then the model, where they aren't those of the
+// position already.
+func (t *Trainer) save() error {
+	if t.folder == nil || t.saved {
+		return nil
+	}
+	if err := t.folder.save(t); err != nil {
+		return err
+	}
+	t.saved = true
+	return nil
+}
+
+// saveInterrupted saves between steps, unless the weights are no good.
+func (t *Trainer) saveInterrupted() error {
+	if t.folder == nil || t.saved {
+		return nil
+	}
+	if err := t.checkFinite(); err != nil {
+		return err
+	}
+	if err := t.save(); err != nil {
+		return fmt.Errorf("interrupted, but what was reached isn't saved: %w", err)
+	}
+	return nil
+}
