@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/schedule"
+	"github.com/urfave/cli/v2"
+)
+
+// dataVariable names the folder of data where --data doesn't.
+const dataVariable = "LOCOPROP_DATA"
+
+const (
+	groupExperiment = "1. Experiment"
+	groupData       = "2. Data"
+	groupNetwork    = "3. Network"
+	groupMethod     = "4. Method"
+	groupSchedule   = "5. Schedule"
+	groupMachine    = "6. Machine"
+	groupOutput     = "7. Output"
+)
+
+// settingFlag describes the flag of one of the catalog's settings. Its default is that
+// of the default preset, unless it says something else.
+type settingFlag struct {
+	key, group, usage, fallback string
+}
+
+func settingFlags() []settingFlag {
+	list := func(names []string) string { return strings.Join(names, ", ") }
+	return []settingFlag{
+		{"preset", groupExperiment, "`NAME` of an experiment, which sets all that follows; flags beside it override it: " + presetList(), ""},
+		{"dataset", groupData, "`NAME`: " + list(catalog.Datasets()) + "; see locoprop data list", ""},
+		{
+			"data", groupData, "`FOLDER` with the files of mnist, fashion-mnist (which lie in a folder of that name in it) or idx",
+			"the environment variable " + dataVariable,
+		},
+		{"data-prefix", groupData, "`START` of the names of the files to read, where --dataset idx finds several", "none"},
+		{"data-seed", groupData, "whole `NUMBER` that generates data set curves", ""},
+		{"target", groupData, "what the network learns to give, `NAME`: input (the example itself), label (its class)", ""},
+		{"loss", groupNetwork, "`NAME`: " + list(loss.Names), "sigmoid-ce for --target input, softmax-ce for label"},
+		{
+			"arch", groupNetwork, "`WIDTHS` in values per example, input to output, with commas between; WIDTH:NAME names the transfer function of " +
+				"the layer that gives it (of the last one under --loss squared only)",
+			curvesLayout() + " with preset curves, first and last width following the data",
+		},
+		{"activation", groupNetwork, "transfer function of hidden layers, `NAME`: identity, tanh, relu, leaky-relu(SLOPE), sigmoid", ""},
+		{"init", groupNetwork, "initial weights, `NAME`: " + list(nn.InitNames), ""},
+		{"method", groupMethod, "`NAME`: " + list(catalog.Methods()), ""},
+		{"optimizer", groupMethod, "`NAME[:KEY=VALUE,...]`: " + list(catalog.Optimizers) + "; keys " + list(catalog.OptimizerKeys), ""},
+		{
+			"lr", groupMethod, "learning `RATE`: per local iteration, for gradients summed over the batch; under backprop per step, for those of the mean loss",
+			"the preset's; of another --method or --optimizer, that pair's in docs/rates.md",
+		},
+		{"gamma", groupMethod, "activation learning `RATE`: how far targets lie from activations, per unit of the mean loss's gradient (locoprop-m, -s)", ""},
+		{"local-steps", groupMethod, "local iterations per batch, `NUMBER` from 1 (locoprop-m, -s)", ""},
+		{"batch", groupMethod, "examples per step, `NUMBER` from 1 to the size of the training data", ""},
+		{"block", groupMethod, "units per task, `NUMBER` from 1; part of what fixes the result's last bits (locoprop-m, -s)", ""},
+		{"schedule", groupSchedule, "course of the rate over the run, `NAME`: " + list(schedule.Names), ""},
+		{"warmup-steps", groupSchedule, "batches over which the rate rises at the start, `NUMBER` from 0", ""},
+		{"schedule-epochs", groupSchedule, "epochs that the schedule is made for, `NUMBER` from 1", "--epochs; 100 with the paper presets"},
+		{"epochs", groupSchedule, "epochs to train, `NUMBER` from 0, which writes the untrained model", ""},
+		{"eval-every", groupSchedule, "epochs from one evaluation to the next, `NUMBER` from 1; epoch 0 and the last are always evaluated", ""},
+		{"seed", groupExperiment, "whole `NUMBER` that fixes initial weights and order of examples", ""},
+		{
+			"workers", groupMachine, fmt.Sprintf("threads, `NUMBER` from 1 to %d or what OpenBLAS was built for; doesn't change the result", mostWorkers),
+			"as many as Go runs at once (GOMAXPROCS)",
+		},
+		{"backend", groupMachine, "who does the arithmetic, `NAME`: " + list(backendNames), "native where it is built in, else gonum"},
+	}
+}
+
+func presetList() string {
+	var items []string
+	for _, name := range catalog.Presets() {
+		items = append(items, fmt.Sprintf("%s (%s)", name, catalog.AboutPreset(name)))
+	}
+	return strings.Join(items, "; ")
+}
+
+func defaultExperiment() catalog.Experiment {
+	e, err := catalog.Preset(catalog.DefaultPreset)
+	if err != nil {
+		panic(err) // can't happen: the catalog has its own default
+	}
+	return e
+}
+
+func curvesLayout() string {
+	e := defaultExperiment()
+	return e.Arch.String()
+}
+
+// flagsFor makes the flags of some settings, all of them where no key is given. Values
+// are text, so that the catalog alone decides what is allowed, for flags and files
+// alike.
+func flagsFor(keys ...string) []cli.Flag {
+	e := defaultExperiment()
+	defaults := e.Values()
+	wanted := map[string]bool{}
+	for _, k := range keys {
+		wanted[k] = true
+	}
+	var flags []cli.Flag
+	for _, s := range settingFlags() {
+		if len(keys) > 0 && !wanted[s.key] {
+			continue
+		}
+		text := s.fallback
+		if text == "" {
+			text = defaults[s.key]
+		}
+		flags = append(flags, &cli.StringFlag{Name: s.key, Category: s.group, Usage: s.usage, DefaultText: text})
+	}
+	return flags
+}
+
+// flagLayer collects the settings that were given as flags.
+func flagLayer(c *cli.Context) catalog.Layer {
+	l := catalog.Layer{Values: catalog.Values{}}
+	for _, key := range catalog.Keys() {
+		if c.IsSet(key) {
+			l.Values[key] = c.String(key)
+		}
+	}
+	return l
+}
+
+// locateData completes an experiment's folder of data: the environment's where no
+// other was named, and always absolute, so that the run can be repeated from anywhere.
+func locateData(e *catalog.Experiment) error {
+	if e.Dataset == "curves" {
+		return nil
+	}
+	if e.Data == "" {
+		e.Data = os.Getenv(dataVariable)
+	}
+	if e.Data == "" {
+		return nil // the data set's own error says what is missing
+	}
+	path, err := filepath.Abs(e.Data)
+	if err != nil {
+		return fmt.Errorf("--data %s: %w", e.Data, err)
+	}
+	e.Data = path
+	return nil
+}

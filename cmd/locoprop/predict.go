@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/model"
+	"github.com/locoprop/locoprop-go/locoprop/train"
+	"github.com/urfave/cli/v2"
+)
+
+func predictCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "predict",
+		Usage:     "write a model's outputs for a file or a test split",
+		UsageText: "locoprop predict --model FILE (--input FILE | data flags) --output FILE.npy",
+		Description: "Inputs are those of --input, or else the test split of the data set that the data flags name. Bytes are\n" +
+			"scaled as the model says; numbers in an .npy file are taken as they are. The output is an .npy file of\n" +
+			"float32, a row per example: outputs of the last layer, after its transfer function.",
+		Flags: append([]cli.Flag{
+			modelFlag(),
+			&cli.StringFlag{
+				Name: "input", DefaultText: "the test split that the data flags name",
+				Usage: "`FILE` of examples: .npy (<f4, <f8 or |u1, examples first), else IDX bytes, plain or gzip",
+			},
+			&cli.StringFlag{Name: "output", Usage: "`FILE.npy` to write", DefaultText: "none: it must be given"},
+		}, flagsFor(append([]string{"workers", "backend"}, dataKeys...)...)...),
+		Action: predict,
+	}
+}
+
+func predict(c *cli.Context) error {
+	out := c.String("output")
+	switch {
+	case out == "":
+		return usagef("%s needs --output FILE.npy", c.Command.HelpName)
+	case !strings.HasSuffix(out, ".npy"):
+		return usagef("--output %s: must end in .npy, the format that is written", out)
+	}
+	if c.IsSet("input") {
+		for _, key := range dataKeys {
+			if c.IsSet(key) {
+				return usagef("--input with --%s: give a file of examples or a data set, not both", key)
+			}
+		}
+	}
+	m, err := loadModel(c)
+	if err != nil {
+		return err
+	}
+	compute, err := computeOf(c)
+	if err != nil {
+		return err
+	}
+	defer closeBackend(compute.Backend)
+	if err := checkWritable(out); err != nil {
+		return err
+	}
+	in, err := examplesOf(c, m)
+	if err != nil {
+		return err
+	}
+	y := backend.NewMat(in.Len(), m.Network.Outputs())
+	if err := train.Predict(c.Context, m, in, y, compute); err != nil {
+		return err
+	}
+	if err := train.WriteFile(out, func(w io.Writer) error { return encodeNPY(w, y) }); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%s: %d examples, %d outputs each\n", out, y.Rows, y.Cols)
+	return nil
+}
+
+// examplesOf reads the examples to predict for.
+func examplesOf(c *cli.Context, m *model.Model) (train.Examples, error) {
+	path := c.String("input")
+	if !c.IsSet("input") {
+		e, err := dataOf(c, m)
+		if err != nil {
+			return nil, err
+		}
+		e.Target = model.Input // labels aren't needed
+		d, err := loadDataFor(e, m)
+		if err != nil {
+			return nil, err
+		}
+		return d.Test, nil
+	}
+	var in train.Examples
+	if strings.HasSuffix(path, ".npy") {
+		x, err := readNPY(path)
+		if err != nil {
+			return nil, err
+		}
+		in = train.Matrix(x)
+	} else {
+		x, err := dataset.ReadExamples(path, m.Scale)
+		if err != nil {
+			return nil, err
+		}
+		in = x
+	}
+	if in.Dim() != m.Network.Inputs() {
+		return nil, &dataset.Error{Path: path, Reason: fmt.Sprintf("%d values per example, the model reads %d", in.Dim(), m.Network.Inputs())}
+	}
+	return in, nil
+}

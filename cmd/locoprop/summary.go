@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/model"
+	"github.com/locoprop/locoprop-go/locoprop/train"
+)
+
+const (
+	pictureName  = "reconstructions.png"
+	pictureCount = 10 // examples shown
+)
+
+// conclude says what a run has reached. With --json it does so on standard error, since
+// standard output is for data.
+func (r *training) conclude(ctx context.Context, result train.Result) error {
+	out := r.stdout
+	if r.json {
+		out = r.stderr
+	}
+	compute := train.Compute{Backend: r.kernels, Workers: r.e.Workers}
+	meanTrain, meanTest, err := train.MeanPredictor(r.data, r.e.Target, r.e.Loss, compute)
+	if err != nil {
+		return err
+	}
+	if err := printSummary(out, result, meanTrain, meanTest); err != nil {
+		return err
+	}
+	files := []string{train.ModelName, train.MetricsName, train.ConfigName, train.CheckpointName}
+	if r.data.Height > 0 && r.e.Target == model.Input {
+		if err := r.reconstruct(ctx, out, compute); err != nil {
+			return err
+		}
+		files = append(files, pictureName)
+	}
+	dir := r.folder.Dir()
+	fmt.Fprintf(out, "files in %s:", dir)
+	for _, name := range files {
+		fmt.Fprintf(out, " %s", name)
+	}
+	fmt.Fprintf(out, "\nmeasure it again with: locoprop eval --model %s%s\n", quote(filepath.Join(dir, train.ModelName)), r.dataFlags())
+	return nil
+}
+
+func printSummary(out io.Writer, result train.Result, meanTrain, meanTest float64) error {
+	last := result.Last
+	fmt.Fprintf(out, "\nreached after %d epochs (%d steps, %.1f s training, %.1f s evaluating):\n",
+		result.Epoch, result.Step, result.Seconds, result.EvalSeconds)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(name string, training, test float64, about string) {
+		fmt.Fprintf(w, "%s\t%.4f\t%.4f\t  %s\n", name, training, test, about)
+	}
+	fmt.Fprint(w, "\ttrain\ttest\t\n")
+	line("loss", last.TrainLoss, last.TestLoss, "mean over examples of the sum over outputs")
+	line("excess", last.TrainExcess, last.TestExcess, fmt.Sprintf("over the least possible, %.4f and %.4f", result.TrainFloor, result.TestFloor))
+	line("mean predictor", meanTrain, meanTest, "the loss of giving the training targets' mean for every example")
+	if last.TrainAccuracy != nil {
+		line("accuracy", *last.TrainAccuracy, *last.TestAccuracy, "share of examples put into their class")
+	}
+	return w.Flush()
+}
+
+// dataFlags are the flags that name the run's data.
+func (r *training) dataFlags() string {
+	all := r.e.Values()
+	text := ""
+	for _, key := range dataKeys {
+		if v := all[key]; v != "" && v != defaultValue(key) {
+			text += fmt.Sprintf(" --%s %s", key, quote(v))
+		}
+	}
+	return text
+}
+
+func defaultValue(key string) string {
+	e := defaultExperiment()
+	return e.Values()[key]
+}
+
+// reconstruct shows originals over what the network makes of them: as a file, and on a
+// terminal in characters.
+func (r *training) reconstruct(ctx context.Context, out io.Writer, compute train.Compute) error {
+	rows, err := reconstructions(ctx, r.data, r.trainer.Model(), compute)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := encodePNG(&b, rows); err != nil {
+		return err
+	}
+	if err := r.folder.WriteFile(pictureName, b.Bytes()); err != nil {
+		return err
+	}
+	if width := terminalWidth(out); width > 0 {
+		fmt.Fprintf(out, "\noriginals, and below them what the network makes of them:\n%s\n", halfBlocks(rows, width, colourful(out)))
+	}
+	return nil
+}
+
+// reconstructions are the first test images (training images where there are none) and
+// the network's outputs for them.
+func reconstructions(ctx context.Context, d *dataset.Data, m *model.Model, compute train.Compute) ([][]picture, error) {
+	split := d.Test
+	if split.Len() == 0 {
+		split = d.Train
+	}
+	n := min(pictureCount, split.Len())
+	index := make([]int, n)
+	for i := range index {
+		index[i] = i
+	}
+	x, y := backend.NewMat(n, split.Dim()), backend.NewMat(n, split.Dim())
+	if err := split.Rows(x, index); err != nil {
+		return nil, err
+	}
+	if err := train.Predict(ctx, m, train.Matrix(x), y, compute); err != nil {
+		return nil, err
+	}
+	return [][]picture{pictures(d, x), pictures(d, y)}, nil
+}
+
+func pictures(d *dataset.Data, m backend.Mat) []picture {
+	var list []picture
+	for i := range m.Rows {
+		list = append(list, picture{d.Height, d.Width, m.Data[i*m.Stride : i*m.Stride+m.Cols]})
+	}
+	return list
+}

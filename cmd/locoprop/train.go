@@ -1,0 +1,202 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/train"
+	"github.com/urfave/cli/v2"
+)
+
+func trainCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "train",
+		Usage:     "train a network",
+		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--json]",
+		Description: "With no flags: preset " + catalog.DefaultPreset + ", whose settings are the defaults shown below. Flags override the\n" +
+			"preset, or the file that --config names.\n" +
+			"Another method or optimiser without --lr takes the documented rate of the two, and prints it.\n" +
+			"Ctrl-C finishes the step in hand, saves, and exits with 130; --resume goes on from there, bit for bit.\n" +
+			"A run's folder holds config.toml, metrics.jsonl, model.safetensors and checkpoints/last, and for\n" +
+			"autoencoders of images reconstructions.png.",
+		Flags: append(flagsFor(),
+			&cli.StringFlag{Name: "out", Category: groupOutput, Usage: "`FOLDER` for the run's files", DefaultText: "runs/PRESET-SEED, or with -2, -3, ... where that exists"},
+			&cli.StringFlag{
+				Name: "config", Category: groupExperiment, DefaultText: "none",
+				Usage: "`FILE` of settings in place of a preset, such as a run's config.toml: repeats that run bit for bit",
+			},
+			&cli.StringFlag{
+				Name: "resume", Category: groupExperiment, DefaultText: "none",
+				Usage: "`FOLDER` of a run to go on with, from its last checkpoint; only --" + strings.Join(resumeFlags, ", --") + " may stand beside it",
+			},
+			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print the lines of metrics.jsonl, and nothing else, on standard output"},
+		),
+		Action: trainAction,
+	}
+}
+
+// resumeFlags may stand beside --resume: they change where the run ends, what it runs
+// on and what it prints, but no number that it computes.
+var resumeFlags = []string{"epochs", "workers", "data", "json"}
+
+func trainAction(c *cli.Context) error {
+	r := &training{
+		stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json"),
+		out: c.String("out"), resume: c.String("resume"),
+	}
+	if c.IsSet("out") && r.out == "" {
+		return usagef("--out : must be a folder")
+	}
+	if c.IsSet("resume") {
+		if err := checkResumeFlags(c); err != nil {
+			return err
+		}
+	}
+	if err := r.settle(c); err != nil {
+		return err
+	}
+	return r.run(c.Context)
+}
+
+func checkResumeFlags(c *cli.Context) error {
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		if name == "resume" || name == "help" || !c.IsSet(name) {
+			continue
+		}
+		if !slices.Contains(resumeFlags, name) {
+			return usagef("--resume with --%s: a run goes on as it was begun; only --%s may change (--config starts another run from its settings)",
+				name, strings.Join(resumeFlags, ", --"))
+		}
+	}
+	return nil
+}
+
+// settle makes the experiment of flags, of files, and of both.
+func (r *training) settle(c *cli.Context) error {
+	layers := []catalog.Layer{flagLayer(c)}
+	var err error
+	switch {
+	case c.IsSet("resume"):
+		if r.folder, err = train.Open(r.resume); err != nil {
+			return err
+		}
+		path := filepath.Join(r.resume, train.ConfigName)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return &dataset.Error{Path: path, Reason: "no such file, though the folder holds parts of a run"}
+		}
+		layers, err = above(path, layers)
+	case c.IsSet("config"):
+		if c.IsSet("preset") {
+			return usagef("--config with --preset: the file names its own preset; give one of them")
+		}
+		layers, err = above(c.String("config"), layers)
+	}
+	if err != nil {
+		return err
+	}
+	if r.e, r.rate, err = catalog.Resolve(layers...); err != nil {
+		return &usageError{err}
+	}
+	if err := locateData(&r.e); err != nil {
+		return err
+	}
+	return r.settleBackend()
+}
+
+// above puts layers over a configuration file.
+func above(path string, layers []catalog.Layer) ([]catalog.Layer, error) {
+	l, err := readConfig(path)
+	return append([]catalog.Layer{l}, layers...), err
+}
+
+// settleBackend opens the backend and settles the number of workers, so that the
+// configuration of the run names both.
+func (r *training) settleBackend() error {
+	var err error
+	if r.kernels, err = openBackend(r.e.Backend); err != nil {
+		return err
+	}
+	r.e.Backend = r.kernels.Info().Name
+	r.e.Workers, err = workersFor(r.e.Workers, r.kernels)
+	return err
+}
+
+// makeFolder makes the folder of a new run and writes its configuration, so that the
+// run can be resumed from its first moment, and an output that can't be written shows
+// before the work.
+func (r *training) makeFolder() error {
+	if r.folder != nil {
+		return nil
+	}
+	dir := r.out
+	if dir == "" {
+		var err error
+		if dir, err = freeFolder(filepath.Join("runs", fmt.Sprintf("%s-%d", r.e.Preset, r.e.Seed))); err != nil {
+			return err
+		}
+		r.made = dir
+	} else if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		r.made = dir
+	}
+	folder, err := train.Create(dir)
+	if errors.Is(err, train.ErrRunExists) {
+		return usagef("--out %s: the folder holds a run; go on with it by --resume %s, or name another folder", dir, dir)
+	}
+	if err != nil {
+		return err
+	}
+	r.folder = folder
+	return r.writeConfig()
+}
+
+// freeFolder makes and returns the first of base, base-2, base-3, … that doesn't exist.
+func freeFolder(base string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(base), 0o777); err != nil {
+		return "", fmt.Errorf("folder of the run: %w", err)
+	}
+	for n := 1; ; n++ {
+		dir := base
+		if n > 1 {
+			dir = fmt.Sprintf("%s-%d", base, n)
+		}
+		err := os.Mkdir(dir, 0o777)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("folder of the run: %w", err)
+		}
+		return dir, nil
+	}
+}
+
+// writeConfig writes the configuration as it stands.
+func (r *training) writeConfig() error {
+	content, err := encodeConfig(&r.e)
+	if err != nil {
+		return err
+	}
+	return r.folder.WriteFile(train.ConfigName, content)
+}
+
+// abandon removes what was made for a run that never began, so that a mistyped flag
+// leaves nothing behind; whatever else lies in the folder stays.
+func (r *training) abandon() {
+	if r.folder == nil || r.resume != "" {
+		return
+	}
+	dir := r.folder.Dir()
+	_ = os.Remove(filepath.Join(dir, train.ConfigName))
+	_ = os.Remove(filepath.Dir(filepath.Join(dir, filepath.FromSlash(train.CheckpointName)))) // only if empty
+	if r.made != "" {
+		_ = os.Remove(r.made) // only if empty
+	}
+}

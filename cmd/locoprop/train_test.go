@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop/model"
+	"github.com/locoprop/locoprop-go/locoprop/train"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var runFiles = []string{"checkpoints", "checkpoints/last", "config.toml", "metrics.jsonl", "model.safetensors", "reconstructions.png"}
+
+func TestTrain(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	out := succeeds(t, dir, small(data)...)
+	for _, part := range []string{
+		"training preset curves: locoprop-m, 3 epochs of data set idx",
+		"gamma 10 (gamma/batch 0.333",
+		"120 training and 40 test examples",
+		"network 64,24,6:identity,24,64: ",
+		"files go to runs/curves-1",
+		"epoch 0 of 3 done", "epoch 3 of 3 done",
+	} {
+		assert.Contains(t, out.stderr, part)
+	}
+	for _, part := range []string{"loss", "excess", "mean predictor", "files in runs/curves-1:", "--model runs/curves-1/model.safetensors --dataset idx --data " + data} {
+		assert.Contains(t, out.stdout, part)
+	}
+	assert.NotContains(t, out.stdout+out.stderr, "\x1b", "no colours off a terminal")
+	assert.Equal(t, runFiles, tree(t, filepath.Join(dir, "runs", "curves-1")))
+
+	f, err := os.Open(filepath.Join(dir, "runs", "curves-1", "reconstructions.png"))
+	require.NoError(t, err)
+	defer f.Close()
+	sheet, err := png.Decode(f)
+	require.NoError(t, err)
+	assert.Equal(t, 10*(10*10+2), sheet.Bounds().Dx(), "ten images of eight pixels with gaps of two, ten times enlarged")
+
+	// The same again: the next folder, and the same model.
+	again := succeeds(t, dir, small(data, "--workers", "1")...)
+	assert.Contains(t, again.stderr, "files go to runs/curves-1-2")
+	assert.Equal(t, read(t, dir, "runs/curves-1/model.safetensors"), read(t, dir, "runs/curves-1-2/model.safetensors"))
+	// Another seed: another folder, another model.
+	succeeds(t, dir, small(data, "--seed", "2")...)
+	assert.NotEqual(t, read(t, dir, "runs/curves-1/model.safetensors"), read(t, dir, "runs/curves-2/model.safetensors"))
+}
+
+func TestJSON(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	out := succeeds(t, dir, small(data, "--json", "--eval-every", "2", "--out", "r")...)
+	assert.Equal(t, string(read(t, dir, "r/metrics.jsonl")), out.stdout, "the metrics lines alone")
+	var epochs []int
+	for line := range strings.Lines(out.stdout) {
+		var m train.Metrics
+		require.NoError(t, json.Unmarshal([]byte(line), &m))
+		epochs = append(epochs, m.Epoch)
+	}
+	assert.Equal(t, []int{0, 2, 3}, epochs)
+	assert.Contains(t, out.stderr, "mean predictor", "people read the rest")
+}
+
+func TestClassifier(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	out := succeeds(t, dir, "train", "--dataset", "idx", "--data", data, "--target", "label", "--batch", "30", "--epochs", "20",
+		"--warmup-steps", "5", "--lr", "1e-3", "--out", "r", "--json")
+	lines := strings.Split(strings.TrimSpace(out.stdout), "\n")
+	var last train.Metrics
+	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &last))
+	require.NotNil(t, last.TestAccuracy)
+	assert.Greater(t, *last.TestAccuracy, 0.9)
+	assert.Contains(t, out.stderr, "accuracy")
+	assert.NotContains(t, tree(t, filepath.Join(dir, "r")), "reconstructions.png")
+	m, err := model.Load(filepath.Join(dir, "r", "model.safetensors"))
+	require.NoError(t, err)
+	arch, _ := m.Network.Arch()
+	assert.Equal(t, []int{64, 400, 200, 100, 50, 25, 6, 25, 50, 100, 200, 400, 3}, arch.Widths, "filled in from the data")
+	assert.Equal(t, model.Label, m.Target)
+
+	refuses(t, dir, exitUsage, []string{"the last width is 4; target label needs 3"},
+		"train", "--dataset", "idx", "--data", data, "--target", "label", "--arch", "64,10,4")
+}
+
+func TestUntrained(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	out := succeeds(t, dir, small(data, "--epochs", "0", "--out", "r", "--json")...)
+	assert.Equal(t, 1, strings.Count(out.stdout, "\n"))
+	assert.Equal(t, runFiles, tree(t, filepath.Join(dir, "r")))
+}
+
+func TestPairRatesArePrinted(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	args := []string{"train", "--dataset", "idx", "--data", data, "--arch", "64,8,64", "--batch", "60", "--epochs", "1"}
+	out := succeeds(t, dir, append(args, "--method", "backprop", "--optimizer", "adam")...)
+	assert.Contains(t, out.stderr, "backprop with adam torch: taking the default rate of this pair, lr ")
+	out = succeeds(t, dir, append(args, "--method", "backprop", "--optimizer", "adam", "--lr", "0.5")...)
+	assert.NotContains(t, out.stderr, "taking the default rate")
+	assert.Contains(t, out.stderr, "lr 0.5")
+	assert.NotContains(t, string(read(t, dir, "runs/curves-1/config.toml")), "gamma", "backprop has none")
+}
+
+// A run that can't begin leaves no folder behind.
+func TestRefusedRuns(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	refuses(t, dir, exitUsage, []string{"--batch 121: must be 1 to 120, the number of training examples"}, small(data, "--batch", "121")...)
+	refuses(t, dir, exitUsage, []string{"the first width is 63; the data have 64 values per example"}, small(data, "--arch", "63,5,64")...)
+	refuses(t, dir, exitUsage, []string{"softmax in hidden layer 0"}, small(data, "--arch", "64,5:softmax,64")...)
+	refuses(t, dir, exitData, []string{"nowhere", "can't list the folder"}, small("nowhere")...)
+	refuses(t, dir, exitData, []string{"--data or LOCOPROP_DATA"}, "train", "--preset", "paper")
+	refuses(t, dir, exitData, []string{"train-images-idx3-ubyte: no such file"}, "train", "--preset", "paper", "--data", data)
+	refuses(t, dir, exitData, []string{"targets sum to"}, small(data, "--loss", "softmax-ce")...)
+	assert.Equal(t, []string{"runs"}, tree(t, dir))
+
+	// A folder that somebody else made stays, and so does what lies in it.
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "mine"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "mine", "notes"), nil, 0o644))
+	refuses(t, dir, exitData, nil, small("nowhere", "--out", "mine")...)
+	assert.Equal(t, []string{"mine", "mine/notes", "runs"}, tree(t, dir))
+}
+
+func TestDamagedData(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	path := filepath.Join(data, "train-images-idx3-ubyte")
+	whole := read(t, path)
+	require.NoError(t, os.WriteFile(path, whole[:len(whole)-1], 0o644))
+	refuses(t, dir, exitData, []string{path, "cut off"}, small(data)...)
+	require.NoError(t, os.WriteFile(filepath.Join(data, "a-train-images-idx3-ubyte"), whole, 0o644))
+	refuses(t, dir, exitData, []string{"a-train-images-idx3-ubyte, train-images-idx3-ubyte", "--data-prefix"}, small(data)...)
+	require.NoError(t, os.WriteFile(filepath.Join(data, "a-t10k-images-idx3-ubyte"), read(t, data, "t10k-images-idx3-ubyte"), 0o644))
+	succeeds(t, dir, small(data, "--data-prefix", "a-", "--epochs", "1")...)
+}
+
+func TestDataVariable(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	cmd := command(t, dir, "train", "--dataset", "idx", "--arch", "64,8,64", "--batch", "60", "--epochs", "1", "--out", "r")
+	cmd.Env = append(cmd.Env, dataVariable+"="+data)
+	b, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(b))
+	assert.Contains(t, string(read(t, dir, "r/config.toml")), "data = '"+data+"'")
+	// It means nothing to curves, whose folder is refused only where it is asked for.
+	cmd = command(t, dir, "train", "--data", data)
+	b, err = cmd.CombinedOutput()
+	assert.Equal(t, exitUsage, exitOf(t, err))
+	assert.Contains(t, string(b), "--data: data set curves is generated")
+}
+
+func TestOutput(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
+	refuses(t, dir, exitFailed, []string{"folder of the run", "not a directory"}, small(data, "--out", "file/r")...)
+	succeeds(t, dir, small(data, "--out", "a/b", "--epochs", "1")...)
+	before := tree(t, dir)
+	refuses(t, dir, exitUsage, []string{"the folder holds a run; go on with it by --resume a/b"}, small(data, "--out", "a/b")...)
+	assert.Equal(t, before, tree(t, dir))
+}
+
+func TestDivergence(t *testing.T) {
+	data, dir := writeData(t), t.TempDir()
+	out := locoprop(t, dir, small(data, "--lr", "1e30", "--out", "r")...)
+	assert.Equal(t, exitDiverged, out.code, out.stderr)
+	assert.Contains(t, out.stderr, "diverged in epoch 1")
+	assert.Contains(t, out.stderr, "smaller learning rate")
+	assert.NotContains(t, tree(t, filepath.Join(dir, "r")), "model.safetensors")
+
+	// Schedule paper has rate 0 in its first epoch: a good model, which stays.
+	succeeds(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "1", "--out", "good")...)
+	out = locoprop(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "4", "--out", "bad")...)
+	assert.Equal(t, exitDiverged, out.code, out.stderr)
+	assert.Contains(t, out.stderr, "diverged in epoch 2")
+	assert.Contains(t, out.stderr, "bad/model.safetensors is still the last good model")
+	assert.Equal(t, read(t, dir, "good/model.safetensors"), read(t, dir, "bad/model.safetensors"))
+}

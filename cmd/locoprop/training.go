@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/schedule"
+	"github.com/locoprop/locoprop-go/locoprop/train"
+)
+
+// training is one call of `locoprop train`.
+type training struct {
+	stdout, stderr io.Writer
+	json           bool
+	out            string // --out
+	resume         string // --resume
+
+	e       catalog.Experiment
+	rate    *catalog.Rate // the pair's, where the experiment took it
+	kernels backend.Kernels
+	folder  *train.Folder
+	made    string // the folder, where this call made it
+	data    *dataset.Data
+	trainer *train.Trainer
+	report  reporter
+	begun   bool // the run has started: its folder stays, whatever comes
+}
+
+// say prints a line for people.
+func (r *training) say(format string, args ...any) {
+	fmt.Fprintf(r.stderr, format+"\n", args...)
+}
+
+func (r *training) run(ctx context.Context) (err error) {
+	defer closeBackend(r.kernels)
+	defer func() {
+		if err != nil && !r.begun && exitCode(err) != exitInterrupted {
+			r.abandon()
+		}
+	}()
+	if err := r.makeFolder(); err != nil {
+		return err
+	}
+	defer r.folder.Close()
+	r.announce()
+	if err := r.prepare(ctx); err != nil {
+		return r.explain(err)
+	}
+	defer r.trainer.Close()
+	r.begun = true
+	r.report = newReporter(r.stderr, r.e.Epochs)
+	result, err := r.trainer.Run(ctx)
+	r.report.close()
+	if err != nil {
+		return r.explain(err)
+	}
+	return r.conclude(ctx, result)
+}
+
+// announce says what will be trained, before anything takes time.
+func (r *training) announce() {
+	e := &r.e
+	if r.rate != nil {
+		r.say("%v: taking the default rate of this pair, lr %v", r.rate.Pair, r.rate.Eta)
+	}
+	verb := "training"
+	if r.resume != "" {
+		verb = "going on with"
+	}
+	s, _ := e.BuildSchedule() // checked when the experiment was made
+	r.say("%s preset %s: %s, %d epochs of data set %s, batch %d, seed %d", verb, e.Preset, e.Method, e.Epochs, e.Dataset, e.Batch, e.Seed)
+	line := fmt.Sprintf("optimizer %s, lr %v", catalog.FormatOptimizer(e.Optimizer), e.Eta)
+	if catalog.IsLocal(e.Method) {
+		line += fmt.Sprintf(", gamma %v (gamma/batch %v), %d local steps", e.Gamma, e.Gamma/float64(e.Batch), e.LocalSteps)
+	}
+	r.say("%s, schedule %s", line, describeSchedule(s))
+	info := r.kernels.Info()
+	r.say("backend %s (%s), %d workers; files go to %s", info.Name, info.Detail, e.Workers, r.folder.Dir())
+	if whyPure != "" {
+		r.say("%s", whyPure)
+	}
+	if s.Kind != schedule.Constant && e.Epochs > s.Epochs {
+		r.say("the schedule ends after %d epochs: the rate is 0 from there on", s.Epochs)
+	}
+}
+
+func describeSchedule(s schedule.Schedule) string {
+	text := s.Kind.String()
+	if s.Kind != schedule.Constant {
+		text += fmt.Sprintf(" over %d epochs", s.Epochs)
+	}
+	if s.Warmup > 0 {
+		text += fmt.Sprintf(" with %d warm-up steps", s.Warmup)
+	}
+	return text
+}
+
+// prepare loads the data and makes the trainer, at its checkpoint if it has one.
+func (r *training) prepare(ctx context.Context) error {
+	start := time.Now()
+	var err error
+	if r.data, err = r.e.LoadData(); err != nil {
+		return err
+	}
+	r.say("data set %s: %d training and %d test examples of %d values, ready in %.1f s",
+		r.data.Name, r.data.Train.Len(), r.data.Test.Len(), r.data.Dim(), time.Since(start).Seconds())
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", train.ErrInterrupted, err)
+	}
+	net, err := r.network()
+	if err != nil {
+		return err
+	}
+	if err := r.makeTrainer(net); err != nil {
+		return err
+	}
+	if err := r.attach(); err != nil {
+		r.trainer.Close()
+		return err
+	}
+	return nil
+}
+
+// network is the untrained network, fitted to the data.
+func (r *training) network() (*nn.Network, error) {
+	arch, err := r.e.FitArch(r.data)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	if n := r.data.Train.Len(); r.e.Batch > n {
+		return nil, usagef("--batch %d: must be 1 to %d, the number of training examples", r.e.Batch, n)
+	}
+	net, err := nn.New(arch)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	net.Init(r.e.Init, r.e.Seed)
+	r.say("network %v: %d parameters", r.e.Arch, net.Params())
+	return net, nil
+}
+
+func (r *training) makeTrainer(net *nn.Network) error {
+	method, err := r.e.BuildMethod()
+	if err != nil {
+		return &usageError{err}
+	}
+	course, err := r.e.BuildSchedule()
+	if err != nil {
+		return &usageError{err}
+	}
+	r.trainer, err = train.New(train.Config{
+		Network: net, Loss: r.e.Loss, Method: method, Backend: r.kernels, Data: r.data, Target: r.e.Target,
+		Batch: r.e.Batch, Epochs: r.e.Epochs, EvalEvery: r.e.EvalEvery, Schedule: course,
+		Seed: r.e.Seed, Workers: r.e.Workers, Settings: r.methodSettings(),
+		OnEpoch: r.onEpoch, OnStep: r.onStep,
+	})
+	return err
+}
+
+// methodSettings are those of the method's settings that a checkpoint depends on.
+func (r *training) methodSettings() map[string]string {
+	all := r.e.Values()
+	settings := map[string]string{}
+	for _, key := range []string{"optimizer", "gamma", "local-steps", "block", "init"} {
+		if text, found := all[key]; found {
+			settings[key] = text
+		}
+	}
+	return settings
+}
+
+// attach gives the trainer its folder, and the folder its configuration, whose
+// architecture is settled by now.
+func (r *training) attach() error {
+	if err := r.folder.Attach(r.trainer); err != nil {
+		return err
+	}
+	if at := r.trainer.Result(); r.e.Epochs < at.Epoch || (r.e.Epochs == at.Epoch && at.Batch > 0) {
+		return usagef("--epochs %d: the run has trained %d epochs and %d batches already", r.e.Epochs, at.Epoch, at.Batch)
+	}
+	return r.writeConfig()
+}
+
+func (r *training) onStep(p train.Progress) { r.report.step(p) }
+
+func (r *training) onEpoch(m train.Metrics) error {
+	r.report.epoch(m)
+	if !r.json {
+		return nil
+	}
+	line, err := json.Marshal(m)
+	if err == nil {
+		_, err = r.stdout.Write(append(line, '\n'))
+	}
+	return err
+}
+
+// explain adds what to do about an error.
+func (r *training) explain(err error) error {
+	dir := r.folder.Dir()
+	var diverged *train.DivergedError
+	switch {
+	case errors.Is(err, train.ErrInterrupted):
+		at := ""
+		if r.trainer != nil {
+			res := r.trainer.Result()
+			at = fmt.Sprintf(" after %d epochs and %d batches", res.Epoch, res.Batch)
+		}
+		return fmt.Errorf("%w%s; go on with: locoprop train --resume %s", train.ErrInterrupted, at, quote(dir))
+	case errors.As(err, &diverged):
+		return fmt.Errorf("%w%s", err, lastGood(dir))
+	}
+	return err
+}
+
+// lastGood tells where the last model is that is worth keeping.
+func lastGood(dir string) string {
+	path := filepath.Join(dir, train.ModelName)
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("; %s is still the last good model", path)
+}
+
+// quote writes a path as a shell takes it.
+func quote(path string) string {
+	for _, c := range path {
+		if c == ' ' || c == '\'' || c == '"' || c == '$' {
+			return strconv.Quote(path)
+		}
+	}
+	return path
+}

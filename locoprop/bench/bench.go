@@ -1,0 +1,220 @@
+// Package bench measures training steps against what the machine can do: the peak of
+// its fused multiply-add units, the rate of square matrix products (sgemm), and the
+// same step on other backends, all interleaved in one run, because a shared machine's
+// speed drifts between runs.
+//
+// A rate counts the mathematics' floating-point operations only (plan.Flops), so that
+// what a step does besides matrix products shows as a lower rate.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/internal/philox"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+)
+
+// PeakMeter is what a backend offers if it can measure the fused multiply-add peak of
+// the calling thread.
+type PeakMeter interface {
+	// FMAPeak runs independent vector multiply-adds for about the given time and returns
+	// floating-point operations per second.
+	FMAPeak(d time.Duration) float64
+}
+
+// Config says what to measure.
+type Config struct {
+	Arch     nn.Arch
+	Loss     loss.Loss
+	Method   plan.Method
+	Batch    int
+	Workers  int
+	Rounds   int               // rounds of measurements, each measuring everything once; 0 means 5
+	Backends []backend.Kernels // the others are compared with the first
+	OnRound  func(done int)    // called after each round; nil: nothing
+}
+
+// Spread sums up repeated measurements.
+type Spread struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	Count  int     `json:"count"`
+}
+
+// Step is the measurement of one backend's training step.
+type Step struct {
+	Backend     string  `json:"backend"`
+	Detail      string  `json:"detail"`
+	Seconds     Spread  `json:"seconds"`
+	Rate        float64 `json:"flops_per_second"` // median over rounds
+	OfSgemm     float64 `json:"of_sgemm"`         // median of the rounds' ratios to the sgemm rate beside it
+	OfFMA       float64 `json:"of_fma,omitempty"` // likewise to the FMA peak; 0 if unknown
+	Ratio       float64 `json:"time_over_first"`  // median of the rounds' time over that of the first backend
+	Allocations float64 `json:"allocations"`      // per step after the first
+}
+
+// Report is what a run measured.
+type Report struct {
+	Workers   int     `json:"workers"`
+	Batch     int     `json:"batch"`
+	Arch      string  `json:"arch"`
+	Method    string  `json:"method"`
+	Flops     float64 `json:"flops_per_step"`
+	FMA       *Spread `json:"fma_flops_per_second,omitempty"`
+	Sgemm     Spread  `json:"sgemm_flops_per_second"`
+	SgemmSize int     `json:"sgemm_size"`
+	Steps     []Step  `json:"steps"`
+}
+
+// Run measures. Every round takes, in this order, the FMA peak, the sgemm rate of the
+// first backend and one step of each backend; figures are medians over rounds. A first
+// step of each backend isn't counted.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	if len(c.Backends) == 0 {
+		return nil, fmt.Errorf("bench: no backend given")
+	}
+	if c.Rounds == 0 {
+		c.Rounds = 5
+	}
+	pool := plan.NewPool(c.Workers)
+	defer pool.Close()
+	trials := make([]*trial, len(c.Backends))
+	for i, k := range c.Backends {
+		t, err := newTrial(c, k, pool)
+		if err != nil {
+			return nil, fmt.Errorf("bench: backend %s: %w", k.Info().Name, err)
+		}
+		trials[i] = t
+	}
+	meter := newPeaks(c.Backends[0], pool)
+	r := &Report{
+		Workers: pool.Workers(), Batch: c.Batch, Arch: c.Arch.String(), Method: c.Method.Name(),
+		Flops: plan.Flops(trials[0].stepper.Explain()), SgemmSize: meter.size,
+	}
+	var fma, sgemm []float64
+	for round := range c.Rounds {
+		if f := meter.fma(); f > 0 {
+			fma = append(fma, f)
+		}
+		sgemm = append(sgemm, meter.sgemm())
+		for _, t := range trials {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err := t.step(pool); err != nil {
+				return nil, fmt.Errorf("bench: backend %s: %w", t.info.Name, err)
+			}
+		}
+		if c.OnRound != nil {
+			c.OnRound(round + 1)
+		}
+	}
+	r.Sgemm = spread(sgemm)
+	if len(fma) > 0 {
+		s := spread(fma)
+		r.FMA = &s
+	}
+	for _, t := range trials {
+		r.Steps = append(r.Steps, t.sum(r.Flops, sgemm, fma, trials[0].seconds))
+	}
+	return r, nil
+}
+
+// trial is one backend's planned step and its measurements.
+type trial struct {
+	info        backend.Info
+	stepper     plan.Stepper
+	x, t        backend.Mat
+	seconds     []float64
+	allocations []float64
+}
+
+func newTrial(c Config, k backend.Kernels, pool *plan.Pool) (*trial, error) {
+	net, err := nn.New(c.Arch)
+	if err != nil {
+		return nil, err
+	}
+	net.Init(nn.Glorot, 1)
+	s, err := c.Method.Plan(net, c.Loss, c.Batch, k)
+	if err != nil {
+		return nil, err
+	}
+	t := &trial{info: k.Info(), stepper: s, x: backend.NewPadded(c.Batch, net.Inputs()), t: backend.NewPadded(c.Batch, net.Outputs())}
+	fill(t.x, 1)
+	switch {
+	case c.Loss == loss.SoftmaxCE:
+		for i := range c.Batch {
+			t.t.Data[i*t.t.Stride+i%t.t.Cols] = 1
+		}
+	case t.t.Cols == t.x.Cols:
+		t.t = t.x
+	default:
+		fill(t.t, 2)
+	}
+	_, err = s.Step(pool, t.x, t.t, 1) // pages touched, scratch grown
+	return t, err
+}
+
+func (t *trial) step(pool *plan.Pool) error {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	_, err := t.stepper.Step(pool, t.x, t.t, 1e-3) // a small factor: weights stay where they are fast
+	t.seconds = append(t.seconds, time.Since(start).Seconds())
+	runtime.ReadMemStats(&after)
+	t.allocations = append(t.allocations, float64(after.Mallocs-before.Mallocs))
+	return err
+}
+
+func (t *trial) sum(flops float64, sgemm, fma, first []float64) Step {
+	var rate, ofSgemm, ofFMA, ratio []float64
+	for i, s := range t.seconds {
+		rate = append(rate, flops/s)
+		ofSgemm = append(ofSgemm, flops/s/sgemm[i])
+		ratio = append(ratio, s/first[i])
+		if i < len(fma) {
+			ofFMA = append(ofFMA, flops/s/fma[i])
+		}
+	}
+	step := Step{
+		Backend: t.info.Name, Detail: t.info.Detail, Seconds: spread(t.seconds),
+		Rate: median(rate), OfSgemm: median(ofSgemm), Ratio: median(ratio),
+		Allocations: slices.Min(t.allocations), // other goroutines may allocate meanwhile: the least is the step's
+	}
+	if len(ofFMA) > 0 {
+		step.OfFMA = median(ofFMA)
+	}
+	return step
+}
+
+// fill writes uniform numbers in (0, 1), a function of stream alone.
+func fill(m backend.Mat, stream uint64) {
+	u := philox.New(1, philox.Order, stream)
+	for i := range m.Rows {
+		for j := range m.Cols {
+			m.Data[i*m.Stride+j] = float32(u.Uniform(uint64(i*m.Cols + j)))
+		}
+	}
+}
+
+func spread(v []float64) Spread {
+	return Spread{Median: median(v), Min: slices.Min(v), Max: slices.Max(v), Count: len(v)}
+}
+
+func median(v []float64) float64 {
+	s := slices.Clone(v)
+	slices.Sort(s)
+	mid := len(s) / 2
+	if len(s)%2 == 1 {
+		return s[mid]
+	}
+	return (s[mid-1] + s[mid]) / 2
+}

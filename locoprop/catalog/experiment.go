@@ -1,0 +1,158 @@
+package catalog
+
+import (
+	"fmt"
+
+	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/method/backprop"
+	"github.com/locoprop/locoprop-go/locoprop/model"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/schedule"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// Experiment is a complete experiment: a field per flag of `locoprop train`. Start
+// from a preset, or from [Resolve]; the zero value is not an experiment.
+type Experiment struct {
+	Preset string // the preset it came from
+
+	Dataset    string // one of Datasets
+	Data       string // the folder of the data set's files; unused by curves
+	DataPrefix string // start of the files' names; idx only
+	DataSeed   uint32 // curves only: the data don't change with Seed
+	Target     model.Target
+
+	Loss       loss.Loss
+	Arch       Layout
+	FreeArch   bool          // nobody chose the first and last width: they follow the data
+	Activation transfer.Func // of hidden layers whose transfer function isn't named
+	Init       nn.Init
+
+	Method     string // one of Methods
+	Optimizer  optimizer.Rule
+	Eta        float64 // η, see the method
+	Gamma      float64 // γ; LocoProp only, as are the next two
+	LocalSteps int     // T
+	Block      int     // units per task
+	Batch      int     // B
+
+	Schedule       schedule.Kind
+	WarmupSteps    int
+	ScheduleEpochs int // planned length of the schedule; 0 means Epochs
+	Epochs         int // where the run stops
+	EvalEvery      int // epochs from one evaluation to the next
+
+	Seed    uint32
+	Workers int    // 0 means as many as Go runs at once
+	Backend string // "" means the best there is
+}
+
+// methods are the ways to train. The constructors get a complete experiment.
+var methods = []struct {
+	name  string
+	local bool // solves local problems: has γ, T and blocks of units to choose
+	build func(e *Experiment) (plan.Method, error)
+}{
+	{"locoprop-m", true, func(e *Experiment) (plan.Method, error) { return e.locoprop(locoprop.Matching) }},
+	{"locoprop-s", true, func(e *Experiment) (plan.Method, error) { return e.locoprop(locoprop.Squared) }},
+	{"backprop", false, func(e *Experiment) (plan.Method, error) {
+		return asMethod(backprop.New(backprop.Options{Eta: e.Eta, Optimizer: e.Optimizer, Block: e.Block}))
+	}},
+}
+
+func (e *Experiment) locoprop(l locoprop.LocalLoss) (plan.Method, error) {
+	return asMethod(locoprop.New(locoprop.Options{
+		Loss: l, Eta: e.Eta, Gamma: e.Gamma, Steps: e.LocalSteps, Optimizer: e.Optimizer, Block: e.Block,
+	}))
+}
+
+// asMethod keeps a nil pointer from becoming an interface that isn't nil.
+func asMethod[M plan.Method](m M, err error) (plan.Method, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Methods lists the names of methods.
+func Methods() []string {
+	var names []string
+	for _, m := range methods {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// IsLocal reports whether a method solves local problems, so that it has γ, T and a
+// block size; under the others the optimiser is a first-order baseline.
+func IsLocal(method string) bool {
+	i, err := choose("method", method, Methods())
+	return err == nil && methods[i].local
+}
+
+// BuildMethod returns the training method with its settings.
+func (e *Experiment) BuildMethod() (plan.Method, error) {
+	i, err := choose("method", e.Method, Methods())
+	if err != nil {
+		return nil, err
+	}
+	return methods[i].build(e)
+}
+
+// BuildSchedule returns the course of the learning rate.
+func (e *Experiment) BuildSchedule() (schedule.Schedule, error) {
+	s := schedule.Schedule{Kind: e.Schedule, Epochs: e.PlannedEpochs(), Warmup: e.WarmupSteps}
+	return s, s.Check()
+}
+
+// PlannedEpochs is the length that the schedule is made for.
+func (e *Experiment) PlannedEpochs() int {
+	if e.ScheduleEpochs > 0 {
+		return e.ScheduleEpochs
+	}
+	return max(e.Epochs, 1) // an untrained model still has a schedule
+}
+
+// LoadData generates or reads the data set, labels included where they are the target.
+// Errors that are the data's fault satisfy errors.Is(err, dataset.ErrData).
+func (e *Experiment) LoadData() (*dataset.Data, error) {
+	o := dataset.Options{Labels: e.Target == model.Label}
+	switch e.Dataset {
+	case "curves":
+		return dataset.Curves(e.DataSeed, dataset.CurvesTrain, dataset.CurvesTest), nil
+	case "idx":
+		return dataset.LoadDir(e.Data, e.DataPrefix, o)
+	}
+	return dataset.LoadNamed(e.Data, e.Dataset, o)
+}
+
+// Outputs is the number of values that a network gives per example of these data.
+func (e *Experiment) Outputs(d *dataset.Data) int {
+	if e.Target == model.Label {
+		return d.Classes
+	}
+	return d.Dim()
+}
+
+// FitArch makes the architecture fit the data where nobody chose it, checks it where
+// somebody did, and returns it. Afterwards e.Arch is what the run uses, and fixed.
+func (e *Experiment) FitArch(d *dataset.Data) (nn.Arch, error) {
+	if err := e.Arch.fit(d.Dim(), e.Outputs(d), e.Target, e.FreeArch); err != nil {
+		return nn.Arch{}, fmt.Errorf("arch %v: %w", e.Arch, err)
+	}
+	e.FreeArch = false
+	a, err := e.Arch.Arch(e.Activation, e.Loss)
+	if err != nil {
+		return nn.Arch{}, fmt.Errorf("arch %v: %w", e.Arch, err)
+	}
+	return a, nil
+}
+
+// Pair is the experiment's combination of method and optimiser.
+func (e *Experiment) Pair() Pair {
+	return Pair{Method: e.Method, Optimizer: e.Optimizer.Name(), Variant: e.Optimizer.Variant()}
+}

@@ -1,0 +1,249 @@
+package catalog_test
+
+import (
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/schedule"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+type values = catalog.Values
+
+func resolve(t *testing.T, layers ...catalog.Layer) (catalog.Experiment, *catalog.Rate) {
+	t.Helper()
+	e, rate, err := catalog.Resolve(layers...)
+	require.NoError(t, err)
+	return e, rate
+}
+
+func flags(v values) catalog.Layer { return catalog.Layer{Values: v} }
+
+func file(v values) catalog.Layer { return catalog.Layer{Source: "a.toml", Values: v} }
+
+func TestResolveNothingIsTheDefaultPreset(t *testing.T) {
+	e, rate := resolve(t)
+	want, err := catalog.Preset(catalog.DefaultPreset)
+	require.NoError(t, err)
+	assert.Equal(t, want, e)
+	assert.Nil(t, rate)
+}
+
+func TestResolveSetsEveryKey(t *testing.T) {
+	v := values{
+		"preset": "paper", "dataset": "idx", "data": "/d", "data-prefix": "emnist", "target": "label", "loss": "squared",
+		"arch": "784,20:identity,47:tanh", "activation": "relu", "init": "he", "method": "locoprop-s",
+		"optimizer": "adam:variant=tf1,beta1=0.8,beta2=0.99,epsilon=1e-07", "lr": "0.003", "gamma": "2.5",
+		"local-steps": "3", "batch": "17", "schedule": "cosine", "warmup-steps": "4", "schedule-epochs": "9",
+		"epochs": "6", "eval-every": "2", "seed": "5", "workers": "3", "block": "64", "backend": "gonum",
+	}
+	e, rate := resolve(t, flags(v))
+	assert.Nil(t, rate)
+	assert.Equal(t, v, e.Values())
+	assert.Equal(t, loss.Squared, e.Loss)
+	assert.Equal(t, transfer.ReLU, e.Activation)
+	assert.Equal(t, 0.003, e.Eta)
+	assert.Equal(t, schedule.Cosine, e.Schedule)
+	assert.False(t, e.FreeArch)
+
+	e, _ = resolve(t, flags(values{"data-seed": "7"}))
+	assert.Equal(t, uint32(7), e.DataSeed)
+}
+
+// Writing an experiment out and reading it again changes nothing.
+func TestValuesRoundTrip(t *testing.T) {
+	for _, v := range []values{
+		{},
+		{"preset": "paper"},
+		{"preset": "paper-deep", "data": "/d", "seed": "4294967295"},
+		{"method": "backprop", "optimizer": "adam"},
+		{"optimizer": "sgd", "lr": "0.1"},
+		{"loss": "squared", "arch": "784,10:relu,784:sigmoid"},
+		{"epochs": "0"},
+	} {
+		e, _ := resolve(t, flags(v))
+		again, rate := resolve(t, file(e.Values()))
+		if e.ScheduleEpochs == 0 {
+			e.ScheduleEpochs = e.PlannedEpochs() // written out
+		}
+		if e.Dataset != "curves" {
+			again.DataSeed = e.DataSeed // not written
+		}
+		assert.Equal(t, e, again, v)
+		assert.Nil(t, rate)
+	}
+}
+
+func TestLaterLayersWin(t *testing.T) {
+	e, _ := resolve(t, file(values{"preset": "paper", "lr": "1e-3", "batch": "10"}), flags(values{"batch": "20"}))
+	assert.Equal(t, "mnist", e.Dataset)
+	assert.Equal(t, 1e-3, e.Eta)
+	assert.Equal(t, 20, e.Batch)
+}
+
+func TestRateFollowsThePair(t *testing.T) {
+	preset, err := catalog.Preset("curves")
+	require.NoError(t, err)
+	for _, c := range []struct {
+		about     string
+		layers    []catalog.Layer
+		eta       float64
+		defaulted bool
+	}{
+		{"a preset has its own", nil, preset.Eta, false},
+		{"the same pair by name", []catalog.Layer{flags(values{"optimizer": "rmsprop"})}, preset.Eta, false},
+		{"other constants, same pair", []catalog.Layer{flags(values{"optimizer": "rmsprop:momentum=0.9"})}, preset.Eta, false},
+		{"another pair", []catalog.Layer{flags(values{"method": "backprop", "optimizer": "adam"})}, 1.5e-3, true},
+		{"with a rate", []catalog.Layer{flags(values{"method": "backprop", "optimizer": "sgd", "lr": "0.5"})}, 0.5, false},
+		{"file's rate goes when flags change the pair", []catalog.Layer{
+			file(values{"lr": "7"}), flags(values{"method": "backprop", "optimizer": "adam"}),
+		}, 1.5e-3, true},
+		{"file's rate stays when they don't", []catalog.Layer{
+			file(values{"method": "backprop", "optimizer": "adam", "lr": "7"}), flags(values{"seed": "2"}),
+		}, 7, false},
+		{"a later rate will do", []catalog.Layer{
+			file(values{"method": "backprop", "optimizer": "sgd"}), flags(values{"lr": "0.1"}),
+		}, 0.1, false},
+	} {
+		e, rate := resolve(t, c.layers...)
+		assert.Equal(t, c.eta, e.Eta, c.about)
+		assert.Equal(t, c.defaulted, rate != nil, c.about)
+	}
+	_, rate := resolve(t, flags(values{"method": "backprop", "optimizer": "adam"}))
+	assert.Equal(t, "backprop with adam torch", rate.Pair.String())
+}
+
+func TestMethodBringsItsFormOfTheOptimizer(t *testing.T) {
+	e, _ := resolve(t, flags(values{"method": "backprop", "lr": "1"}))
+	assert.Equal(t, optimizer.New(optimizer.RMSPropTorch), e.Optimizer)
+	e, _ = resolve(t, flags(values{"method": "locoprop-s", "lr": "1"}))
+	assert.Equal(t, optimizer.New(optimizer.RMSPropTF1), e.Optimizer)
+	// Constants that somebody chose stay.
+	chosen := "rmsprop:variant=tf1,rho=0.5,momentum=0,epsilon=0.1"
+	e, _ = resolve(t, file(values{"optimizer": chosen}), flags(values{"method": "backprop", "lr": "1"}))
+	assert.Equal(t, chosen, catalog.FormatOptimizer(e.Optimizer))
+}
+
+func TestTargetBringsItsLoss(t *testing.T) {
+	e, _ := resolve(t, flags(values{"preset": "paper", "target": "label"}))
+	assert.Equal(t, loss.SoftmaxCE, e.Loss)
+	e, _ = resolve(t, flags(values{"preset": "paper", "target": "label", "loss": "squared"}))
+	assert.Equal(t, loss.Squared, e.Loss)
+	e, _ = resolve(t, file(values{"preset": "paper", "target": "label"}), flags(values{"target": "input"}))
+	assert.Equal(t, loss.SigmoidCE, e.Loss)
+	e, _ = resolve(t, file(values{"preset": "paper", "target": "label", "loss": "squared"}), flags(values{"target": "label"}))
+	assert.Equal(t, loss.Squared, e.Loss)
+}
+
+func TestScheduleLength(t *testing.T) {
+	e, _ := resolve(t, flags(values{"epochs": "7"}))
+	assert.Equal(t, 7, e.PlannedEpochs())
+	e, _ = resolve(t, flags(values{"preset": "paper", "epochs": "7"}))
+	assert.Equal(t, 100, e.PlannedEpochs())
+	e, _ = resolve(t, flags(values{"epochs": "0"}))
+	s, err := e.BuildSchedule()
+	require.NoError(t, err)
+	assert.Equal(t, 1, s.Epochs)
+	e, _ = resolve(t, flags(values{"schedule": "paper"}))
+	assert.Zero(t, e.WarmupSteps, "the preset's warm-up goes")
+}
+
+func TestResolveRefuses(t *testing.T) {
+	for _, c := range []struct {
+		v    values
+		want string
+	}{
+		{values{"preset": "papr"}, `--preset: unknown preset "papr"; did you mean paper? (known: curves, paper, paper-wide, paper-deep)`},
+		{values{"dataset": "mnits"}, `--dataset mnits: unknown data set "mnits"; did you mean mnist? (known: curves, mnist, fashion-mnist, idx)`},
+		{values{"data": "/d"}, `--data: data set curves is generated; name another with --dataset, or leave this out`},
+		{values{"dataset": "mnist", "data": ""}, `--data : must be a folder`},
+		{values{"data-prefix": "a"}, `--data-prefix: it picks files of --dataset idx`},
+		{values{"dataset": "mnist", "data-seed": "1"}, `--data-seed: it generates data set curves, and no other`},
+		{values{"target": "labels"}, `--target labels: unknown target "labels"; did you mean label? (known: input, label)`},
+		{values{"target": "label"}, `target label: data set curves has no labels; use target input, or another data set`},
+		{values{"method": "bakprop"}, `--method bakprop: unknown method "bakprop"; did you mean backprop? (known: locoprop-m, locoprop-s, backprop)`},
+		{values{"method": "backprop", "lr": "1", "gamma": "2"}, `--gamma: method backprop has no local problems; only locoprop-m and locoprop-s take it`},
+		{values{"method": "backprop", "lr": "1", "local-steps": "2"}, `--local-steps: method backprop has no local problems; only locoprop-m and locoprop-s take it`},
+		{values{"method": "backprop", "lr": "1", "block": "2"}, `--block: method backprop has no local problems; only locoprop-m and locoprop-s take it`},
+		{values{"lr": "0"}, `--lr 0: must be a finite number above 0`},
+		{values{"lr": "NaN"}, `--lr NaN: must be a finite number above 0`},
+		{values{"gamma": "-1"}, `--gamma -1: must be a finite number above 0`},
+		{values{"gamma": "inf"}, `--gamma inf: must be a finite number above 0`},
+		{values{"local-steps": "0"}, `--local-steps 0: must be a whole number from 1 to 10000`},
+		{values{"batch": "0"}, `--batch 0: must be a whole number from 1 to 1000000000`},
+		{values{"batch": "ten"}, `--batch ten: must be a whole number from 1 to 1000000000`},
+		{values{"epochs": "-1"}, `--epochs -1: must be a whole number from 0 to 1000000000`},
+		{values{"eval-every": "0"}, `--eval-every 0: must be a whole number from 1 to 1000000000`},
+		{values{"seed": "4294967296"}, `--seed 4294967296: must be a whole number from 0 to 4294967295`},
+		{values{"workers": "0"}, `--workers 0: must be a whole number from 1 to 1000000000`},
+		{values{"block": "0"}, `--block 0: must be a whole number from 1 to 1048576`},
+		{values{"schedule": "paper", "warmup-steps": "5"}, `schedule paper warms up over its first five epochs; it takes no warm-up steps (got 5)`},
+		{values{"schedule": "paper", "epochs": "3"}, `schedule paper needs a planned length of at least 6 epochs, not 3`},
+		{values{"arch": "784"}, `--arch 784: one width only; there must be at least 2, input and output`},
+		{values{"arch": "784,5,784:tanh"}, `arch 784,5,784:tanh: the last width names tanh; loss sigmoid-ce sets it (sigmoid), only loss squared leaves it open`},
+		{values{"arch": "4,4:softmax,4"}, `arch 4,4:softmax,4: architecture: softmax in hidden layer 0; it can only be the last transfer function`},
+		{values{"optimizer": "rmsprop:rho=2"}, `--optimizer rmsprop:rho=2: optimizer rmsprop: rho is 2; must be at least 0 and below 1`},
+		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, optimizer, lr, gamma, local-steps, batch, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, workers, block, backend)`},
+		{values{"batch": "0", "lr": "-1"}, "--lr -1: must be a finite number above 0\n--batch 0: must be a whole number from 1 to 1000000000"},
+	} {
+		_, _, err := catalog.Resolve(flags(c.v))
+		assert.EqualError(t, err, c.want, c.v)
+	}
+	_, _, err := catalog.Resolve(file(values{"batch": "0"}))
+	assert.EqualError(t, err, "a.toml: batch 0: must be a whole number from 1 to 1000000000")
+	_, _, err = catalog.Resolve(file(values{"preset": "x"}))
+	assert.ErrorContains(t, err, `a.toml: preset: unknown preset "x"`)
+}
+
+func TestPairWithoutARate(t *testing.T) {
+	for _, p := range catalog.Pairs() {
+		if _, err := catalog.RateOf(p); err == nil {
+			continue
+		}
+		optimizer := p.Optimizer
+		if p.Variant != "" {
+			optimizer += ":variant=" + p.Variant
+		}
+		_, _, err := catalog.Resolve(flags(values{"method": p.Method, "optimizer": optimizer}))
+		assert.EqualError(t, err, "no default rate is known for "+p.String()+"; name one with --lr")
+		e, _ := resolve(t, flags(values{"method": p.Method, "optimizer": optimizer, "lr": "0.25"}))
+		assert.Equal(t, p, e.Pair())
+	}
+}
+
+func TestFitArch(t *testing.T) {
+	small := &dataset.Data{Train: split(t, 6), Test: split(t, 6), Classes: 3}
+	e, _ := resolve(t)
+	a, err := e.FitArch(small)
+	require.NoError(t, err)
+	assert.Equal(t, 6, a.Widths[0])
+	assert.Equal(t, 6, a.Widths[len(a.Widths)-1])
+	assert.Equal(t, "6,400,200,100,50,25,6:identity,25,50,100,200,400,6", e.Values()["arch"])
+
+	e, _ = resolve(t, flags(values{"preset": "paper", "target": "label"}))
+	a, err = e.FitArch(small)
+	require.NoError(t, err)
+	assert.Equal(t, 3, a.Widths[len(a.Widths)-1])
+
+	for _, c := range []struct{ arch, target, want string }{
+		{"5,6", "input", "arch 5,6: the first width is 5; the data have 6 values per example"},
+		{"6,5", "input", "arch 6,5: the last width is 5; target input needs 6, the values of an example"},
+		{"6,5", "label", "arch 6,5: the last width is 5; target label needs 3, the largest label + 1"},
+	} {
+		e, _ := resolve(t, flags(values{"dataset": "mnist", "arch": c.arch, "target": c.target}))
+		_, err := e.FitArch(small)
+		assert.EqualError(t, err, c.want)
+	}
+}
+
+func split(t *testing.T, dim int) dataset.Split {
+	t.Helper()
+	s, err := dataset.NewBytes(make([]byte, 2*dim), []int{dim}, 255, nil)
+	require.NoError(t, err)
+	return s
+}

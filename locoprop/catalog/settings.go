@@ -1,0 +1,232 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/model"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/schedule"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// MaxCount bounds epochs, batches, warm-up steps and the like: beyond all use, and low
+// enough that products of two of them stay exact.
+const MaxCount = 1_000_000_000
+
+// setting is one key of flags and configuration files: how its text changes an
+// experiment, and which text stands for what an experiment holds.
+type setting struct {
+	key string
+	set func(e *Experiment, text string) error
+	get func(e *Experiment) string
+	// applies tells whether the key means something in an experiment; nil: always.
+	// Where it doesn't, needs says what would make it.
+	applies func(e *Experiment) bool
+	needs   string
+}
+
+// settings are all keys, each after those that its meaning depends on.
+var settings = []setting{
+	{key: "preset", set: nothing, get: func(e *Experiment) string { return e.Preset }},
+	name("dataset", "data set", Datasets, func(e *Experiment) *string { return &e.Dataset }),
+	{
+		key: "data", applies: fromFiles, needs: "data set curves is generated; name another with --dataset, or leave this out",
+		set: func(e *Experiment, text string) error {
+			if text == "" {
+				return errors.New("must be a folder")
+			}
+			e.Data = text
+			return nil
+		},
+		get: func(e *Experiment) string { return e.Data },
+	},
+	{
+		key: "data-prefix", needs: "it picks files of --dataset idx",
+		applies: func(e *Experiment) bool { return e.Dataset == "idx" },
+		set:     func(e *Experiment, text string) error { e.DataPrefix = text; return nil },
+		get:     func(e *Experiment) string { return e.DataPrefix },
+	},
+	seed("data-seed", func(e *Experiment) *uint32 { return &e.DataSeed }).
+		onlyIf(func(e *Experiment) bool { return !fromFiles(e) }, "it generates data set curves, and no other"),
+	parsed("target", ParseTarget, func(e *Experiment, v model.Target) { e.Target = v }, func(e *Experiment) string { return e.Target.String() }),
+	parsed("loss", ParseLoss, func(e *Experiment, v loss.Loss) { e.Loss = v }, func(e *Experiment) string { return e.Loss.String() }),
+	parsed("arch", ParseLayout, func(e *Experiment, v Layout) { e.Arch, e.FreeArch = v, false }, archText),
+	parsed("activation", ParseTransfer, func(e *Experiment, v transfer.Func) { e.Activation = v }, func(e *Experiment) string { return e.Activation.String() }),
+	parsed("init", ParseInit, func(e *Experiment, v nn.Init) { e.Init = v }, func(e *Experiment) string { return e.Init.String() }),
+	name("method", "method", Methods, func(e *Experiment) *string { return &e.Method }),
+	{
+		key: "optimizer",
+		set: func(e *Experiment, text string) error {
+			rule, err := ParseOptimizer(text, IsLocal(e.Method))
+			if err == nil {
+				e.Optimizer = rule
+			}
+			return err
+		},
+		get: func(e *Experiment) string { return FormatOptimizer(e.Optimizer) },
+	},
+	positive("lr", func(e *Experiment) *float64 { return &e.Eta }),
+	positive("gamma", func(e *Experiment) *float64 { return &e.Gamma }).onlyIf(local, localOnly),
+	count("local-steps", 1, locoprop.MaxSteps, func(e *Experiment) *int { return &e.LocalSteps }).onlyIf(local, localOnly),
+	count("batch", 1, MaxCount, func(e *Experiment) *int { return &e.Batch }),
+	parsed("schedule", ParseSchedule, func(e *Experiment, v schedule.Kind) { e.Schedule = v }, func(e *Experiment) string { return e.Schedule.String() }),
+	count("warmup-steps", 0, MaxCount, func(e *Experiment) *int { return &e.WarmupSteps }),
+	count("schedule-epochs", 1, MaxCount, func(e *Experiment) *int { return &e.ScheduleEpochs }).
+		as(func(e *Experiment) string { return strconv.Itoa(e.PlannedEpochs()) }),
+	count("epochs", 0, MaxCount, func(e *Experiment) *int { return &e.Epochs }),
+	count("eval-every", 1, MaxCount, func(e *Experiment) *int { return &e.EvalEvery }),
+	seed("seed", func(e *Experiment) *uint32 { return &e.Seed }),
+	count("workers", 1, MaxCount, func(e *Experiment) *int { return &e.Workers }).as(workersText),
+	count("block", 1, nn.MaxWidth, func(e *Experiment) *int { return &e.Block }).onlyIf(local, localOnly),
+	{
+		key: "backend", // which there are is known to the program only
+		set: func(e *Experiment, text string) error { e.Backend = text; return nil },
+		get: func(e *Experiment) string { return e.Backend },
+	},
+}
+
+const localOnly = "method backprop has no local problems; only locoprop-m and locoprop-s take it"
+
+func local(e *Experiment) bool { return IsLocal(e.Method) }
+
+func fromFiles(e *Experiment) bool { return e.Dataset != "curves" }
+
+// archText leaves the layout of a preset out until it was made to fit the data.
+func archText(e *Experiment) string {
+	if e.FreeArch {
+		return ""
+	}
+	return e.Arch.String()
+}
+
+// workersText leaves out what nobody chose.
+func workersText(e *Experiment) string {
+	if e.Workers == 0 {
+		return ""
+	}
+	return strconv.Itoa(e.Workers)
+}
+
+// nothing sets nothing: Resolve has started from the preset.
+func nothing(*Experiment, string) error { return nil }
+
+// onlyIf restricts a setting to experiments in which it means something.
+func (s setting) onlyIf(applies func(*Experiment) bool, needs string) setting {
+	s.applies, s.needs = applies, needs
+	return s
+}
+
+// as replaces a setting's text.
+func (s setting) as(get func(*Experiment) string) setting {
+	s.get = get
+	return s
+}
+
+// name is a setting whose value is one of a list of names.
+func name(key, what string, known func() []string, field func(*Experiment) *string) setting {
+	return setting{
+		key: key,
+		set: func(e *Experiment, text string) error {
+			if _, err := choose(what, text, known()); err != nil {
+				return err
+			}
+			*field(e) = text
+			return nil
+		},
+		get: func(e *Experiment) string { return *field(e) },
+	}
+}
+
+// parsed is a setting with a grammar of its own.
+func parsed[T any](key string, parse func(string) (T, error), put func(*Experiment, T), get func(*Experiment) string) setting {
+	return setting{key: key, get: get, set: func(e *Experiment, text string) error {
+		v, err := parse(text)
+		if err == nil {
+			put(e, v)
+		}
+		return err
+	}}
+}
+
+// count is a whole number from low to high.
+func count(key string, low, high int, field func(*Experiment) *int) setting {
+	return setting{
+		key: key,
+		set: func(e *Experiment, text string) error {
+			v, err := strconv.ParseInt(text, 10, 64)
+			if err != nil || v < int64(low) || v > int64(high) {
+				return fmt.Errorf("must be a whole number from %d to %d", low, high)
+			}
+			*field(e) = int(v)
+			return nil
+		},
+		get: func(e *Experiment) string { return strconv.Itoa(*field(e)) },
+	}
+}
+
+// seed is a whole number of 32 bits.
+func seed(key string, field func(*Experiment) *uint32) setting {
+	return setting{
+		key: key,
+		set: func(e *Experiment, text string) error {
+			v, err := strconv.ParseUint(text, 10, 32)
+			if err != nil {
+				return fmt.Errorf("must be a whole number from 0 to %d", uint32(math.MaxUint32))
+			}
+			*field(e) = uint32(v)
+			return nil
+		},
+		get: func(e *Experiment) string { return strconv.FormatUint(uint64(*field(e)), 10) },
+	}
+}
+
+// positive is a finite number above 0.
+func positive(key string, field func(*Experiment) *float64) setting {
+	return setting{
+		key: key,
+		set: func(e *Experiment, text string) error {
+			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil || !(v > 0) || math.IsInf(v, 0) {
+				return errors.New("must be a finite number above 0")
+			}
+			*field(e) = v
+			return nil
+		},
+		get: func(e *Experiment) string { return formatFloat(*field(e)) },
+	}
+}
+
+// Keys lists the keys of all settings in the order of configuration files.
+func Keys() []string {
+	var keys []string
+	for _, s := range settings {
+		keys = append(keys, s.key)
+	}
+	return keys
+}
+
+// Values are settings by key, in the grammar of flags.
+type Values map[string]string
+
+// Values writes an experiment out, every default spelled out, so that [Resolve] makes
+// the same experiment of it. Keys without meaning in the experiment are left out, and
+// so are those with nothing chosen: an architecture that follows the data, the number
+// of workers, a backend.
+func (e *Experiment) Values() Values {
+	v := Values{}
+	for _, s := range settings {
+		if s.applies != nil && !s.applies(e) {
+			continue
+		}
+		if text := s.get(e); text != "" {
+			v[s.key] = text
+		}
+	}
+	return v
+}
