@@ -5,6 +5,12 @@ import (
 	"fmt"
 )
 
+// Defaults of [Options] in the metric form.
+const (
+	DefaultMetricGamma = 0.005
+	DefaultMetricSteps = 4
+)
+
 // Metric holds the constants of the metric form: LocoProp in the metric of the running
 // second moment. Every zero value means the default.
 //
@@ -29,21 +35,12 @@ type Metric struct {
 }
 
 func (m Metric) withDefaults() Metric {
-	set := func(v *float64, d float64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	set(&m.Damping, 0.3)
-	set(&m.Step, 0.7)
-	set(&m.Average, 0.95)
-	set(&m.OuterMomentum, 0.9)
-	if m.Every == 0 {
-		m.Every = 4
-	}
-	if m.Refresh == 0 {
-		m.Refresh = 20
-	}
+	setDefault(&m.Damping, 0.3)
+	setDefault(&m.Step, 0.7)
+	setDefault(&m.Average, 0.95)
+	setDefault(&m.Every, 4)
+	setDefault(&m.Refresh, 20)
+	setDefault(&m.OuterMomentum, 0.9)
 	return m
 }
 

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
-	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
@@ -17,206 +16,161 @@ const (
 	scaleLeast    = 1e-30
 )
 
-// metricLayer is what the metric form keeps for one layer.
-type metricLayer struct {
+// metric is the metric form of one layer; see Metric.
+type metric struct {
+	*layer
 	second  backend.Mat // C̄, (n+1) × (n+1); only the lower triangle is kept
 	inverse backend.Mat // P = (C̄ + ρI)⁻¹
 	outer   backend.Mat // V of the outer Nesterov step, m × (n+1)
-	scale   []float64   // e, the running mean of d²; 0 before the first batch
+	mean    []float64   // e, the running mean of d²; 0 before the first batch
+	batches []int64     // batches done
+	changes []int64     // times that C̄ was updated
+	stale   []int64     // 1 where C̄ has changed since P was made
 
 	xp    backend.Mat // X̃P, rows × (n+1)
 	gram  backend.Mat // K′ = X̃PX̃ᵀ, rows × rows
 	power backend.Mat // two vectors of rows elements for the power iteration
-	gamma float32     // γ_ℓ·B of this batch: E = γ_ℓ·d = γ_ℓ·B·D
-	eta   float32     // η = Step/λ of this batch
+
+	// This batch's.
+	average float32 // 1 − β of the update of C̄; 0: none
+	refresh bool    // P is made anew
+	gamma   float32 // γ_ℓ·B: E = γ_ℓ·d = γ_ℓ·B·D
+	step    float32 // η = Step/λ
+	alpha   float32 // factor of Δ
+	work    [][]work
 }
 
-// metricStepper is a plan of LocoProp in the metric form.
-type metricStepper struct {
-	o       Options
-	net     *nn.Network
-	tape    *plan.Tape
-	kernels backend.Kernels
-	layers  []metricLayer
-	blocks  []metricBlock // by Task.ID of the local phase
-	counts  metricCounts
-	alpha   float32 // this batch's factor of Δ
-	weight  float32 // 1 − β of this batch's update of C̄
-
-	scales, moments, inverses, metrics, powers, local *plan.Phase
-}
-
-// metricCounts says where the statistics stand; one element each, as state tensors.
-type metricCounts struct {
-	batches []int64 // batches done
-	updates []int64 // times that C̄ was updated
-	stale   []int64 // 1 where C̄ has changed since P was made
-}
-
-// metricBlock is a block of units of one layer: views made once.
-type metricBlock struct {
-	ahat, yhat, d, w backend.Mat
-	outer            []backend.Mat // V, one slot
-}
-
-func (s *metricStepper) plan() {
-	block := s.o.Block
-	var scales, moments, inverses, metrics, powers, local []plan.Task
-	var invertScratch, localScratch int
-	for ℓ, layer := range s.net.Layers {
-		w, x := layer.Weights(), s.tape.Design[ℓ]
-		rows, cols := x.Rows, x.Cols
-		b, n, m := float64(rows), float64(cols), float64(w.Rows)
-		s.layers[ℓ] = metricLayer{
-			second: backend.NewMat(cols, cols), inverse: backend.NewMat(cols, cols),
-			outer: backend.NewMat(w.Rows, w.Cols), scale: make([]float64, 1),
-			xp: backend.NewPadded(rows, cols), gram: backend.NewPadded(rows, rows), power: backend.NewMat(2, rows),
-		}
-		scales = append(scales, plan.Task{Layer: ℓ, Hi: w.Rows, Cost: b * m})
-		for _, t := range plan.UnitTasks(ℓ, cols, 2*block, false, 1) {
-			t.Cost = 2 * b * float64(t.Hi-t.Lo) * float64(t.Hi)
-			moments = append(moments, t)
-		}
-		inverses = append(inverses, plan.Task{Layer: ℓ, Hi: cols, Cost: n * n * n})
-		metrics = append(metrics, plan.UnitTasks(ℓ, rows, block, false, 2*n*n+2*b*n)...)
-		powers = append(powers, plan.Task{Layer: ℓ, Hi: rows, Cost: 2 * powerProducts * b * b})
-		invertScratch = max(invertScratch, 4*cols*cols) // two float64 matrices
-		f := s.o.Loss.localTransfer(layer.Transfer())
-		for _, t := range plan.UnitTasks(ℓ, w.Rows, block, f.RowCoupled(), 2*b*n+2*float64(s.o.Steps-1)*b*b) {
-			t.ID = len(s.blocks)
-			local = append(local, t)
-			s.blocks = append(s.blocks, metricBlock{
-				ahat: backend.Cols(s.tape.A[ℓ], t.Lo, t.Hi), yhat: backend.Cols(s.tape.Y[ℓ], t.Lo, t.Hi),
-				d: backend.Cols(s.tape.D[ℓ], t.Lo, t.Hi), w: backend.Rows(w, t.Lo, t.Hi),
-				outer: []backend.Mat{backend.Rows(s.layers[ℓ].outer, t.Lo, t.Hi)},
-			})
-			localScratch = max(localScratch, metricScratch(rows, cols, t.Hi-t.Lo))
-		}
+func newMetric(l *layer) *metric {
+	rows, cols, units := l.x.Rows, l.x.Cols, l.w.Rows
+	s := &metric{
+		layer:  l,
+		second: backend.NewMat(cols, cols), inverse: backend.NewMat(cols, cols), outer: backend.NewMat(units, cols),
+		mean: make([]float64, 1), batches: make([]int64, 1), changes: make([]int64, 1), stale: make([]int64, 1),
+		xp: backend.NewPadded(rows, cols), gram: backend.NewPadded(rows, rows), power: backend.NewMat(2, rows),
 	}
-	s.scales = plan.NewPhase("gradient scales", scales, 0, s.scaleTask)
-	s.moments = plan.NewPhase("second moments", moments, 0, s.momentTask)
-	s.inverses = plan.NewPhase("inverses", inverses, invertScratch, s.inverseTask)
-	s.metrics = plan.NewPhase("metric", metrics, 0, s.metricTask)
-	s.powers = plan.NewPhase("norms", powers, 0, s.powerTask)
-	s.local = plan.NewPhase("local problems", local, localScratch, s.localTask)
+	b, n := float64(rows), float64(cols)
+	task := func(hi int, cost float64) plan.Task { return plan.Task{Layer: l.index, Hi: hi, Cost: cost} }
+
+	first := []work{{Task: task(units, b*float64(units)), do: s.setGamma}}
+	for _, t := range plan.UnitTasks(l.index, cols, 2*l.o.Block, false, 0) {
+		t.Cost = 2 * b * float64(t.Hi-t.Lo) * float64(t.Hi)
+		first = append(first, work{Task: t, do: func([]float32) error { s.updateSecond(t.Lo, t.Hi); return nil }})
+	}
+	invert := []work{{Task: task(cols, n*n*n), scratch: 4 * cols * cols, do: s.invert}} // two float64 matrices
+	var products []work
+	for _, t := range plan.UnitTasks(l.index, rows, l.o.Block, false, 2*n*n+2*b*n) {
+		products = append(products, work{Task: t, do: func([]float32) error { s.product(t.Lo, t.Hi); return nil }})
+	}
+	norm := []work{{Task: task(rows, 2*powerProducts*b*b), do: s.setStep}}
+	var local []work
+	for _, t := range l.units(2*b*n + 2*float64(l.o.Steps-1)*b*b) {
+		block := l.block(t.Lo, t.Hi, []backend.Mat{backend.Rows(s.outer, t.Lo, t.Hi)})
+		local = append(local, work{
+			Task: t, scratch: metricScratch(rows, cols, t.Hi-t.Lo),
+			do: func(scratch []float32) error { s.solve(&block, scratch); return nil },
+		})
+	}
+	s.work = [][]work{first, invert, products, norm, local}
+	return s
 }
 
-// Step makes one training step; see plan.Stepper.
-func (s *metricStepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Report, error) {
-	mean, err := s.tape.Run(p, x, t)
-	report := plan.Report{Loss: mean}
-	if err != nil {
-		return report, err
-	}
-	i := s.counts.batches[0]
-	s.alpha = float32(s.o.Eta * scale)
-	phases := [...]*plan.Phase{s.scales, nil, nil, s.metrics, s.powers, s.local}
+func (s *metric) stages() [][]work { return s.work }
+
+func (s *metric) begin() {
+	i := s.batches[0]
+	s.batches[0]++
+	s.average = 0
 	if i%int64(s.o.Metric.Every) == 0 {
-		s.counts.updates[0]++
-		s.counts.stale[0] = 1
-		s.weight = float32(1 - math.Min(s.o.Metric.Average, 1-1/float64(s.counts.updates[0])))
-		phases[1] = s.moments
+		s.changes[0]++
+		s.average = float32(1 - math.Min(s.o.Metric.Average, 1-1/float64(s.changes[0])))
+		s.stale[0] = 1
 	}
-	if s.counts.stale[0] != 0 && s.o.Metric.refreshes(i) {
-		s.counts.stale[0] = 0
-		phases[2] = s.inverses
+	s.refresh = s.stale[0] != 0 && s.o.Metric.refreshes(i)
+	if s.refresh {
+		s.stale[0] = 0
 	}
-	for _, ph := range phases {
-		if ph == nil {
-			continue
-		}
-		if err := p.Run(ph); err != nil {
-			return report, fmt.Errorf("%s: %w", ph.Name, err)
-		}
-	}
-	s.counts.batches[0]++
-	return report, nil
+	s.alpha = float32(s.o.Eta * s.scale)
 }
 
-// scaleTask sets γ_ℓ from the mean of d² over examples and units.
-func (s *metricStepper) scaleTask(t *plan.Task, _ []float32) error {
-	l := &s.layers[t.Layer]
-	d := s.tape.D[t.Layer]
-	batch := float64(s.tape.Batch)
-	mean := sumSquares(d) * batch * batch / float64(d.Rows*d.Cols)
-	if l.scale[0] == 0 {
-		l.scale[0] = mean
+// setGamma sets γ_ℓ from the mean of d² over examples and units.
+func (s *metric) setGamma([]float32) error {
+	b := float64(s.batch)
+	mean := sumSquares(s.d) * b * b / float64(s.d.Rows*s.d.Cols)
+	if s.mean[0] == 0 {
+		s.mean[0] = mean
 	} else {
-		l.scale[0] = scaleAverage*l.scale[0] + (1-scaleAverage)*mean
+		s.mean[0] = scaleAverage*s.mean[0] + (1-scaleAverage)*mean
 	}
-	gamma := s.o.Gamma / (scaleMargin * math.Max(math.Max(l.scale[0], mean), scaleLeast))
-	l.gamma = float32(gamma * batch)
+	s.gamma = float32(s.o.Gamma * b / (scaleMargin * math.Max(math.Max(s.mean[0], mean), scaleLeast)))
 	return nil
 }
 
-// momentTask averages rows t.Lo ≤ j < t.Hi of X̃ᵀX̃/B into C̄, up to the diagonal block.
-func (s *metricStepper) momentTask(t *plan.Task, _ []float32) error {
-	x := s.tape.Design[t.Layer]
-	c := backend.View(s.layers[t.Layer].second, t.Lo, t.Hi, 0, t.Hi)
-	s.kernels.Gemm(true, false, s.weight/float32(x.Rows), backend.Cols(x, t.Lo, t.Hi), backend.Cols(x, 0, t.Hi), 1-s.weight, c)
-	return nil
+// updateSecond averages rows lo ≤ j < hi of X̃ᵀX̃/B into C̄, up to the diagonal block.
+func (s *metric) updateSecond(lo, hi int) {
+	if s.average == 0 {
+		return
+	}
+	c := backend.View(s.second, lo, hi, 0, hi)
+	s.kernels.Gemm(true, false, s.average/float32(s.x.Rows), backend.Cols(s.x, lo, hi), backend.Cols(s.x, 0, hi), 1-s.average, c)
 }
 
-// inverseTask makes P = (C̄ + ρI)⁻¹ in float64.
-func (s *metricStepper) inverseTask(t *plan.Task, scratch []float32) error {
-	l := &s.layers[t.Layer]
-	n := l.second.Rows
-	work := float64s(scratch)
-	a, p := work[:n*n], work[n*n:2*n*n]
+// invert makes P = (C̄ + ρI)⁻¹ in float64.
+func (s *metric) invert(scratch []float32) error {
+	if !s.refresh {
+		return nil
+	}
+	n := s.second.Rows
+	memory := float64s(scratch)
+	a, p := memory[:n*n], memory[n*n:2*n*n]
 	var trace float64
 	for j := range n {
-		trace += float64(l.second.Data[j*n+j])
+		trace += float64(s.second.Data[j*n+j])
 	}
 	rho := s.o.Metric.Damping * trace / float64(n)
 	clear(p)
 	for j := range n {
 		for k := range j + 1 {
-			a[j*n+k] = float64(l.second.Data[j*n+k])
+			a[j*n+k] = float64(s.second.Data[j*n+k])
 		}
 		a[j*n+j] += rho
 		p[j*n+j] = 1
 	}
 	if err := s.kernels.Cholesky(a, n); err != nil {
-		return fmt.Errorf("layer %d: damped second moment: %w", t.Layer, err)
+		return fmt.Errorf("damped second moment of the input: %w", err)
 	}
 	s.kernels.Solve(a, n, p, n)
-	for j := range p {
-		l.inverse.Data[j] = float32(p[j])
+	for j, v := range p {
+		s.inverse.Data[j] = float32(v)
 	}
 	return nil
 }
 
-// metricTask makes rows t.Lo ≤ i < t.Hi of X̃P and K′.
-func (s *metricStepper) metricTask(t *plan.Task, _ []float32) error {
-	l := &s.layers[t.Layer]
-	x := s.tape.Design[t.Layer]
-	xp := backend.Rows(l.xp, t.Lo, t.Hi)
-	s.kernels.Gemm(false, false, 1, backend.Rows(x, t.Lo, t.Hi), l.inverse, 0, xp)
-	s.kernels.Gemm(false, true, 1, xp, x, 0, backend.Rows(l.gram, t.Lo, t.Hi))
-	return nil
+// product makes rows lo ≤ i < hi of X̃P and K′.
+func (s *metric) product(lo, hi int) {
+	xp := backend.Rows(s.xp, lo, hi)
+	s.kernels.Gemm(false, false, 1, backend.Rows(s.x, lo, hi), s.inverse, 0, xp)
+	s.kernels.Gemm(false, true, 1, xp, s.x, 0, backend.Rows(s.gram, lo, hi))
 }
 
-// powerTask estimates ‖K′‖₂ from below by a power iteration from ones.
-func (s *metricStepper) powerTask(t *plan.Task, _ []float32) error {
-	l := &s.layers[t.Layer]
-	u, v := backend.Rows(l.power, 0, 1), backend.Rows(l.power, 1, 2)
+// setStep estimates ‖K′‖₂ from below by a power iteration from ones.
+func (s *metric) setStep([]float32) error {
+	u, v := backend.Rows(s.power, 0, 1), backend.Rows(s.power, 1, 2)
 	for i := range u.Data {
 		u.Data[i] = 1
 	}
-	var norm float64
 	for range powerProducts {
-		norm = math.Sqrt(sumSquares(u))
+		scale := 1 / math.Sqrt(sumSquares(u))
 		for i := range u.Data {
-			u.Data[i] = float32(float64(u.Data[i]) / norm)
+			u.Data[i] = float32(float64(u.Data[i]) * scale)
 		}
-		s.kernels.Affine(v, u, l.gram) // v = u K′ᵀ, K′ symmetric
+		s.kernels.Affine(v, u, s.gram) // v = u K′ᵀ, and K′ is symmetric
 		u, v = v, u
 	}
-	norm = math.Sqrt(sumSquares(u))
-	if !(norm > 0) || math.IsInf(norm, 0) {
-		return fmt.Errorf("layer %d: norm of the metric is %v", t.Layer, norm)
+	norm := math.Sqrt(sumSquares(u))
+	if !positive(norm) {
+		return fmt.Errorf("norm of the metric is %v; the inputs or weights have left the finite numbers", norm)
 	}
-	l.eta = float32(s.o.Metric.Step / norm)
+	s.step = float32(s.o.Metric.Step / norm)
 	return nil
 }
 
@@ -224,80 +178,46 @@ func metricScratch(rows, cols, units int) int {
 	return 3*roundLine(rows*units) + roundLine(units*cols)
 }
 
-// localTask makes all local iterations of a block of units, and its outer step.
-func (s *metricStepper) localTask(t *plan.Task, scratch []float32) error {
-	b, l, k := &s.blocks[t.ID], &s.layers[t.Layer], s.kernels
-	rows, units := b.d.Rows, b.w.Rows
-	f := s.o.Loss.localTransfer(s.net.Layers[t.Layer].Transfer())
+// solve makes all local iterations of a block of units, and its outer step.
+func (s *metric) solve(b *backend.Block, scratch []float32) {
+	k := s.kernels
+	rows, units, cols := b.D.Rows, b.W.Rows, b.W.Cols
 	e, scratch := carve(scratch, rows, units)
 	z, scratch := carve(scratch, rows, units)
 	r, scratch := carve(scratch, rows, units)
-	delta, _ := carve(scratch, units, b.w.Cols)
-	k.Scale(e, b.d, l.gamma)
-	k.Scale(z, e, -l.eta)
-	step := optimizer.Update{Kind: optimizer.SGD, C: [8]float32{l.eta}}
+	delta, _ := carve(scratch, units, cols)
+	k.Scale(e, b.D, s.gamma)
+	k.Scale(z, e, -s.step)
+	update := optimizer.Update{Kind: optimizer.SGD, C: [8]float32{s.step}}
 	for range s.o.Steps - 1 {
-		k.Gemm(false, false, 1, l.gram, z, 0, r)
-		k.Residual(r, r, b.ahat, b.yhat, e, f)
-		k.Update(step, z, backend.Mat{}, r, nil)
+		k.Gemm(false, false, 1, s.gram, z, 0, r)
+		k.Residual(r, r, b.Ahat, b.Yhat, e, b.F)
+		k.Update(update, z, backend.Mat{}, r, nil)
 	}
-	k.Gemm(true, false, s.alpha, z, l.xp, 0, delta)
+	k.Gemm(true, false, s.alpha, z, s.xp, 0, delta)
 	// V ← μV + αΔ, W̃ ← W̃ + μV + αΔ is Nesterov's update with rate −1 and gradient αΔ.
 	outer := optimizer.Update{Kind: optimizer.Nesterov, C: [8]float32{-1, float32(s.o.Metric.OuterMomentum)}}
-	k.Update(outer, b.w, backend.Mat{}, delta, b.outer)
-	return nil
+	k.Update(outer, b.W, backend.Mat{}, delta, b.Slots)
 }
 
-// planMetric makes a stepper in the metric form.
-func (m *Method) planMetric(n *nn.Network, tape *plan.Tape, k backend.Kernels) *metricStepper {
-	s := &metricStepper{
-		o: m.o, net: n, tape: tape, kernels: k,
-		layers: make([]metricLayer, len(n.Layers)),
-		counts: metricCounts{make([]int64, 1), make([]int64, 1), make([]int64, 1)},
+func (s *metric) state() []plan.Tensor {
+	count := func(name string, v []int64) plan.Tensor {
+		return plan.Tensor{Name: fmt.Sprintf("layers.%d.metric.%s", s.index, name), Shape: []int{1}, I64: v}
 	}
-	s.plan()
-	return s
+	return []plan.Tensor{
+		plan.MatTensor(s.index, "outer.v", s.outer),
+		plan.MatTensor(s.index, "metric.second_moment", s.second),
+		plan.MatTensor(s.index, "metric.inverse", s.inverse),
+		{Name: fmt.Sprintf("layers.%d.metric.scale", s.index), Shape: []int{1}, F64: s.mean},
+		count("batches", s.batches), count("changes", s.changes), count("stale", s.stale),
+	}
 }
 
-// State lists weights, outer velocity and statistics layer by layer, then the counts.
-func (s *metricStepper) State() []plan.Tensor {
-	var state []plan.Tensor
-	for ℓ, w := range s.net.Weights() {
-		l := &s.layers[ℓ]
-		add := func(name string, m backend.Mat) {
-			state = append(state, plan.Tensor{Name: fmt.Sprintf("layers.%d.%s", ℓ, name), Shape: []int{m.Rows, m.Cols}, F32: m.Data})
-		}
-		add("w", w)
-		add("outer.v", l.outer)
-		add("metric.second_moment", l.second)
-		add("metric.inverse", l.inverse)
-		state = append(state, plan.Tensor{Name: fmt.Sprintf("layers.%d.metric.scale", ℓ), Shape: []int{1}, F64: l.scale})
-	}
-	count := func(name string, v []int64) {
-		state = append(state, plan.Tensor{Name: "metric." + name, Shape: []int{1}, I64: v})
-	}
-	count("batches", s.counts.batches)
-	count("updates", s.counts.updates)
-	count("stale", s.counts.stale)
-	return state
-}
-
-func (s *metricStepper) EvalWeights() []backend.Mat { return s.net.Weights() }
-
-// Explain counts products as the local phase needs them; statistics and inverses at
-// their average rate.
-func (s *metricStepper) Explain() []plan.LayerPlan {
-	layers := plan.PassFlops(s.net, s.tape.Batch)
-	for _, t := range s.local.Tasks {
-		layers[t.Layer].Tasks++
-	}
-	for ℓ := range layers {
-		x, w := s.tape.Design[ℓ], s.net.Weights()[ℓ]
-		b, n, m := float64(x.Rows), float64(x.Cols), float64(w.Rows)
-		layers[ℓ].Form = FormMetric.String()
-		layers[ℓ].LocalFlops = 2*b*n*n + 2*b*b*n + 2*float64(s.o.Steps-1)*b*b*m + 2*b*n*m +
-			b*n*n/float64(s.o.Metric.Every) + n*n*n/float64(s.o.Metric.Refresh)
-		layers[ℓ].StateBytes = 4 * (2*n*n + n*m)
-	}
-	return layers
+// explain counts statistics and inverses at their average rate.
+func (s *metric) explain(p *plan.LayerPlan) {
+	b, n, m := float64(s.x.Rows), float64(s.x.Cols), float64(s.w.Rows)
+	p.Form, p.Tasks = FormMetric.String(), len(s.work[len(s.work)-1])
+	p.LocalFlops = 2*b*n*n + 2*b*b*n + 2*float64(s.o.Steps-1)*b*b*m + 2*b*n*m +
+		b*n*n/float64(s.o.Metric.Every) + n*n*n/float64(s.o.Metric.Refresh)
+	p.StateBytes = 4 * (2*n*n + n*m)
 }

@@ -66,7 +66,10 @@ func decode(f *tensorfile.File) (*Model, error) {
 			row[inputs] = bias.F32[u]
 		}
 	}
-	return m, m.Check()
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 func parseArch(widths, transfers string) (nn.Arch, error) {

@@ -12,7 +12,7 @@
 //	format         locoprop-model
 //	version        1
 //	architecture   widths from input to output: 784,1000,30,784
-//	transfer       transfer function of each layer: tanh,identity,sigmoid
+//	transfer       functions of the layers: tanh,identity,sigmoid
 //	loss           sigmoid-ce, softmax-ce or squared
 //	target         input or label
 //	scale          what stored numbers were divided by to get inputs: 255 for bytes

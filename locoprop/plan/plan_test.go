@@ -86,31 +86,30 @@ func TestFirstNonFinite(t *testing.T) {
 }
 
 func TestSlots(t *testing.T) {
-	n, err := nn.New(nn.Arch{Widths: []int{3, 2, 4}, Transfer: []transfer.Func{transfer.Tanh, transfer.Identity}})
-	require.NoError(t, err)
-	s := plan.NewSlots(n, optimizer.New(optimizer.RMSPropTF1))
-	state := s.State(n)
+	w := backend.NewMat(4, 3)
+	s := plan.NewSlots(w, optimizer.New(optimizer.RMSPropTF1))
+	state := s.Tensors(1)
 	var names []string
 	for _, x := range state {
 		names = append(names, x.Name)
 	}
-	assert.Equal(t, []string{
-		"layers.0.w", "layers.0.rmsprop.s", "layers.0.rmsprop.v", "layers.0.step",
-		"layers.1.w", "layers.1.rmsprop.s", "layers.1.rmsprop.v", "layers.1.step",
-	}, names)
-	assert.Equal(t, []int{4, 3}, state[5].Shape)
-	assert.Equal(t, float32(1), state[5].F32[11], "s starts at 1")
-	assert.Equal(t, float32(0), state[6].F32[11])
-	s.Count[1] = 8
-	assert.Equal(t, []int64{8}, state[7].I64, "the state is the live memory")
-	n.Weights()[1].Data[0] = 3
-	assert.Equal(t, float32(3), state[4].F32[0])
-	rows := s.Rows(1, 1, 3)
+	assert.Equal(t, []string{"layers.1.rmsprop.s", "layers.1.rmsprop.v", "layers.1.step"}, names)
+	assert.Equal(t, []int{4, 3}, state[0].Shape)
+	assert.Equal(t, float32(1), state[0].F32[11], "s starts at 1")
+	assert.Equal(t, float32(0), state[1].F32[11])
+	s.Count[0] = 8
+	assert.Equal(t, []int64{8}, state[2].I64, "the state is the live memory")
+	rows := s.Rows(1, 3)
 	require.Len(t, rows, 2)
-	rows[1].Data[0] = 9
-	assert.Equal(t, float32(9), state[6].F32[3])
-	assert.InDelta(t, 2*4*3*4, s.Bytes(1), 0)
-	assert.Len(t, plan.NewSlots(n, optimizer.Rule{}).State(n), 4, "plain SGD has no slots")
+	rows[0].Data[0], rows[1].Data[0] = 7, 9
+	assert.Equal(t, float32(7), state[0].F32[3])
+	assert.Equal(t, float32(9), state[1].F32[3])
+	s.ResetRows(1, 2)
+	assert.Equal(t, float32(1), state[0].F32[3])
+	assert.Equal(t, float32(0), state[1].F32[3])
+	assert.InDelta(t, 2*4*3*4, s.Bytes(), 0)
+	assert.Len(t, plan.NewSlots(w, optimizer.Rule{}).Tensors(0), 1, "plain SGD has no slots")
+	assert.Equal(t, plan.Tensor{Name: "layers.2.w", Shape: []int{4, 3}, F32: w.Data}, plan.MatTensor(2, "w", w))
 }
 
 func TestFlops(t *testing.T) {

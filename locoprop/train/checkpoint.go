@@ -190,7 +190,7 @@ func (p *position) put(meta map[string]string) error {
 	meta["last"] = string(last)
 	for key, n := range map[string]int64{
 		"epoch": int64(p.epoch), "batch": int64(p.batch), "step": int64(p.step), "lines": int64(p.lines),
-		"nanoseconds": int64(p.seconds), "eval_nanoseconds": int64(p.evalSeconds),
+		"nanoseconds": int64(p.trained), "eval_nanoseconds": int64(p.evaluated),
 	} {
 		meta[key] = strconv.FormatInt(n, 10)
 	}
@@ -208,7 +208,7 @@ func (p *position) take(meta map[string]string, batches int) error {
 		return n
 	}
 	p.epoch, p.batch, p.step, p.lines = int(number("epoch")), int(number("batch")), int(number("step")), int(number("lines"))
-	p.seconds, p.evalSeconds = time.Duration(number("nanoseconds")), time.Duration(number("eval_nanoseconds"))
+	p.trained, p.evaluated = time.Duration(number("nanoseconds")), time.Duration(number("eval_nanoseconds"))
 	if len(errs) == 0 && (p.batch > batches || p.step != p.epoch*batches+p.batch) {
 		errs = append(errs, fmt.Errorf("%d steps don't make %d epochs of %d batches and %d batches", p.step, p.epoch, batches, p.batch))
 	}

@@ -25,7 +25,7 @@ type floatSplit struct {
 
 func (s floatSplit) Labels() []int32 { return s.labels }
 
-func floats(t testing.TB, rows [][]float32, labels ...int32) dataset.Split {
+func floats(t *testing.T, rows [][]float32, labels ...int32) dataset.Split {
 	t.Helper()
 	m := backend.NewMat(len(rows), len(rows[0]))
 	for i, r := range rows {
@@ -83,14 +83,17 @@ func TestNewRefusesData(t *testing.T) {
 		return x
 	}
 	for _, c := range []struct {
-		base func(testing.TB) Config
+		base func(*testing.T) Config
 		data dataset.Data
 		want string
 	}{
 		{autoencoder, dataset.Data{Train: floats(t, [][]float32{good, with(3, math.NaN())})}, "training example 1: a value is NaN or infinite"},
 		{autoencoder, dataset.Data{Train: floats(t, [][]float32{good, with(3, math.Inf(-1))})}, "training example 1: a value is NaN or infinite"},
-		{autoencoder, dataset.Data{Train: floats(t, [][]float32{good}), Test: floats(t, [][]float32{good, good, with(8, 1.5)})},
-			"test example 2: target 8 is 1.5, outside [0, 1], which sigmoid-ce needs"},
+		{
+			autoencoder,
+			dataset.Data{Train: floats(t, [][]float32{good}), Test: floats(t, [][]float32{good, good, with(8, 1.5)})},
+			"test example 2: target 8 is 1.5, outside [0, 1], which sigmoid-ce needs",
+		},
 		{classifier, dataset.Data{Train: floats(t, [][]float32{good, with(0, math.NaN())}, 0, 1)}, "training example 1: a value is NaN or infinite"},
 		{classifier, dataset.Data{Train: floats(t, [][]float32{good, good}, 0, 3)}, "training example 1: label is 3; the network has outputs for 0 to 2"},
 	} {

@@ -44,7 +44,7 @@ func (e *evaluator) add(c *output) error {
 				s.squared += d * d
 			}
 		}
-		if e.src.labels != nil && largest(y) == int(e.src.labels[c.lo+r]) {
+		if c.lo+r < len(e.src.labels) && largest(y) == int(e.src.labels[c.lo+r]) {
 			s.accuracy++
 		}
 	}

@@ -16,13 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func testModel(t testing.TB, c Config) *model.Model {
+func testModel(t *testing.T, c Config) *model.Model {
 	t.Helper()
 	return &model.Model{Network: c.Network, Loss: c.Loss, Target: c.Target, Scale: 255}
 }
 
 // example reads one example.
-func example(t testing.TB, from Examples, i int) []float32 {
+func example(t *testing.T, from Examples, i int) []float32 {
 	t.Helper()
 	m := backend.NewMat(1, from.Dim())
 	require.NoError(t, from.Rows(m, []int{i}))
@@ -64,7 +64,7 @@ func outputs(n *nn.Network, x []float32) (a, y []float64) {
 }
 
 // byHand is an evaluation example by example, from the formulas.
-func byHand(t testing.TB, m *model.Model, s dataset.Split) Evaluation {
+func byHand(t *testing.T, m *model.Model, s dataset.Split) Evaluation {
 	t.Helper()
 	e := Evaluation{Examples: s.Len()}
 	correct := 0.0
@@ -202,7 +202,7 @@ func TestPredict(t *testing.T) {
 	assert.ErrorIs(t, Predict(ctx, m, Matrix(in), two, Compute{}), ErrInterrupted)
 }
 
-func testNetworkWith(t testing.TB, kind nn.Init) *nn.Network {
+func testNetworkWith(t *testing.T, kind nn.Init) *nn.Network {
 	t.Helper()
 	n := testNetwork(t, transfer.Softmax, testClasses)
 	n.Init(kind, 11)

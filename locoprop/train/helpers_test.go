@@ -33,7 +33,7 @@ const (
 )
 
 // testData makes images of 3 × 3 with a label that depends on them.
-func testData(t testing.TB) *dataset.Data {
+func testData(t *testing.T) *dataset.Data {
 	t.Helper()
 	state := uint32(1)
 	split := func(n int) dataset.Split {
@@ -52,7 +52,7 @@ func testData(t testing.TB) *dataset.Data {
 	return &dataset.Data{Name: "test", Train: split(testTrain), Test: split(testTest), Classes: testClasses, Height: 3, Width: 3, Scale: 255}
 }
 
-func testNetwork(t testing.TB, last transfer.Func, outputs int) *nn.Network {
+func testNetwork(t *testing.T, last transfer.Func, outputs int) *nn.Network {
 	t.Helper()
 	n, err := nn.New(nn.Arch{
 		Widths:   []int{9, 7, 3, outputs},
@@ -63,14 +63,14 @@ func testNetwork(t testing.TB, last transfer.Func, outputs int) *nn.Network {
 	return n
 }
 
-func locopropMethod(t testing.TB, l locoprop.LocalLoss, eta float64, k optimizer.Kind) plan.Method {
+func locopropMethod(t *testing.T, l locoprop.LocalLoss, eta float64, k optimizer.Kind) plan.Method {
 	t.Helper()
 	m, err := locoprop.New(locoprop.Options{Loss: l, Eta: eta, Gamma: 5, Steps: 3, Optimizer: optimizer.New(k), Block: testBlock})
 	require.NoError(t, err)
 	return m
 }
 
-func backpropMethod(t testing.TB, eta float64, k optimizer.Kind) plan.Method {
+func backpropMethod(t *testing.T, eta float64, k optimizer.Kind) plan.Method {
 	t.Helper()
 	m, err := backprop.New(backprop.Options{Eta: eta, Optimizer: optimizer.New(k), Block: testBlock})
 	require.NoError(t, err)
@@ -78,7 +78,7 @@ func backpropMethod(t testing.TB, eta float64, k optimizer.Kind) plan.Method {
 }
 
 // autoencoder is a run of 2 epochs.
-func autoencoder(t testing.TB) Config {
+func autoencoder(t *testing.T) Config {
 	t.Helper()
 	return Config{
 		Network: testNetwork(t, transfer.Sigmoid, 9), Loss: loss.SigmoidCE,
@@ -88,14 +88,14 @@ func autoencoder(t testing.TB) Config {
 	}
 }
 
-func classifier(t testing.TB) Config {
+func classifier(t *testing.T) Config {
 	t.Helper()
 	c := autoencoder(t)
 	c.Network, c.Loss, c.Target = testNetwork(t, transfer.Softmax, testClasses), loss.SoftmaxCE, TargetLabel
 	return c
 }
 
-func newTrainer(t testing.TB, c Config) *Trainer {
+func newTrainer(t *testing.T, c Config) *Trainer {
 	t.Helper()
 	trainer, err := New(c)
 	require.NoError(t, err)
@@ -103,7 +103,7 @@ func newTrainer(t testing.TB, c Config) *Trainer {
 	return trainer
 }
 
-func run(t testing.TB, c Config) (*Trainer, Result) {
+func run(t *testing.T, c Config) (*Trainer, Result) {
 	t.Helper()
 	trainer := newTrainer(t, c)
 	r, err := trainer.Run(context.Background())
@@ -112,12 +112,12 @@ func run(t testing.TB, c Config) (*Trainer, Result) {
 }
 
 // runIn runs a configuration in a folder, made new where it isn't there.
-func runIn(t testing.TB, dir string, c Config) (Result, error) {
+func runIn(t *testing.T, dir string, c Config) (Result, error) {
 	t.Helper()
 	return runWith(context.Background(), t, dir, c)
 }
 
-func runWith(ctx context.Context, t testing.TB, dir string, c Config) (Result, error) {
+func runWith(ctx context.Context, t *testing.T, dir string, c Config) (Result, error) {
 	t.Helper()
 	open := Create
 	if HoldsRun(dir) {
@@ -125,7 +125,7 @@ func runWith(ctx context.Context, t testing.TB, dir string, c Config) (Result, e
 	}
 	f, err := open(dir)
 	require.NoError(t, err)
-	defer f.Close() //nolint:errcheck // nothing is left to be written
+	defer f.Close()
 	f.fs = lazy{f.fs}
 	trainer := newTrainer(t, c)
 	if err := f.Attach(trainer); err != nil {
@@ -149,7 +149,7 @@ type lazyFile struct{ atomicfile.File }
 func (lazyFile) Sync() error { return nil }
 
 // modelBytes is the model as a file.
-func modelBytes(t testing.TB, trainer *Trainer) []byte {
+func modelBytes(t *testing.T, trainer *Trainer) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, model.Encode(&b, trainer.Model()))
@@ -168,7 +168,7 @@ func state(trainer *Trainer) []plan.Tensor {
 	return copied
 }
 
-func readFile(t testing.TB, path ...string) []byte {
+func readFile(t *testing.T, path ...string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(path...))
 	require.NoError(t, err)

@@ -14,7 +14,7 @@ import (
 )
 
 // history reads metrics.jsonl without what the clock gave.
-func history(t testing.TB, dir string) []Metrics {
+func history(t *testing.T, dir string) []Metrics {
 	t.Helper()
 	var list []Metrics
 	for l := range strings.Lines(string(readFile(t, dir, MetricsName))) {
@@ -32,7 +32,8 @@ func stopAt(c *Config, steps int) context.Context {
 		cancel()
 	}
 	c.OnStep = func(Progress) {
-		if steps--; steps == 0 {
+		steps--
+		if steps == 0 {
 			cancel()
 		}
 	}
@@ -53,6 +54,9 @@ func TestResumeAfterEveryStep(t *testing.T) {
 			want, err := runIn(t, straight, config())
 			require.NoError(t, err)
 			for stop := range 2*testBatches + 1 {
+				if stop%3 != 1 && name != "locoprop-m rmsprop tf1" && name != "backprop adam" {
+					continue // steps 1, 4 (the end of an epoch) and 7 will do
+				}
 				dir := filepath.Join(t.TempDir(), "deep", "run")
 				c := config()
 				c.Workers = 1

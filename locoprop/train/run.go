@@ -92,7 +92,7 @@ func (t *Trainer) trainEpoch(ctx context.Context) error {
 	}
 	start := time.Now()
 	dataset.Order(t.order, t.c.Seed, t.epoch)
-	t.seconds += time.Since(start)
+	t.trained += time.Since(start)
 	for t.batch < t.batches {
 		if err := interruption(ctx); err != nil {
 			return err
@@ -118,11 +118,11 @@ func (t *Trainer) makeStep() error {
 	t.saved = false
 	t.batch++
 	t.step++
-	t.seconds += time.Since(start)
+	t.trained += time.Since(start)
 	if t.c.OnStep != nil {
 		t.c.OnStep(Progress{
 			Epoch: t.epoch + 1, Batch: t.batch, Batches: t.batches, Step: t.step,
-			Loss: report.Loss, Rate: t.c.Method.Rate() * scale, Seconds: t.seconds.Seconds(),
+			Loss: report.Loss, Rate: t.c.Method.Rate() * scale, Seconds: t.trained.Seconds(),
 		})
 	}
 	return nil

@@ -280,7 +280,8 @@ func (m brokenMethod) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kern
 }
 
 func (s *brokenStepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Report, error) {
-	if s.steps++; s.steps == 2 {
+	s.steps++
+	if s.steps == 2 {
 		return plan.Report{}, errBroken
 	}
 	return s.Stepper.Step(p, x, t, scale)

@@ -46,10 +46,10 @@ type split struct {
 // holds. An epoch whose batches are done but which isn't evaluated and saved yet
 // has batch = batches.
 type position struct {
-	epoch, batch, step   int // epochs completed, batches of the next, batches in all
-	lines                int // evaluations so far: lines of metrics.jsonl
-	seconds, evalSeconds time.Duration
-	last                 Metrics // of the last evaluation
+	epoch, batch, step int // epochs completed, batches of the next, batches in all
+	lines              int // evaluations so far: lines of metrics.jsonl
+	trained, evaluated time.Duration
+	last               Metrics // of the last evaluation
 }
 
 // New checks the configuration and the data and plans all memory. Everything that is
@@ -147,7 +147,7 @@ func (t *Trainer) scale() float64 {
 func (t *Trainer) Result() Result {
 	r := Result{
 		Last: t.last, Epoch: t.epoch, Batch: t.batch, Batches: t.batches, Step: t.step,
-		Seconds: t.seconds.Seconds(), EvalSeconds: t.evalSeconds.Seconds(),
+		Seconds: t.trained.Seconds(), EvalSeconds: t.evaluated.Seconds(),
 		TrainFloor: t.splits[0].floor, TestFloor: t.splits[1].floor,
 		TrainLen: t.splits[0].src.n, TestLen: t.splits[1].src.n,
 		Parameters: t.c.Network.Params(),
@@ -166,12 +166,12 @@ func (t *Trainer) evaluate(ctx context.Context, epoch int) (Metrics, error) {
 			return Metrics{}, err
 		}
 	}
-	t.evalSeconds += time.Since(start)
+	t.evaluated += time.Since(start)
 	m := Metrics{
 		Epoch: epoch, Step: t.step,
 		TrainLoss: scores[0].loss, TrainExcess: scores[0].loss - t.splits[0].floor,
 		TestLoss: scores[1].loss, TestExcess: scores[1].loss - t.splits[1].floor,
-		Seconds: t.seconds.Seconds(), EvalSeconds: t.evalSeconds.Seconds(),
+		Seconds: t.trained.Seconds(), EvalSeconds: t.evaluated.Seconds(),
 	}
 	if epoch > 0 {
 		m.LR = t.c.Method.Rate() * t.c.Schedule.At(epoch-1, t.batches-1, t.batches)

@@ -14,8 +14,8 @@ import (
 // two may differ by twice that.
 func Against(t *testing.T, k, reference backend.Kernels) {
 	rng := rand.New(rand.NewPCG(7, 7))
-	all := upTo(pick(testing.Short() || raceDetector, 20_000, 300_000))
-	for range pick(testing.Short() || raceDetector, 5, 20) {
+	all := upTo(pick(testing.Short() || raceDetector, 20_000, 100_000))
+	for range pick(testing.Short() || raceDetector, 5, 10) {
 		all = append(all, Shape{1 + rng.IntN(90), 1 + rng.IntN(150), 1 + rng.IntN(150)})
 	}
 	for _, op := range operations() {

@@ -9,45 +9,92 @@ import (
 	"gonum.org/v1/gonum/lapack/gonum"
 )
 
-// The factorisations are ours, blocked over the BLAS's Dgemm, because gonum's LAPACK
-// calls whatever implementation blas64 holds, on several goroutines.
+// The factorisations are ours, over the BLAS's Dgemm, because gonum's LAPACK calls
+// whatever implementation blas64 holds, on several goroutines.
 
-// panel is the width of a block column.
-const panel = 64
+// panel is the size below which a triangle is worked on element by element.
+const panel = 32
 
-// Cholesky implements backend.Kernels: left-looking, a block column at a time.
+// Cholesky implements backend.Kernels, by halves:
 //
-//	A[j:, j:j+p] ← A[j:, j:j+p] − L[j:, :j] L[j:j+p, :j]ᵀ     (Dgemm)
-//	A[j:j+p, j:j+p] = L_jj L_jjᵀ                             (unblocked)
-//	L[j+p:, j:j+p] = A[j+p:, j:j+p] L_jj⁻ᵀ                   (row by row)
+//	A = [A₁₁    ]    L₁₁ from A₁₁,  L₂₁ = A₂₁ L₁₁⁻ᵀ,  L₂₂ from A₂₂ − L₂₁L₂₁ᵀ
+//	    [A₂₁ A₂₂]
 func (k *Backend) Cholesky(a []float64, n int) error {
 	backend.CheckSquare(a, n, nil, 0)
-	for j := 0; j < n; j += panel {
-		p := min(panel, n-j)
-		if j > 0 {
-			k.blas.Dgemm(blas.NoTrans, blas.Trans, n-j, p, j, -1, a[j*n:], n, a[j*n:], n, 1, a[j*n+j:], n)
-		}
-		for i := j; i < n; i++ {
-			// Row i of the block column by rows j to min(i, j+p) above it.
-			x := a[i*n+j : i*n+j+min(p, i-j+1)]
-			for c := range x {
-				l := a[(j+c)*n+j : (j+c)*n+j+c+1]
-				v := x[c]
-				for q, y := range l[:c] {
-					v -= float64(x[q] * y)
-				}
-				if j+c < i {
-					x[c] = v / l[c]
-					continue
-				}
-				if !(v > 0) { // NaN isn't positive either
-					return &backend.NotPositiveDefinite{Minor: i + 1}
-				}
-				x[c] = math.Sqrt(v)
-			}
-		}
+	if minor := k.factor(a, n, n); minor > 0 {
+		return &backend.NotPositiveDefinite{Minor: minor}
 	}
 	return nil
+}
+
+// factor works on the n × n triangle at the front of a, stride ld. It returns 0, or the
+// order of the first minor that isn't positive.
+func (k *Backend) factor(a []float64, n, ld int) int {
+	if n <= panel {
+		return factorPanel(a, n, ld)
+	}
+	h := half(n)
+	below, corner := a[h*ld:], a[h*ld+h:]
+	if minor := k.factor(a, h, ld); minor > 0 {
+		return minor
+	}
+	k.solveRight(a, h, below, n-h, ld)
+	for i := 0; i < n-h; i += colPiece { // stripes up to the diagonal, and a little over it
+		rows := min(colPiece, n-h-i)
+		k.blas.Dgemm(blas.NoTrans, blas.Trans, rows, i+rows, h, -1, below[i*ld:], ld, below, ld, 1, corner[i*ld:], ld)
+	}
+	if minor := k.factor(corner, n-h, ld); minor > 0 {
+		return h + minor
+	}
+	return 0
+}
+
+// half cuts n > panel into a multiple of panel and the rest.
+func half(n int) int { return (n/2 + panel - 1) / panel * panel }
+
+func factorPanel(a []float64, n, ld int) int {
+	for i := range n {
+		x := a[i*ld : i*ld+i+1]
+		substitute(x[:i], a, ld)
+		v := x[i] - dot(x[:i], x)
+		if !(v > 0) { // NaN isn't positive either
+			return i + 1
+		}
+		x[i] = math.Sqrt(v)
+	}
+	return 0
+}
+
+// solveRight overwrites the rows of b by X with X Lᵀ = B, L the n × n triangle at the
+// front of l; both have stride ld.
+func (k *Backend) solveRight(l []float64, n int, b []float64, rows, ld int) {
+	if n <= panel {
+		for i := range rows {
+			substitute(b[i*ld:i*ld+n], l, ld)
+		}
+		return
+	}
+	h := half(n)
+	k.solveRight(l, h, b, rows, ld)
+	k.blas.Dgemm(blas.NoTrans, blas.Trans, rows, n-h, h, -1, b, ld, l[h*ld:], ld, 1, b[h:], ld)
+	k.solveRight(l[h*ld+h:], n-h, b[h:], rows, ld)
+}
+
+// substitute overwrites x by z with L z = x.
+func substitute(x, l []float64, ld int) {
+	for c := range x {
+		row := l[c*ld : c*ld+c+1]
+		x[c] = (x[c] - dot(row[:c], x)) / row[c]
+	}
+}
+
+// dot is Σ xᵢyᵢ over x; y may be longer.
+func dot(x, y []float64) (sum float64) {
+	y = y[:len(x)]
+	for i, v := range x {
+		sum += float64(v * y[i])
+	}
+	return sum
 }
 
 // Solve implements backend.Kernels: L Z = B, then Lᵀ X = Z, in blocks of rows.

@@ -59,7 +59,7 @@ func read(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // nothing was written
+	defer f.Close() // nothing was written
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

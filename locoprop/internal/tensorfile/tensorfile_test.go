@@ -30,10 +30,10 @@ func tensors() []tensorfile.Tensor {
 	}
 }
 
-func encode(t testing.TB, list []tensorfile.Tensor, meta map[string]string) []byte {
-	t.Helper()
+func encode(tb testing.TB, list []tensorfile.Tensor, meta map[string]string) []byte {
+	tb.Helper()
 	var b bytes.Buffer
-	require.NoError(t, tensorfile.Write(&b, list, meta))
+	require.NoError(tb, tensorfile.Write(&b, list, meta))
 	return b.Bytes()
 }
 
@@ -194,16 +194,14 @@ func TestDamage(t *testing.T) {
 	}
 	_, err := decode(append(bytes.Clone(good), 0))
 	assert.ErrorContains(t, err, "cut or damaged")
+	bad, key := bytes.Clone(good), bytes.Index(good, []byte("sha256"))
 	for i := range good {
-		for bit := range 8 {
-			bad := bytes.Clone(good)
-			bad[i] ^= 1 << bit
-			if f, err := decode(bad); err == nil {
-				assert.False(t, f.Checked, "byte %d, bit %d", i, bit)
-				key := bytes.Index(good, []byte("sha256"))
-				assert.True(t, i >= key && i < key+len("sha256"), "byte %d: only the digest's own name can hide it", i)
-			}
+		bad[i] = good[i] ^ 1<<(i%8)
+		if f, err := decode(bad); err == nil {
+			assert.False(t, f.Checked, "byte %d", i)
+			assert.True(t, i >= key && i < key+len("sha256"), "byte %d: only the digest's own name can hide it", i)
 		}
+		bad[i] = good[i]
 	}
 }
 

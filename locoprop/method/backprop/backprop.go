@@ -66,7 +66,10 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 	if err != nil {
 		return nil, err
 	}
-	s := &stepper{o: m.o, net: n, tape: tape, kernels: k, slots: plan.NewSlots(n, m.o.Optimizer)}
+	s := &stepper{o: m.o, net: n, tape: tape, kernels: k}
+	for _, w := range n.Weights() {
+		s.slots = append(s.slots, plan.NewSlots(w, m.o.Optimizer))
+	}
 	s.planUpdates()
 	return s, nil
 }
@@ -83,7 +86,7 @@ type stepper struct {
 	net     *nn.Network
 	tape    *plan.Tape
 	kernels backend.Kernels
-	slots   *plan.Slots
+	slots   []*plan.Slots // per layer
 	update  optimizer.Update
 	blocks  []block // by Task.ID
 	phase   *plan.Phase
@@ -101,7 +104,7 @@ func (s *stepper) planUpdates() {
 			tasks = append(tasks, t)
 			s.blocks = append(s.blocks, block{
 				x: x, d: backend.Cols(s.tape.D[ℓ], t.Lo, t.Hi), w: backend.Rows(w, t.Lo, t.Hi),
-				slots: s.slots.Rows(ℓ, t.Lo, t.Hi),
+				slots: s.slots[ℓ].Rows(t.Lo, t.Hi),
 			})
 			scratch = max(scratch, (t.Hi-t.Lo)*x.Cols)
 		}
@@ -126,17 +129,25 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	if err != nil {
 		return plan.Report{Loss: mean}, err
 	}
-	s.update = s.o.Optimizer.At(float64(s.o.Eta*scale), s.slots.Count[0]+1)
+	s.update = s.o.Optimizer.At(float64(s.o.Eta*scale), s.slots[0].Count[0]+1) // all layers have made as many updates
 	if err := p.Run(s.phase); err != nil {
 		return plan.Report{Loss: mean}, fmt.Errorf("gradients and updates: %w", err)
 	}
-	for ℓ := range s.slots.Count {
-		s.slots.Count[ℓ]++
+	for _, slots := range s.slots {
+		slots.Count[0]++
 	}
 	return plan.Report{Loss: mean}, nil
 }
 
-func (s *stepper) State() []plan.Tensor { return s.slots.State(s.net) }
+// State lists, layer by layer, the weights and the optimiser's state.
+func (s *stepper) State() []plan.Tensor {
+	var state []plan.Tensor
+	for ℓ, w := range s.net.Weights() {
+		state = append(state, plan.MatTensor(ℓ, "w", w))
+		state = append(state, s.slots[ℓ].Tensors(ℓ)...)
+	}
+	return state
+}
 
 func (s *stepper) EvalWeights() []backend.Mat { return s.net.Weights() }
 
@@ -148,7 +159,7 @@ func (s *stepper) Explain() []plan.LayerPlan {
 	for ℓ := range layers {
 		x, w := s.tape.Design[ℓ], s.net.Weights()[ℓ]
 		layers[ℓ].LocalFlops = gradFlops(x.Rows, x.Cols, w.Rows)
-		layers[ℓ].StateBytes = s.slots.Bytes(ℓ)
+		layers[ℓ].StateBytes = s.slots[ℓ].Bytes()
 	}
 	return layers
 }

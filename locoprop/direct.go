@@ -1,0 +1,62 @@
+package locoprop
+
+import (
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+)
+
+// direct is the direct form: T iterations of the optimiser on Δ, each with the products
+// dA = X̃Δᵀ and ∂W̃ = RᵀX̃. Valid for every method, optimiser and transfer function.
+type direct struct {
+	*layer
+	slots *plan.Slots
+	list  []optimizer.Update // one per local iteration, made anew for every batch
+	tasks []work
+}
+
+func newDirect(l *layer) *direct {
+	s := &direct{layer: l, slots: plan.NewSlots(l.w, l.o.Optimizer), list: make([]optimizer.Update, l.o.Steps)}
+	fast, _ := l.kernels.(backend.BlockSolver)
+	for _, t := range l.units(directFlops(l.x.Rows, l.x.Cols, 1, l.o.Steps)) {
+		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
+		s.tasks = append(s.tasks, work{
+			Task: t, scratch: backend.ScratchLen(l.x.Rows, l.x.Cols, t.Hi-t.Lo),
+			do: func(scratch []float32) error {
+				if l.o.Reset {
+					s.slots.ResetRows(t.Lo, t.Hi)
+				}
+				if fast != nil {
+					return fast.SolveBlock(&b, s.list, scratch)
+				}
+				SolveBlock(l.kernels, &b, s.list, scratch)
+				return nil
+			},
+		})
+	}
+	return s
+}
+
+func (s *direct) stages() [][]work { return [][]work{s.tasks} }
+
+func (s *direct) begin() {
+	if s.o.Reset {
+		s.slots.Count[0] = 0
+	}
+	s.updates(s.list, s.slots.Count[0])
+	s.slots.Count[0] += int64(len(s.list))
+}
+
+func (s *direct) state() []plan.Tensor { return s.slots.Tensors(s.index) }
+
+func (s *direct) explain(p *plan.LayerPlan) {
+	p.Form, p.Tasks = FormDirect.String(), len(s.tasks)
+	p.LocalFlops = directFlops(s.x.Rows, s.x.Cols, s.w.Rows, s.o.Steps)
+	p.StateBytes = s.slots.Bytes()
+}
+
+// directFlops counts the products of the direct form: T gradients and T − 1 forward
+// products of 2·B·(n+1)·m each.
+func directFlops(batch, cols, units, steps int) float64 {
+	return (4*float64(steps) - 2) * float64(batch) * float64(cols) * float64(units)
+}

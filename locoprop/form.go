@@ -1,0 +1,74 @@
+package locoprop
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// Form is how a layer's local problem is solved.
+type Form uint8
+
+// The forms. n+1 columns of X̃, m units, B examples, T local iterations.
+const (
+	FormAuto   Form = iota // the cheapest of direct, Gram and kernel that is valid: the same iterates
+	FormDirect             // T iterations on Δ, each with two products over the batch
+	FormMetric             // T iterations in the metric of running statistics; see Metric
+)
+
+// Forms are the names of the forms, in the order of their constants.
+var Forms = []string{"auto", "direct", "metric"}
+
+// String gives the name that the command line uses.
+func (f Form) String() string {
+	if int(f) < len(Forms) {
+		return Forms[f]
+	}
+	return fmt.Sprintf("locoprop.Form(%d)", uint8(f))
+}
+
+// needs says what a form is valid for; all conditions must hold.
+type needs struct {
+	squared  bool             // LocoProp-S (or M on the identity, which is the same)
+	matching bool             // LocoProp-M
+	proxOn   bool             // a proximal term
+	proxOff  bool             // none
+	rules    []optimizer.Kind // one of these optimisers; nil: any, or none is used
+}
+
+// requirements of the forms; a form that isn't listed is always valid.
+var requirements = map[Form]needs{
+	FormMetric: {proxOff: true},
+}
+
+// valid returns an error where a form can't solve the local problem of a layer with
+// transfer function f; it says what would be valid.
+func (o Options) valid(form Form, f transfer.Func) error {
+	n := requirements[form]
+	squared := o.Loss == Squared || f == transfer.Identity
+	var missing []string
+	need := func(ok bool, what string) {
+		if !ok {
+			missing = append(missing, what)
+		}
+	}
+	need(!n.squared || squared, "the squared local loss (locoprop-s)")
+	need(!n.matching || !squared, "the matching local loss (locoprop-m) and a transfer function that isn't the identity")
+	need(!n.proxOn || o.Prox != ProxOff, "a proximal term (prox auto or a λ)")
+	need(!n.proxOff || o.Prox == ProxOff, "no proximal term (prox off)")
+	if n.rules != nil {
+		ok := false
+		var names []string
+		for _, k := range n.rules {
+			ok = ok || k == o.Optimizer.Kind
+			names = append(names, optimizer.Rule{Kind: k}.Name())
+		}
+		need(ok, "optimizer "+strings.Join(names, ", or ")+", not "+o.Optimizer.Name())
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("form %v needs %s", form, strings.Join(missing, "; and "))
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package locoprop
+
+import (
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// solver is a form: how one layer's local problem is solved. All its memory is made
+// with it.
+type solver interface {
+	// stages lists the solver's tasks. Tasks of a stage are independent of each other and
+	// of all other layers'; they run once those of the stage before, of every layer, have
+	// ended. A task returns errors without naming its layer.
+	stages() [][]work
+	// begin prepares a batch, after the layer's own begin and before any task.
+	begin()
+	// state lists what the solver carries from batch to batch; the weights aren't its own.
+	state() []plan.Tensor
+	// explain fills in Form, Tasks, LocalFlops and StateBytes.
+	explain(p *plan.LayerPlan)
+}
+
+// work is a task with what it does. do is called with at least scratch float32, 64-byte
+// aligned and of unspecified content.
+type work struct {
+	plan.Task
+	scratch int
+	do      func(scratch []float32) error
+}
+
+// layer is one layer's local problem: what every form sees.
+type layer struct {
+	index   int
+	o       Options
+	kernels backend.Kernels
+	f       transfer.Func // of the local problem: identity under Squared
+
+	x          backend.Mat // X̃, the design: rows × (n+1)
+	ahat, yhat backend.Mat // Â and Ŷ, rows × m
+	d          backend.Mat // ∂L/∂A, rows × m
+	w          backend.Mat // W̃, m × (n+1)
+	batch      int         // B, examples; rows is B times the layer's positions
+
+	// This batch's, set by begin.
+	scale float64   // the schedule's factor s
+	rates []float64 // ηₜ
+	prox  float64   // 1/λ; 0 without a proximal term
+}
+
+func newLayer(o Options, ℓ int, t *plan.Tape, n *nn.Network, k backend.Kernels) *layer {
+	l := n.Layers[ℓ]
+	return &layer{
+		index: ℓ, o: o, kernels: k, f: o.Loss.transfer(l.Transfer()),
+		x: t.Design[ℓ], ahat: t.A[ℓ], yhat: t.Y[ℓ], d: t.D[ℓ], w: l.Weights(), batch: t.Batch,
+		rates: make([]float64, o.Steps),
+	}
+}
+
+// begin sets the rates of a batch.
+func (l *layer) begin(scale float64) {
+	l.scale = scale
+	sum := 0.0
+	for t := range l.rates {
+		l.rates[t] = l.o.eta(scale, t)
+		sum += l.rates[t]
+	}
+	switch {
+	case l.o.Prox == ProxOff:
+	case l.o.Prox != ProxAuto:
+		l.prox = 1 / l.o.Prox
+	case sum > 0:
+		l.prox = 1 / sum
+	default:
+		l.prox = 0 // all rates are 0: no form moves a weight
+	}
+}
+
+// units cuts the layer's units into blocks, a row-coupled problem into one.
+func (l *layer) units(costPerUnit float64) []plan.Task {
+	return plan.UnitTasks(l.index, l.w.Rows, l.o.Block, l.f.RowCoupled(), costPerUnit)
+}
+
+// block views what a task on units lo ≤ u < hi works on.
+func (l *layer) block(lo, hi int, slots []backend.Mat) backend.Block {
+	return backend.Block{
+		X: l.x, Ahat: backend.Cols(l.ahat, lo, hi), Yhat: backend.Cols(l.yhat, lo, hi), D: backend.Cols(l.d, lo, hi),
+		W: backend.Rows(l.w, lo, hi), Slots: slots, F: l.f, Gamma: float32(l.o.Gamma),
+	}
+}
+
+// updates sets u to the optimiser's updates of this batch, the first of which is number
+// done + 1.
+func (l *layer) updates(u []optimizer.Update, done int64) {
+	for t := range u {
+		u[t] = l.o.Optimizer.At(l.rates[t], done+int64(t)+1)
+		u[t].Prox = float32(l.prox)
+	}
+}

@@ -1,0 +1,135 @@
+package locoprop
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// Defaults of [Options].
+const (
+	DefaultGamma = 10
+	DefaultSteps = 10
+	DefaultFloor = 0.25
+	MaxSteps     = 10000
+)
+
+// LocalLoss is what a layer's local problem minimises.
+type LocalLoss uint8
+
+// The local losses.
+const (
+	Matching LocalLoss = iota // LocoProp-M: Σ F(A) − Y*∘A, the Bregman loss of the transfer function
+	Squared                   // LocoProp-S: ½‖A − A*‖²
+)
+
+// transfer is the f of a layer's local problem: the identity where the problem is
+// LocoProp-S, or the same.
+func (l LocalLoss) transfer(f transfer.Func) transfer.Func {
+	if l == Squared {
+		return transfer.Identity
+	}
+	return f
+}
+
+// Values of [Options].Prox that aren't a λ.
+const (
+	ProxOff  = 0  // no proximal term
+	ProxAuto = -1 // λ = Σ ηₜ, the sum of this batch's local rates
+)
+
+// Options are the settings of LocoProp. Zero values are the defaults, but for Eta,
+// which must be given unless the form is FormMetric.
+type Options struct {
+	Loss      LocalLoss      // Matching
+	Eta       float64        // local learning rate η > 0, for gradients summed over the batch; in the metric form a factor of Δ, 0 means 1
+	Gamma     float64        // activation learning rate γ > 0; 0 means 10. In the metric form see Metric; 0 means 0.005
+	Steps     int            // local iterations T, 1 to 10000; 0 means 10, in the metric form 4
+	Floor     float64        // φ in [0, 1]: least factor of the local rate's decay; 0 means 0.25; see NoFloor
+	NoFloor   bool           // φ = 0
+	Optimizer optimizer.Rule // the zero rule is plain SGD; unused by forms that don't iterate it
+	Prox      float64        // λ > 0 of the proximal term (1/2λ)‖Δ‖², ProxAuto, or ProxOff (the default)
+	Reset     bool           // the optimiser's state starts anew at every batch, its count of updates too
+	Form      Form           // FormAuto
+	Metric    Metric         // constants of FormMetric, unused by the others
+	Block     int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
+
+	// Layers holds the settings of layers (from 0) that differ, each complete in itself;
+	// their own Layers and Block aren't used.
+	Layers map[int]Options
+}
+
+// withDefaults replaces zero values by their defaults.
+func (o Options) withDefaults() Options {
+	gamma, steps := float64(DefaultGamma), DefaultSteps
+	if o.Form == FormMetric {
+		gamma, steps = DefaultMetricGamma, DefaultMetricSteps
+		o.Metric = o.Metric.withDefaults()
+		setDefault(&o.Eta, 1)
+	}
+	setDefault(&o.Gamma, gamma)
+	setDefault(&o.Steps, steps)
+	setDefault(&o.Block, plan.DefaultBlock)
+	if !o.NoFloor {
+		setDefault(&o.Floor, DefaultFloor)
+	}
+	return o
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// check returns all that is wrong with settings that have their defaults.
+func (o Options) check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("locoprop: "+format, args...)) }
+	if o.Loss > Squared {
+		bad("unknown local loss %d", o.Loss)
+	}
+	if int(o.Form) >= len(Forms) {
+		bad("unknown form %d", o.Form)
+	}
+	if !positive(o.Eta) {
+		bad("learning rate is %v; must be a positive finite number", o.Eta)
+	}
+	if !positive(o.Gamma) {
+		bad("gamma is %v; must be a positive finite number", o.Gamma)
+	}
+	if o.Steps < 1 || o.Steps > MaxSteps {
+		bad("%d local steps; must be 1 to %d", o.Steps, MaxSteps)
+	}
+	if !(o.Floor >= 0 && o.Floor <= 1) {
+		bad("floor of the local rate is %v; must be 0 to 1", o.Floor)
+	}
+	if o.Prox != ProxOff && o.Prox != ProxAuto && !positive(o.Prox) {
+		bad("prox is %v; must be a positive finite number, ProxAuto or ProxOff", o.Prox)
+	}
+	if o.Block < 1 {
+		bad("block of %d units; must be 1 or more", o.Block)
+	}
+	if err := o.Optimizer.Check(); err != nil {
+		errs = append(errs, err)
+	}
+	if o.Form == FormMetric {
+		if err := o.Metric.check(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
+
+// eta is ηₜ = η·s·max(1 − t/T, φ).
+func (o Options) eta(scale float64, t int) float64 {
+	decay := math.Max(1-float64(t)/float64(o.Steps), o.Floor)
+	return float64(float64(o.Eta*scale) * decay)
+}
