@@ -51,8 +51,8 @@ func (s *direct) state() []plan.Tensor { return s.slots.Tensors(s.index) }
 
 func (s *direct) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks = FormDirect.String(), len(s.tasks)
-	p.LocalFlops = directFlops(s.x.Rows, s.x.Cols, s.w.Rows, s.o.Steps)
 	p.StateBytes = s.slots.Bytes()
+	predict(FormDirect, s.workload()).explain(p)
 }
 
 // directFlops counts the products of the direct form: T gradients and T − 1 forward

@@ -13,13 +13,20 @@ type Form uint8
 
 // The forms. n+1 columns of X̃, m units, B examples, T local iterations.
 const (
-	FormAuto   Form = iota // the cheapest of direct, Gram and kernel that is valid: the same iterates
-	FormDirect             // T iterations on Δ, each with two products over the batch
-	FormMetric             // T iterations in the metric of running statistics; see Metric
+	FormAuto       Form = iota // the cheapest of direct, Gram and kernel that is valid: the same iterates
+	FormDirect                 // T iterations on Δ, each with two products over the batch
+	FormMetric                 // T iterations in the metric of running statistics; see Metric
+	FormGram                   // direct's iterates by way of X̃ᵀX̃, (n+1) × (n+1)
+	FormKernel                 // direct's iterates by way of X̃X̃ᵀ, B × B
+	FormImplicit               // the stationary point of M with a proximal term; see Implicit
+	FormMajorised              // T iterations of M with a proximal term in a metric that never raises its loss
+	FormExact                  // the minimiser of LocoProp-S with a proximal term
+	FormSpectral               // T iterations of plain SGD on LocoProp-S at once, by eigenvectors
+	FormStatistics             // LocoProp-S from a running second moment of the input; see Statistics
 )
 
 // Forms are the names of the forms, in the order of their constants.
-var Forms = []string{"auto", "direct", "metric"}
+var Forms = []string{"auto", "direct", "metric", "gram", "kernel", "implicit", "mm", "exact", "spectral", "statistics"}
 
 // String gives the name that the command line uses.
 func (f Form) String() string {
@@ -40,7 +47,14 @@ type needs struct {
 
 // requirements of the forms; a form that isn't listed is always valid.
 var requirements = map[Form]needs{
-	FormMetric: {proxOff: true},
+	FormMetric:     {proxOff: true},
+	FormGram:       {squared: true},
+	FormKernel:     {rules: []optimizer.Kind{optimizer.SGD, optimizer.Momentum, optimizer.Nesterov}},
+	FormImplicit:   {matching: true, proxOn: true},
+	FormMajorised:  {matching: true, proxOn: true},
+	FormExact:      {squared: true, proxOn: true},
+	FormSpectral:   {squared: true, rules: []optimizer.Kind{optimizer.SGD}},
+	FormStatistics: {squared: true},
 }
 
 // valid returns an error where a form can't solve the local problem of a layer with
@@ -55,7 +69,7 @@ func (o Options) valid(form Form, f transfer.Func) error {
 		}
 	}
 	need(!n.squared || squared, "the squared local loss (locoprop-s)")
-	need(!n.matching || !squared, "the matching local loss (locoprop-m) and a transfer function that isn't the identity")
+	need(!n.matching || o.Loss == Matching, "the matching local loss (locoprop-m)")
 	need(!n.proxOn || o.Prox != ProxOff, "a proximal term (prox auto or a λ)")
 	need(!n.proxOff || o.Prox == ProxOff, "no proximal term (prox off)")
 	if n.rules != nil {

@@ -101,10 +101,21 @@ func newSolver(l *layer) (solver, error) {
 	switch form {
 	case FormMetric:
 		return newMetric(l), nil
+	case FormGram:
+		return newGram(l), nil
+	case FormKernel:
+		return newKernel(l), nil
+	case FormImplicit:
+		return newImplicit(l)
+	case FormMajorised:
+		return newMajorised(l)
+	case FormExact:
+		return newExact(l)
+	case FormSpectral:
+		return newSpectral(l)
+	case FormStatistics:
+		return newStatistics(l)
 	default:
 		return newDirect(l), nil
 	}
 }
-
-// cheapest is what FormAuto stands for.
-func (l *layer) cheapest() Form { return FormDirect }

@@ -45,18 +45,20 @@ const (
 // Options are the settings of LocoProp. Zero values are the defaults, but for Eta,
 // which must be given unless the form is FormMetric.
 type Options struct {
-	Loss      LocalLoss      // Matching
-	Eta       float64        // local learning rate η > 0, for gradients summed over the batch; in the metric form a factor of Δ, 0 means 1
-	Gamma     float64        // activation learning rate γ > 0; 0 means 10. In the metric form see Metric; 0 means 0.005
-	Steps     int            // local iterations T, 1 to 10000; 0 means 10, in the metric form 4
-	Floor     float64        // φ in [0, 1]: least factor of the local rate's decay; 0 means 0.25; see NoFloor
-	NoFloor   bool           // φ = 0
-	Optimizer optimizer.Rule // the zero rule is plain SGD; unused by forms that don't iterate it
-	Prox      float64        // λ > 0 of the proximal term (1/2λ)‖Δ‖², ProxAuto, or ProxOff (the default)
-	Reset     bool           // the optimiser's state starts anew at every batch, its count of updates too
-	Form      Form           // FormAuto
-	Metric    Metric         // constants of FormMetric, unused by the others
-	Block     int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
+	Loss       LocalLoss      // Matching
+	Eta        float64        // local learning rate η > 0, for gradients summed over the batch; in the metric form a factor of Δ, 0 means 1
+	Gamma      float64        // activation learning rate γ > 0; 0 means 10. In the metric form see Metric; 0 means 0.005
+	Steps      int            // local iterations T, 1 to 10000; 0 means 10, in the metric form 4
+	Floor      float64        // φ in [0, 1]: least factor of the local rate's decay; 0 means 0.25; see NoFloor
+	NoFloor    bool           // φ = 0
+	Optimizer  optimizer.Rule // the zero rule is plain SGD; unused by forms that don't iterate it
+	Prox       float64        // λ > 0 of the proximal term (1/2λ)‖Δ‖², ProxAuto, or ProxOff (the default)
+	Reset      bool           // the optimiser's state starts anew at every batch, its count of updates too
+	Form       Form           // FormAuto
+	Metric     Metric         // constants of FormMetric, unused by the others
+	Statistics Statistics     // settings of FormStatistics, unused by the others
+	Implicit   Implicit       // settings of FormImplicit, unused by the others
+	Block      int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
 
 	// Layers holds the settings of layers (from 0) that differ, each complete in itself;
 	// their own Layers and Block aren't used.
@@ -70,6 +72,12 @@ func (o Options) withDefaults() Options {
 		gamma, steps = DefaultMetricGamma, DefaultMetricSteps
 		o.Metric = o.Metric.withDefaults()
 		setDefault(&o.Eta, 1)
+	}
+	if o.Form == FormStatistics {
+		o.Statistics = o.Statistics.withDefaults()
+	}
+	if o.Form == FormImplicit {
+		o.Implicit = o.Implicit.withDefaults()
 	}
 	setDefault(&o.Gamma, gamma)
 	setDefault(&o.Steps, steps)
@@ -120,6 +128,14 @@ func (o Options) check() error {
 	}
 	if o.Form == FormMetric {
 		if err := o.Metric.check(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if o.Form == FormImplicit {
+		errs = append(errs, o.Implicit.check())
+	}
+	if o.Form == FormStatistics {
+		if err := o.Statistics.check(o); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -53,8 +53,8 @@ type Report struct {
 
 // DivergedError says where a value that isn't finite first appeared.
 type DivergedError struct {
-	Layer int    // from 0; −1 for the input
-	What  string // input, pre-activations, loss
+	Layer int    // from 0; −1 for the input and the target
+	What  string // input, target, pre-activations, loss
 	Value float64
 }
 
@@ -76,6 +76,8 @@ type LayerPlan struct {
 	BackwardFlops float64
 	LocalFlops    float64 // gradient, local iterations or preconditioning, and products of the update
 	StateBytes    float64 // optimiser state
+	Bytes         float64 // predicted traffic of the local solve between memory and a core's cache; 0: no prediction
+	Seconds       float64 // predicted time of the local solve on one core; 0: no prediction
 }
 
 // Flops is the number of floating-point operations that the mathematics of a step

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -11,7 +12,7 @@ import (
 var Names = []string{"identity", "tanh", "relu", "leaky-relu", "sigmoid", "softmax"}
 
 // Parse returns the function of a name, the inverse of [Func.String]: identity, tanh,
-// relu, leaky-relu (slope [DefaultSlope]) or leaky-relu(α) with 0 ≤ α ≤ 1, sigmoid,
+// relu, leaky-relu (slope [DefaultSlope]) or leaky-relu(α) with α ≥ 0, sigmoid,
 // softmax. The error lists the known names.
 func Parse(name string) (Func, error) {
 	switch name {
@@ -31,8 +32,8 @@ func Parse(name string) (Func, error) {
 	if rest, found := strings.CutPrefix(name, "leaky-relu("); found {
 		slope, closed := strings.CutSuffix(rest, ")")
 		alpha, err := strconv.ParseFloat(slope, 64)
-		if err != nil || !closed || !(alpha >= 0 && alpha <= 1) {
-			return Func{}, fmt.Errorf("transfer function %q: the slope must be a number from 0 to 1, as in leaky-relu(%g)", name, DefaultSlope)
+		if err != nil || !closed || !(alpha >= 0 && alpha <= math.MaxFloat32) {
+			return Func{}, fmt.Errorf("transfer function %q: the slope must be a finite number, 0 or more, as in leaky-relu(%g)", name, DefaultSlope)
 		}
 		return LeakyReLU(alpha + 0), nil // never −0
 	}

@@ -50,12 +50,12 @@ var (
 // DefaultSlope is the slope that "leaky-relu" without a parameter takes.
 const DefaultSlope = 0.01
 
-// LeakyReLU returns the leaky ReLU with slope alpha for a ≤ 0; 0 ≤ alpha ≤ 1,
+// LeakyReLU returns the leaky ReLU with slope alpha ≥ 0 for a ≤ 0;
 // alpha = 0 is ReLU. It panics outside that range; user input goes through the
 // catalog, which returns an error.
 func LeakyReLU(alpha float64) Func {
-	if !(alpha >= 0 && alpha <= 1) {
-		panic("transfer: leaky ReLU slope outside [0, 1]")
+	if !(alpha >= 0 && alpha <= math.MaxFloat32) {
+		panic("transfer: leaky ReLU slope below 0 or not finite")
 	}
 	return Func{kind: KindLeakyReLU, alpha: float32(alpha)}
 }

@@ -1,0 +1,321 @@
+package locoprop
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/precond"
+)
+
+const (
+	// Above this condition the rounding of float32 sums would show: C or K, and G, are
+	// formed in float64.
+	wideCondition = 1e5
+	// A float64 factorisation's share of the float32 peak, for predictions.
+	factorShare = 0.4
+)
+
+// exact is LocoProp-S with a proximal term, solved: the minimiser of
+// ½‖X̃Δᵀ + γD‖² + ‖Δ‖²/(2λ),
+//
+//	Δ = −γ G (C + λ⁻¹I)⁻¹           C = X̃ᵀX̃, primal: where X̃ has as many rows as columns
+//	  = −γ [X̃ᵀ (K + λ⁻¹I)⁻¹ D]ᵀ     K = X̃X̃ᵀ, dual: where it has fewer
+//
+// with G = DᵀX̃. The local rates matter only where they set λ = Σ ηₜ; λ = 0 means no
+// step. Factors and solves are float64; see precond.Factor for what happens where the
+// matrix is ill-conditioned.
+//
+// Sources: Amid et al. 2022 for the problem; the update is FOOF's (Benzing 2022) without
+// its averages, and with γ = 1 ProxProp's exact step (Frerix et al. 2018).
+type exact struct {
+	closed
+	factor  precond.Factor
+	squares []float64 // per stripe of C or K: the sum of the squares of its elements
+	idle    bool      // λ = 0
+	wide    bool      // C or K is formed in float64
+	formed  bool      // and that has been done: the factor's memory holds it
+	filler  func(a []float64)
+	work    [][]work
+}
+
+func newExact(l *layer) (*exact, error) {
+	c, err := newClosed(l)
+	if err != nil {
+		return nil, err
+	}
+	n := c.gram.Rows
+	s := &exact{closed: c, factor: precond.NewFactor(l.kernels, n, make([]float64, n*n))}
+	s.filler = s.fill // a method value allocates: once
+	product := selfProduct(l, s.primal, s.gram)
+	refine := make([]work, len(product))
+	s.squares = make([]float64, len(product))
+	for i := range product {
+		t, multiply := product[i].Task, product[i].do
+		product[i].do = func(scratch []float32) error {
+			if s.idle {
+				return nil
+			}
+			if err := multiply(scratch); err != nil {
+				return err
+			}
+			s.squares[i] = s.sumStripe(t.Lo, t.Hi)
+			return nil
+		}
+		refine[i] = work{Task: t, do: func([]float32) error { s.refine(t.Lo, t.Hi); return nil }}
+	}
+	order := float64(n)
+	factor := []work{{
+		Task:    plan.Task{Layer: l.index, Hi: n, Cost: order * order * order / 3},
+		scratch: 2 * precond.FactorScratch(l.kernels, n), do: s.decompose,
+	}}
+	var solve []work
+	for _, t := range l.units(2*float64(l.x.Rows)*float64(l.x.Cols) + 2*order*order) {
+		units := t.Hi - t.Lo
+		solve = append(solve, work{
+			Task: t, scratch: roundLine(2*n*units) + roundLine(2*l.x.Cols*units) + roundLine(units*l.x.Cols),
+			do: func(scratch []float32) error { return s.solve(t.Lo, t.Hi, scratch) },
+		})
+	}
+	s.work = [][]work{product, refine, factor, solve}
+	return s, nil
+}
+
+func (s *exact) stages() [][]work { return s.work }
+
+func (s *exact) begin() { s.idle = !positive(s.prox) }
+
+func (s *exact) state() []plan.Tensor { return nil }
+
+// sumStripe is Σ m² over rows lo ≤ i < hi of C or K up to column hi, those left of lo
+// counted for their mirror image too.
+func (s *exact) sumStripe(lo, hi int) float64 {
+	sum := sumSquares(backend.View(s.gram, lo, hi, lo, hi))
+	if lo > 0 {
+		sum += 2 * sumSquares(backend.View(s.gram, lo, hi, 0, lo))
+	}
+	return sum
+}
+
+// needsWide reports whether the condition number 1 + λ‖C‖₂ asks for float64. The
+// Frobenius norm stands for ‖C‖₂: it is no less, and close where few eigenvalues
+// dominate, as they do in layers' inputs.
+func (s *exact) needsWide() bool {
+	var squares float64
+	for _, v := range s.squares {
+		squares += v
+	}
+	return !(1+math.Sqrt(squares)/s.prox <= wideCondition) // true for NaN too
+}
+
+// refine forms rows lo ≤ i < hi of C or K anew, in float64 and in the factor's memory,
+// if need be.
+func (s *exact) refine(lo, hi int) {
+	if !s.idle && s.needsWide() {
+		s.form64(s.factor.L, lo, hi)
+	}
+}
+
+// form64 writes rows lo ≤ i < hi of C or K, up to the diagonal and a little beyond.
+func (s *exact) form64(a []float64, lo, hi int) {
+	n := s.gram.Rows
+	if s.primal {
+		transProduct64(a[lo*n:], n, backend.Cols(s.x, lo, hi), s.x.Data, s.x.Stride, hi)
+	} else {
+		productTrans64(a[lo*n:], n, backend.Rows(s.x, lo, hi), backend.Rows(s.x, 0, hi))
+	}
+}
+
+// fill writes C or K where it is to be factored.
+func (s *exact) fill(a []float64) {
+	switch {
+	case !s.wide:
+		widenLower(a, s.gram)
+	case s.formed: // by refine; another attempt finds it overwritten
+		s.formed = false
+	default:
+		s.form64(a, 0, s.gram.Rows)
+	}
+}
+
+// decompose factors C + λ⁻¹I or K + λ⁻¹I.
+func (s *exact) decompose(scratch []float32) error {
+	if s.idle {
+		return nil
+	}
+	s.wide = s.needsWide()
+	s.formed = s.wide
+	n := s.gram.Rows
+	var trace float64
+	for i := range n {
+		trace += float64(s.gram.Data[i*s.gram.Stride+i])
+	}
+	if err := s.factor.Make(s.filler, s.prox, trace/float64(n), float64s(scratch)); err != nil {
+		return fmt.Errorf("exact solution of the local problem: %w", err)
+	}
+	return nil
+}
+
+// solve makes and applies the update of units lo ≤ u < hi.
+func (s *exact) solve(lo, hi int, scratch []float32) error {
+	if s.idle {
+		return nil
+	}
+	n, units := s.gram.Rows, hi-lo
+	d := backend.Cols(s.d, lo, hi)
+	b := float64s(scratch[:2*n*units])
+	delta, scratch := carve(scratch[roundLine(2*n*units):], units, s.x.Cols)
+	switch {
+	case !s.primal:
+		widen(b, d, false, -s.o.Gamma)
+	case s.wide:
+		transProduct64(b, units, s.x, d.Data, d.Stride, units)
+		for i := range b {
+			b[i] *= -s.o.Gamma
+		}
+	default:
+		s.kernels.Grad(delta, d, s.x)
+		widen(b, delta, true, -s.o.Gamma)
+	}
+	s.factor.Solve(b, units)
+	switch {
+	case s.primal:
+		narrow(delta, b, true)
+	case s.wide:
+		product := float64s(scratch[:2*s.x.Cols*units])
+		transProduct64(product, units, s.x, b, units, units)
+		narrow(delta, product, true)
+	default:
+		z, _ := carve(scratch, s.x.Rows, units)
+		narrow(z, b, false)
+		s.kernels.Grad(delta, z, s.x)
+	}
+	if err := s.apply(lo, hi, delta); err != nil {
+		return fmt.Errorf("exact solution of the local problem, condition %.3g: %w", s.factor.Condition(), err)
+	}
+	return nil
+}
+
+// explain counts primal Bn² + 2Bnm + n³/3 + 2n²m flops, dual B²n + 2Bnm + B³/3 + 2B²m.
+func (s *exact) explain(p *plan.LayerPlan) {
+	b, n, m, order := float64(s.x.Rows), float64(s.x.Cols), float64(s.w.Rows), float64(s.gram.Rows)
+	syrk, gemm, factor := b*n*order, 2*b*n*m, order*order*order/3+2*order*order*m
+	p.Form, p.Tasks = FormExact.String(), len(s.work[len(s.work)-1])
+	p.LocalFlops = syrk + gemm + factor
+	p.Bytes = 4 * (2*b*n + 3*order*order + 2*b*m + 2*n*m)
+	p.Seconds = math.Max(syrk/(syrkShare*corePeak)+gemm/(gemmShare*corePeak)+factor/(factorShare*corePeak), p.Bytes/coreBandwidth)
+}
+
+// closed is what the forms share that solve LocoProp-S in closed form, by the smaller
+// one of C and K.
+type closed struct {
+	*layer
+	primal bool
+	gram   backend.Mat // C = X̃ᵀX̃ (primal) or K = X̃X̃ᵀ
+}
+
+func newClosed(l *layer) (closed, error) {
+	n := min(l.x.Cols, l.x.Rows)
+	if n > precond.MaxBlock {
+		return closed{}, fmt.Errorf("layer with %d inputs and a design of %d rows: this form factors a matrix of the smaller size, at most %d",
+			l.x.Cols-1, l.x.Rows, precond.MaxBlock)
+	}
+	return closed{layer: l, primal: l.x.Cols <= l.x.Rows, gram: backend.NewPadded(n, n)}, nil
+}
+
+// apply adds Δ to the weights of units lo ≤ u < hi, if it is finite.
+func (l *layer) apply(lo, hi int, delta backend.Mat) error {
+	if i, v := plan.FirstNonFinite([]backend.Mat{delta}); i >= 0 {
+		return fmt.Errorf("%w: found %v", precond.ErrNotFinite, v)
+	}
+	l.kernels.AddInto(backend.Rows(l.w, lo, hi), delta)
+	return nil
+}
+
+// widen writes scale·m to b, row-major, or its transpose.
+func widen(b []float64, m backend.Mat, trans bool, scale float64) {
+	row, col := m.Cols, 1
+	if trans {
+		row, col = 1, m.Rows
+	}
+	for i := range m.Rows {
+		for j, v := range m.Data[i*m.Stride : i*m.Stride+m.Cols] {
+			b[i*row+j*col] = scale * float64(v)
+		}
+	}
+}
+
+// widenLower writes the lower triangle of a square m to a, row-major.
+func widenLower(a []float64, m backend.Mat) {
+	for i := range m.Rows {
+		for j, v := range m.Data[i*m.Stride : i*m.Stride+i+1] {
+			a[i*m.Cols+j] = float64(v)
+		}
+	}
+}
+
+// narrow rounds b, row-major, or its transpose, to m.
+func narrow(m backend.Mat, b []float64, trans bool) {
+	row, col := m.Cols, 1
+	if trans {
+		row, col = 1, m.Rows
+	}
+	for i := range m.Rows {
+		mi := m.Data[i*m.Stride : i*m.Stride+m.Cols]
+		for j := range mi {
+			mi[j] = float32(b[i*row+j*col])
+		}
+	}
+}
+
+// transProduct64 computes C = AᵀB in float64; B has cols columns, ldc and ldb are strides.
+// It takes four rows of A and B at a time, so that C is read and written a quarter as
+// often.
+func transProduct64[T float32 | float64](c []float64, ldc int, a backend.Mat, b []T, ldb, cols int) {
+	const rows = 4
+	for i := range a.Cols {
+		clear(c[i*ldc : i*ldc+cols])
+	}
+	var from [rows][]T
+	for r := 0; r < a.Rows; r += rows {
+		for q := range from { // past the end any row does, with a factor of 0
+			at := min(r+q, a.Rows-1) * ldb
+			from[q] = b[at : at+cols]
+		}
+		for i := range a.Cols {
+			var f [rows]float64
+			for q := range min(rows, a.Rows-r) {
+				f[q] = float64(a.Data[(r+q)*a.Stride+i])
+			}
+			ci := c[i*ldc : i*ldc+cols]
+			b0, b1, b2, b3 := from[0][:len(ci)], from[1][:len(ci)], from[2][:len(ci)], from[3][:len(ci)]
+			for j := range ci {
+				ci[j] += (f[0]*float64(b0[j]) + f[1]*float64(b1[j])) + (f[2]*float64(b2[j]) + f[3]*float64(b3[j]))
+			}
+		}
+	}
+}
+
+// productTrans64 computes C = ABᵀ in float64; a row of C begins every ld numbers.
+func productTrans64(c []float64, ld int, a, b backend.Mat) {
+	for i := range a.Rows {
+		ai := a.Data[i*a.Stride : i*a.Stride+a.Cols]
+		for j := range b.Rows {
+			bj := b.Data[j*b.Stride:][:len(ai)]
+			var sum [4]float64
+			q := 0
+			for ; q+4 <= len(ai); q += 4 {
+				x, y := ai[q:q+4], bj[q:q+4]
+				sum[0] += float64(x[0]) * float64(y[0])
+				sum[1] += float64(x[1]) * float64(y[1])
+				sum[2] += float64(x[2]) * float64(y[2])
+				sum[3] += float64(x[3]) * float64(y[3])
+			}
+			for ; q < len(ai); q++ {
+				sum[0] += float64(ai[q]) * float64(bj[q])
+			}
+			c[i*ld+j] = (sum[0] + sum[1]) + (sum[2] + sum[3])
+		}
+	}
+}

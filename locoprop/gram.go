@@ -1,0 +1,147 @@
+package locoprop
+
+import (
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+)
+
+// gram is the Gram form of LocoProp-S: direct's iterates, by way of the input's second
+// moment. With C = X̃ᵀX̃, (n+1) × (n+1), and G = DᵀX̃, m × (n+1), formed once,
+//
+//	∂W̃ = RᵀX̃ = (X̃Δᵀ + γD)ᵀX̃ = ΔC + γG
+//
+// so that an iteration never looks at the batch again: it is cheaper than direct's
+// where n is small against the batch. Any optimiser; a proximal term is added by the
+// update, as in the direct form.
+type gram struct {
+	iterated
+	second backend.Mat // C
+	work   [][]work
+}
+
+func newGram(l *layer) *gram {
+	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
+	cost := predict(FormGram, l.workload()).flops / float64(l.w.Rows)
+	var blocks []work
+	for _, t := range l.units(cost) {
+		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
+		blocks = append(blocks, work{
+			Task: t, scratch: 3 * roundLine((t.Hi-t.Lo)*l.x.Cols),
+			do: func(scratch []float32) error {
+				if l.o.Reset {
+					s.slots.ResetRows(t.Lo, t.Hi)
+				}
+				s.solve(&b, scratch)
+				return nil
+			},
+		})
+	}
+	s.work = [][]work{selfProduct(l, true, s.second), blocks}
+	return s
+}
+
+// solve makes all local iterations of a block of units.
+func (s *gram) solve(b *backend.Block, scratch []float32) {
+	k := s.kernels
+	first, scratch := carve(scratch, b.W.Rows, b.W.Cols) // γG, the gradient at Δ = 0
+	delta, scratch := carve(scratch, b.W.Rows, b.W.Cols)
+	sum, _ := carve(scratch, b.W.Rows, b.W.Cols)
+	clear(delta.Data)
+	k.Gemm(true, false, b.Gamma, b.D, b.X, 0, first)
+	for t, u := range s.list {
+		g := first
+		if t > 0 {
+			copy(sum.Data, first.Data)
+			k.Gemm(false, false, 1, delta, s.second, 1, sum)
+			g = sum
+		}
+		k.Update(u, delta, b.W, g, b.Slots)
+	}
+	k.AddInto(b.W, delta)
+}
+
+func (s *gram) stages() [][]work { return s.work }
+
+func (s *gram) explain(p *plan.LayerPlan) {
+	p.Form, p.Tasks, p.StateBytes = FormGram.String(), len(s.work[1]), s.slots.Bytes()
+	predict(FormGram, s.workload()).explain(p)
+}
+
+// iterated is what forms share that make T steps of an element-wise optimiser.
+type iterated struct {
+	*layer
+	slots *plan.Slots
+	list  []optimizer.Update // one per local iteration, made anew for every batch
+}
+
+// newIterated allocates the state of a rule, which is the layer's optimiser or one
+// with fewer slots.
+func newIterated(l *layer, r optimizer.Rule) iterated {
+	return iterated{layer: l, slots: plan.NewSlots(l.w, r), list: make([]optimizer.Update, l.o.Steps)}
+}
+
+func (s *iterated) begin() {
+	if s.o.Reset {
+		s.slots.Count[0] = 0
+	}
+	s.updates(s.list, s.slots.Count[0])
+	s.slots.Count[0] += int64(len(s.list))
+}
+
+func (s *iterated) state() []plan.Tensor { return s.slots.Tensors(s.index) }
+
+// selfStripe is how many rows of C or K a task makes at most. Fixed, so that bits
+// depend neither on workers nor on the block of units: narrow stripes would be slow
+// where the block is small.
+const selfStripe = 256
+
+// selfProduct makes tasks that fill p with X̃ᵀX̃ (trans) or X̃X̃ᵀ. Each computes a stripe
+// of rows up to the diagonal and mirrors it above, hence half the flops of a product
+// of two matrices; a task's Lo and Hi are the rows of p, and what it writes in other
+// rows lies in these columns above the diagonal, where no other task writes.
+func selfProduct(l *layer, trans bool, p backend.Mat) []work {
+	inner, stripe := l.x.Rows, func(lo, hi int) backend.Mat { return backend.Cols(l.x, lo, hi) }
+	if !trans {
+		inner, stripe = l.x.Cols, func(lo, hi int) backend.Mat { return backend.Rows(l.x, lo, hi) }
+	}
+	var tasks []work
+	for _, t := range plan.UnitTasks(l.index, p.Rows, stripeSize(p.Rows), false, 0) {
+		lo, hi := t.Lo, t.Hi
+		t.Cost = float64(inner) * float64(hi-lo) * float64(hi+lo)
+		diagonal, left := backend.View(p, lo, hi, lo, hi), backend.View(p, lo, hi, 0, lo)
+		own, before := stripe(lo, hi), stripe(0, lo)
+		tasks = append(tasks, work{Task: t, do: func([]float32) error {
+			l.kernels.Syrk(trans, 1, own, 0, diagonal)
+			if lo > 0 {
+				l.kernels.Gemm(trans, !trans, 1, own, before, 0, left)
+				mirror(p, lo, hi)
+			}
+			return nil
+		}})
+	}
+	return tasks
+}
+
+// stripeSize cuts size rows into as few stripes as selfStripe allows, of about equal
+// width, a multiple of 16.
+func stripeSize(size int) int {
+	count := (size + selfStripe - 1) / selfStripe
+	return roundLine((size + count - 1) / count)
+}
+
+// mirror copies rows lo ≤ i < hi left of column lo to their place above the diagonal,
+// in tiles that stay in the cache.
+func mirror(p backend.Mat, lo, hi int) {
+	const tile = 32
+	for i0 := lo; i0 < hi; i0 += tile {
+		for j0 := 0; j0 < lo; j0 += tile {
+			for j := j0; j < min(j0+tile, lo); j++ {
+				row := p.Data[j*p.Stride : j*p.Stride+p.Cols]
+				for i := i0; i < min(i0+tile, hi); i++ {
+					row[i] = p.Data[i*p.Stride+j]
+				}
+			}
+		}
+	}
+}
