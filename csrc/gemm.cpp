@@ -24,9 +24,9 @@ void Gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alp
   if (k == 0) return Multiply(m, n, beta, c);  // no terms: op(A) and op(B) may be null
   const auto stride = [](int64_t s) { return static_cast<blasint>(s > 0 ? s : 1); };
   cblas_sgemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
-              trans_b ? CblasTrans : CblasNoTrans, static_cast<blasint>(m),
-              static_cast<blasint>(n), static_cast<blasint>(k), alpha, a.data, stride(a.stride),
-              b.data, stride(b.stride), beta, c.data, stride(c.stride));
+              trans_b ? CblasTrans : CblasNoTrans, static_cast<blasint>(m), static_cast<blasint>(n),
+              static_cast<blasint>(k), alpha, a.data, stride(a.stride), b.data, stride(b.stride),
+              beta, c.data, stride(c.stride));
 }
 
 // Copies the lower triangle of C to the upper one, in tiles that stay in the cache.
@@ -91,9 +91,8 @@ lp_status lp_backprop(int64_t batch, int64_t cols, int64_t units, float* dx, int
   return LP_OK;
 }
 
-lp_status lp_grad(int64_t batch, int64_t cols, int64_t units, float* g, int64_t ldg,
-                  const float* r, int64_t ldr, const float* x, int64_t ldx,
-                  lp_error* err) noexcept {
+lp_status lp_grad(int64_t batch, int64_t cols, int64_t units, float* g, int64_t ldg, const float* r,
+                  int64_t ldr, const float* x, int64_t ldx, lp_error* err) noexcept {
   Check check(err);
   lp::Sizes(check, batch, cols, units)
       .Matrix(4, g, units, cols, ldg, kBlasMax)
@@ -140,8 +139,8 @@ lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const 
     return LP_OK;
   }
   cblas_ssyrk(CblasRowMajor, CblasLower, trans != 0 ? CblasTrans : CblasNoTrans,
-              static_cast<blasint>(n), static_cast<blasint>(k), alpha, x,
-              static_cast<blasint>(ldx), beta, c, static_cast<blasint>(ldc));
+              static_cast<blasint>(n), static_cast<blasint>(k), alpha, x, static_cast<blasint>(ldx),
+              beta, c, static_cast<blasint>(ldc));
   lp::Mirror(n, {c, ldc});
   return LP_OK;
 }

@@ -39,10 +39,7 @@ void AddInto(int64_t rows, int64_t cols, Out w, In delta) noexcept;
 
 // The slots of a rule, −1 for an unknown kind.
 constexpr int Slots(int kind) {
-  return kind < 0 || kind > LP_ADAMW  ? -1
-         : kind == LP_SGD             ? 0
-         : kind <= LP_ADAGRAD         ? 1
-                                      : 2;
+  return kind < 0 || kind > LP_ADAMW ? -1 : kind == LP_SGD ? 0 : kind <= LP_ADAGRAD ? 1 : 2;
 }
 
 // Highway's target that this CPU gets.

@@ -68,7 +68,7 @@ typedef struct lp_error {
 } lp_error;
 
 /* lp_status_text returns a constant one-line description, lower case, never NULL. */
-const char *lp_status_text(int32_t status) LP_NOEXCEPT;
+const char* lp_status_text(int32_t status) LP_NOEXCEPT;
 
 /* Transfer functions f. alpha is used by LP_LEAKY_RELU alone. */
 enum {
@@ -129,32 +129,31 @@ typedef struct lp_rule {
  * By OpenBLAS, so sizes and strides are at most 2^31 - 1. */
 
 /* lp_affine: A = X~ W~'. a: batch x units, x: batch x cols, w: units x cols. */
-lp_status lp_affine(int64_t batch, int64_t cols, int64_t units, float *a, int64_t lda,
-                    const float *x, int64_t ldx, const float *w, int64_t ldw,
-                    lp_error *err) LP_NOEXCEPT;
+lp_status lp_affine(int64_t batch, int64_t cols, int64_t units, float* a, int64_t lda,
+                    const float* x, int64_t ldx, const float* w, int64_t ldw,
+                    lp_error* err) LP_NOEXCEPT;
 
 /* lp_backprop: dL/dX = D W. dx: batch x cols, d: batch x units, w: units x cols. */
-lp_status lp_backprop(int64_t batch, int64_t cols, int64_t units, float *dx, int64_t lddx,
-                      const float *d, int64_t ldd, const float *w, int64_t ldw,
-                      lp_error *err) LP_NOEXCEPT;
+lp_status lp_backprop(int64_t batch, int64_t cols, int64_t units, float* dx, int64_t lddx,
+                      const float* d, int64_t ldd, const float* w, int64_t ldw,
+                      lp_error* err) LP_NOEXCEPT;
 
 /* lp_grad: G = R' X~, summed over the batch. g: units x cols, r: batch x units,
  * x: batch x cols. */
-lp_status lp_grad(int64_t batch, int64_t cols, int64_t units, float *g, int64_t ldg,
-                  const float *r, int64_t ldr, const float *x, int64_t ldx,
-                  lp_error *err) LP_NOEXCEPT;
+lp_status lp_grad(int64_t batch, int64_t cols, int64_t units, float* g, int64_t ldg, const float* r,
+                  int64_t ldr, const float* x, int64_t ldx, lp_error* err) LP_NOEXCEPT;
 
 /* lp_gemm: C = alpha op(A) op(B) + beta C, op transposing where its flag isn't 0.
  * c: m x n; op(A): m x k; op(B): k x n. With beta = 0, C isn't read. */
 lp_status lp_gemm(int32_t trans_a, int32_t trans_b, int64_t m, int64_t n, int64_t k, float alpha,
-                  const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
-                  int64_t ldc, lp_error *err) LP_NOEXCEPT;
+                  const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
+                  int64_t ldc, lp_error* err) LP_NOEXCEPT;
 
 /* lp_syrk: C = alpha X'X + beta C (trans not 0; c: cols x cols) or alpha XX' + beta C
  * (c: rows x rows). x: rows x cols. C comes in symmetric, or beta = 0 and it isn't read;
  * both triangles are filled, with the same bits. */
-lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const float *x,
-                  int64_t ldx, float beta, float *c, int64_t ldc, lp_error *err) LP_NOEXCEPT;
+lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const float* x,
+                  int64_t ldx, float beta, float* c, int64_t ldc, lp_error* err) LP_NOEXCEPT;
 
 /* ---- dense float64 -------------------------------------------------------------------
  * By OpenBLAS's LAPACK; matrices without gaps between rows. */
@@ -162,60 +161,59 @@ lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const 
 /* lp_cholesky: A = L L' in place, for a symmetric positive definite n x n matrix. Reads
  * the lower triangle (row-major) and leaves L there; the strict upper triangle is
  * neither read nor changed. LP_NOT_POSITIVE: a is spoilt. */
-lp_status lp_cholesky(int64_t n, double *a, lp_error *err) LP_NOEXCEPT;
+lp_status lp_cholesky(int64_t n, double* a, lp_error* err) LP_NOEXCEPT;
 
 /* lp_solve: solves A X = B with l as lp_cholesky left it; b (n x k) becomes X. */
-lp_status lp_solve(int64_t n, int64_t k, const double *l, double *b, lp_error *err) LP_NOEXCEPT;
+lp_status lp_solve(int64_t n, int64_t k, const double* l, double* b, lp_error* err) LP_NOEXCEPT;
 
 /* lp_symeig: A = V diag(w) V' of a symmetric n x n matrix, whose lower triangle is read.
  * w (n) ascends; a becomes V, an eigenvector per column. work has work_len >=
  * lp_symeig_work(n) elements. LP_NO_CONVERGENCE: a and w are spoilt. */
-lp_status lp_symeig(int64_t n, double *a, double *w, double *work, int64_t work_len,
-                    lp_error *err) LP_NOEXCEPT;
+lp_status lp_symeig(int64_t n, double* a, double* w, double* work, int64_t work_len,
+                    lp_error* err) LP_NOEXCEPT;
 int64_t lp_symeig_work(int64_t n) LP_NOEXCEPT;
 
 /* ---- element by element --------------------------------------------------------------
  * f is a transfer function, alpha its parameter. */
 
-/* lp_apply: Y = f(A). y, a: rows x cols; y may be a. Error of tanh and sigmoid: below
- * 2.5 units in the last place, for every float; exactly odd and within [-1, 1], or
- * within [0, 1]. */
-lp_status lp_apply(int64_t rows, int64_t cols, float *y, int64_t ldy, const float *a, int64_t lda,
-                   int32_t f, float alpha, lp_error *err) LP_NOEXCEPT;
+/* lp_apply: Y = f(A). y, a: rows x cols; y may be a. tanh and sigmoid are off by less than
+ * 2.6 units in the last place for every float, denormals too; tanh is odd to the bit and
+ * within [-1, 1], sigmoid within [0, 1]. */
+lp_status lp_apply(int64_t rows, int64_t cols, float* y, int64_t ldy, const float* a, int64_t lda,
+                   int32_t f, float alpha, lp_error* err) LP_NOEXCEPT;
 
 /* lp_chain: D = D o f'(A), for LP_SOFTMAX each row by its Jacobian. d, a, y: rows x cols,
  * y = f(a). f' is alpha at 0 for LP_LEAKY_RELU. */
-lp_status lp_chain(int64_t rows, int64_t cols, float *d, int64_t ldd, const float *a, int64_t lda,
-                   const float *y, int64_t ldy, int32_t f, float alpha,
-                   lp_error *err) LP_NOEXCEPT;
+lp_status lp_chain(int64_t rows, int64_t cols, float* d, int64_t ldd, const float* a, int64_t lda,
+                   const float* y, int64_t ldy, int32_t f, float alpha, lp_error* err) LP_NOEXCEPT;
 
 /* lp_loss: *sum = the loss summed over the rows, in float64 and fixed order; and, unless
  * d is NULL, D = scale dloss/dA. d, a, y, t: rows x cols, y = f(a). */
-lp_status lp_loss(int64_t rows, int64_t cols, float *d, int64_t ldd, const float *a, int64_t lda,
-                  const float *y, int64_t ldy, const float *t, int64_t ldt, int32_t f, float alpha,
-                  int32_t loss, float scale, double *sum, lp_error *err) LP_NOEXCEPT;
+lp_status lp_loss(int64_t rows, int64_t cols, float* d, int64_t ldd, const float* a, int64_t lda,
+                  const float* y, int64_t ldy, const float* t, int64_t ldt, int32_t f, float alpha,
+                  int32_t loss, float scale, double* sum, lp_error* err) LP_NOEXCEPT;
 
 /* lp_residual: R = (f(Ahat + dA) - Yhat) + E; for LP_IDENTITY R = dA + E, and ahat and
  * yhat aren't used and may be NULL. All rows x cols; r may be da. */
-lp_status lp_residual(int64_t rows, int64_t cols, float *r, int64_t ldr, const float *da,
-                      int64_t ldda, const float *ahat, int64_t ldahat, const float *yhat,
-                      int64_t ldyhat, const float *e, int64_t lde, int32_t f, float alpha,
-                      lp_error *err) LP_NOEXCEPT;
+lp_status lp_residual(int64_t rows, int64_t cols, float* r, int64_t ldr, const float* da,
+                      int64_t ldda, const float* ahat, int64_t ldahat, const float* yhat,
+                      int64_t ldyhat, const float* e, int64_t lde, int32_t f, float alpha,
+                      lp_error* err) LP_NOEXCEPT;
 
 /* lp_scale: E = gamma D. e, d: rows x cols; e may be d. */
-lp_status lp_scale(int64_t rows, int64_t cols, float *e, int64_t lde, const float *d, int64_t ldd,
-                   float gamma, lp_error *err) LP_NOEXCEPT;
+lp_status lp_scale(int64_t rows, int64_t cols, float* e, int64_t lde, const float* d, int64_t ldd,
+                   float gamma, lp_error* err) LP_NOEXCEPT;
 
 /* lp_update: one step of a rule. delta, g, s0, s1, w0: rows x cols; the last column is
  * the bias. delta is the change since w0, or the weights themselves where w0 is NULL
  * (prox must be 0 then). Slots that the rule doesn't have aren't used. */
-lp_status lp_update(const lp_rule *rule, int64_t rows, int64_t cols, float *delta, int64_t lddelta,
-                    const float *w0, int64_t ldw0, const float *g, int64_t ldg, float *s0,
-                    int64_t lds0, float *s1, int64_t lds1, lp_error *err) LP_NOEXCEPT;
+lp_status lp_update(const lp_rule* rule, int64_t rows, int64_t cols, float* delta, int64_t lddelta,
+                    const float* w0, int64_t ldw0, const float* g, int64_t ldg, float* s0,
+                    int64_t lds0, float* s1, int64_t lds1, lp_error* err) LP_NOEXCEPT;
 
 /* lp_add_into: W = W + Delta. Both rows x cols. */
-lp_status lp_add_into(int64_t rows, int64_t cols, float *w, int64_t ldw, const float *delta,
-                      int64_t lddelta, lp_error *err) LP_NOEXCEPT;
+lp_status lp_add_into(int64_t rows, int64_t cols, float* w, int64_t ldw, const float* delta,
+                      int64_t lddelta, lp_error* err) LP_NOEXCEPT;
 
 /* ---- a local problem -----------------------------------------------------------------*/
 
@@ -234,12 +232,12 @@ lp_status lp_add_into(int64_t rows, int64_t cols, float *w, int64_t ldw, const f
  * units; w, s0, s1: units x cols. All rules have the same number of slots. scratch:
  * scratch_len >= lp_solve_direct_scratch(batch, cols, units) floats, 64-byte aligned for
  * speed; it holds E, dA, Delta, G in this order, each from a multiple of 16 floats. */
-lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const float *x, int64_t ldx,
-                          const float *ahat, int64_t ldahat, const float *yhat, int64_t ldyhat,
-                          const float *d, int64_t ldd, float *w, int64_t ldw, float *s0,
-                          int64_t lds0, float *s1, int64_t lds1, int32_t f, float alpha,
-                          float gamma, const lp_rule *rules, int64_t steps, float *scratch,
-                          int64_t scratch_len, lp_error *err) LP_NOEXCEPT;
+lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const float* x, int64_t ldx,
+                          const float* ahat, int64_t ldahat, const float* yhat, int64_t ldyhat,
+                          const float* d, int64_t ldd, float* w, int64_t ldw, float* s0,
+                          int64_t lds0, float* s1, int64_t lds1, int32_t f, float alpha,
+                          float gamma, const lp_rule* rules, int64_t steps, float* scratch,
+                          int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
 
 /* The floats that lp_solve_direct needs; INT64_MAX where a size is out of range. */
 int64_t lp_solve_direct_scratch(int64_t batch, int64_t cols, int64_t units) LP_NOEXCEPT;
@@ -248,15 +246,15 @@ int64_t lp_solve_direct_scratch(int64_t batch, int64_t cols, int64_t units) LP_N
 
 /* Text ends with a NUL and is cut to fit. */
 typedef struct lp_info {
-  char openblas[128]; /* OpenBLAS's configuration: "OpenBLAS 0.3.21 ... MAX_THREADS=64" */
-  char core[32];      /* the CPU that OpenBLAS's kernels are for */
-  char simd[32];      /* Highway's target: AVX2, NEON, ... */
+  char openblas[128];  /* OpenBLAS's configuration: "OpenBLAS 0.3.21 ... MAX_THREADS=64" */
+  char core[32];       /* the CPU that OpenBLAS's kernels are for */
+  char simd[32];       /* Highway's target: AVX2, NEON, ... */
   int32_t max_threads; /* the threads that OpenBLAS was built for; 0: it doesn't say */
 } lp_info;
 
 /* lp_get_info fills *info. One call at a time: OpenBLAS builds the text in memory of its
  * own. */
-void lp_get_info(lp_info *info) LP_NOEXCEPT;
+void lp_get_info(lp_info* info) LP_NOEXCEPT;
 
 /* OpenBLAS's number of threads, a setting of the whole process. Set it while nothing
  * computes. */
@@ -266,7 +264,7 @@ void lp_set_threads(int32_t threads) LP_NOEXCEPT;
 /* lp_fma_peak performs about `rounds` times 1000 floating-point operations as fast as
  * this CPU can, in registers, and returns how many; *sink (one float) takes a result, so
  * that no compiler may leave them out. Its rate is what other rates are compared with. */
-double lp_fma_peak(int64_t rounds, float *sink) LP_NOEXCEPT;
+double lp_fma_peak(int64_t rounds, float* sink) LP_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -28,8 +28,8 @@ V64 SigmoidCrossEntropy(int64_t cols, const float* a, const float* t, V64 acc) {
         const VH x = hn::LoadU(d, pa);
         const VH target = hn::LoadU(d, pt);
         const VH magnitude = hn::Abs(x);
-        const VH share = hn::IfThenElse(hn::Gt(x, hn::Zero(d)),
-                                        hn::Sub(hn::Set(d, 1.0f), target), target);
+        const VH share =
+            hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Sub(hn::Set(d, 1.0f), target), target);
         const VH rest = Log1pUnit(d, ExpNegative(d, hn::Neg(magnitude)));
         acc = hn::Add(acc, Widen(count, hn::MulAdd(magnitude, share, rest)));
       },
@@ -66,8 +66,8 @@ V64 SquaredError(int64_t cols, const float* y, const float* t, V64 acc) {
   RunHalf(
       cols,
       [&](int64_t, const float* py, const float* pt) HWY_ATTR {  // padding is 0 − 0
-        const V64 e = hn::Sub(hn::PromoteTo(d64, hn::LoadU(d, py)),
-                              hn::PromoteTo(d64, hn::LoadU(d, pt)));
+        const V64 e =
+            hn::Sub(hn::PromoteTo(d64, hn::LoadU(d, py)), hn::PromoteTo(d64, hn::LoadU(d, pt)));
         acc = hn::MulAdd(e, e, acc);
       },
       y, t);

@@ -37,12 +37,11 @@ HWY_INLINE void Matching(int64_t rows, int64_t cols, Out r, In da, In ahat, In y
   const D d;
   Map(
       rows, cols,
-      [=](const float* pda, const float* pa, const float* py, const float* pe, float* pr)
-          HWY_ATTR {
-            const V a = hn::Add(hn::LoadU(d, pa), hn::LoadU(d, pda));
-            const V moved = hn::Sub(f(a), hn::LoadU(d, py));
-            hn::StoreU(hn::Add(moved, hn::LoadU(d, pe)), d, pr);
-          },
+      [=](const float* pda, const float* pa, const float* py, const float* pe, float* pr) HWY_ATTR {
+        const V a = hn::Add(hn::LoadU(d, pa), hn::LoadU(d, pda));
+        const V moved = hn::Sub(f(a), hn::LoadU(d, py));
+        hn::StoreU(hn::Add(moved, hn::LoadU(d, pe)), d, pr);
+      },
       da, ahat, yhat, e, r);
 }
 

@@ -24,10 +24,8 @@ HWY_INLINE V Quotient(V a, V b) {
 }
 
 // g, with the proximal term's gradient where there is one.
-template <bool kProx>
 HWY_INLINE V Gradient(const lp_rule& u, const float* g, V delta) {
-  if constexpr (kProx) return hn::MulAdd(Const(u.prox), delta, Load(g));
-  return Load(g);
+  return u.prox != 0 ? hn::MulAdd(Const(u.prox), delta, Load(g)) : Load(g);
 }
 
 // s ← a s + b (x y)
@@ -35,18 +33,17 @@ HWY_INLINE V Average(float a, V s, float b, V x, V y) {
   return hn::MulAdd(Const(a), s, hn::Mul(Const(b), hn::Mul(x, y)));
 }
 
-template <int kKind, bool kProx>
 HWY_INLINE void StepNoSlot(const lp_rule& u, float* pd, const float* pg) {
   V delta = Load(pd);
-  const V x = Gradient<kProx>(u, pg, delta);
+  const V x = Gradient(u, pg, delta);
   Store(hn::NegMulAdd(Const(u.c[0]), x, delta), pd);
 }
 
-template <int kKind, bool kProx>
+template <int kKind>
 HWY_INLINE void StepOneSlot(const lp_rule& u, float* pd, const float* pg, float* ps) {
   V delta = Load(pd);
   V s = Load(ps);
-  const V x = Gradient<kProx>(u, pg, delta);
+  const V x = Gradient(u, pg, delta);
   if constexpr (kKind == LP_ADAGRAD) {
     s = hn::MulAdd(x, x, s);
     delta = hn::Sub(delta, Quotient(hn::Mul(Const(u.c[0]), x), hn::Sqrt(s)));
@@ -60,10 +57,10 @@ HWY_INLINE void StepOneSlot(const lp_rule& u, float* pd, const float* pg, float*
   Store(delta, pd);
 }
 
-template <int kKind, bool kProx>
+template <int kKind>
 HWY_INLINE void StepRmsProp(const lp_rule& u, float* pd, const float* pg, float* ps, float* pv) {
   V delta = Load(pd);
-  const V x = Gradient<kProx>(u, pg, delta);
+  const V x = Gradient(u, pg, delta);
   const V s = Average(u.c[2], Load(ps), u.c[3], x, x);
   const V eta = Const(u.c[0]);
   const V mu = Const(u.c[1]);
@@ -82,11 +79,11 @@ HWY_INLINE void StepRmsProp(const lp_rule& u, float* pd, const float* pg, float*
 }
 
 // kKind LP_ADAMW: with decay towards 0 of w = delta, or of w0 + delta.
-template <int kKind, bool kProx>
+template <int kKind>
 HWY_INLINE void StepAdam(const lp_rule& u, const float* pw0, float* pd, const float* pg, float* pm,
                          float* pv) {
   V delta = Load(pd);
-  const V x = Gradient<kProx>(u, pg, delta);
+  const V x = Gradient(u, pg, delta);
   if constexpr (kKind == LP_ADAMW) {
     const V w = pw0 != nullptr ? hn::Add(delta, Load(pw0)) : delta;
     delta = hn::NegMulAdd(Const(u.c[7]), w, delta);
@@ -103,15 +100,14 @@ HWY_INLINE void StepAdam(const lp_rule& u, const float* pw0, float* pd, const fl
 
 // AdamW's decay leaves the last column, the bias, alone: a row is Adam with decay and one
 // element without.
-template <bool kProx>
 HWY_INLINE void AdamW(const lp_rule& u, int64_t rows, int64_t cols, Out delta, In w0, In g, Out m,
                       Out v) {
   const auto decayed = [&u](const float* pw0, float* pd, const float* pg, float* pm, float* pv)
-      HWY_ATTR { StepAdam<LP_ADAMW, kProx>(u, pw0, pd, pg, pm, pv); };
+                           HWY_ATTR { StepAdam<LP_ADAMW>(u, pw0, pd, pg, pm, pv); };
   const auto weights = [&u](float* pd, const float* pg, float* pm, float* pv)
-      HWY_ATTR { StepAdam<LP_ADAMW, kProx>(u, nullptr, pd, pg, pm, pv); };
+                           HWY_ATTR { StepAdam<LP_ADAMW>(u, nullptr, pd, pg, pm, pv); };
   const auto bias = [&u](float* pd, const float* pg, float* pm, float* pv)
-      HWY_ATTR { StepAdam<LP_ADAM_TORCH, kProx>(u, nullptr, pd, pg, pm, pv); };
+                        HWY_ATTR { StepAdam<LP_ADAM_TORCH>(u, nullptr, pd, pg, pm, pv); };
   const int64_t n = cols - 1;
   for (int64_t i = 0; i < rows && n >= 0; ++i) {
     float* const pd = delta.Row(i);
@@ -127,67 +123,57 @@ HWY_INLINE void AdamW(const lp_rule& u, int64_t rows, int64_t cols, Out delta, I
   }
 }
 
-template <int kKind, bool kProx>
-HWY_INLINE void Rule(const lp_rule& u, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0,
-                     Out s1) {
+// A function per rule, so that none is large. u by value: a local that no store to the
+// matrices can change, so that its constants stay in registers.
+template <int kKind>
+HWY_NOINLINE void Rule(lp_rule u, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0,
+                       Out s1) {
   if constexpr (kKind == LP_SGD) {
     Map(
-        rows, cols,
-        [&u](float* pd, const float* pg) HWY_ATTR { StepNoSlot<kKind, kProx>(u, pd, pg); }, delta,
-        g);
+        rows, cols, [&u](float* pd, const float* pg) HWY_ATTR { StepNoSlot(u, pd, pg); }, delta, g);
   } else if constexpr (kKind <= LP_ADAGRAD) {
     Map(
         rows, cols,
-        [&u](float* pd, const float* pg, float* ps)
-            HWY_ATTR { StepOneSlot<kKind, kProx>(u, pd, pg, ps); },
+        [&u](float* pd, const float* pg, float* ps) HWY_ATTR { StepOneSlot<kKind>(u, pd, pg, ps); },
         delta, g, s0);
   } else if constexpr (kKind <= LP_RMSPROP_TORCH) {
     Map(
         rows, cols,
         [&u](float* pd, const float* pg, float* ps, float* pv)
-            HWY_ATTR { StepRmsProp<kKind, kProx>(u, pd, pg, ps, pv); },
+            HWY_ATTR { StepRmsProp<kKind>(u, pd, pg, ps, pv); },
         delta, g, s0, s1);
   } else if constexpr (kKind == LP_ADAMW) {
-    AdamW<kProx>(u, rows, cols, delta, w0, g, s0, s1);
+    AdamW(u, rows, cols, delta, w0, g, s0, s1);
   } else {
     Map(
         rows, cols,
         [&u](float* pd, const float* pg, float* pm, float* pv)
-            HWY_ATTR { StepAdam<kKind, kProx>(u, nullptr, pd, pg, pm, pv); },
+            HWY_ATTR { StepAdam<kKind>(u, nullptr, pd, pg, pm, pv); },
         delta, g, s0, s1);
   }
 }
 
-template <bool kProx>
-HWY_INLINE void Dispatch(const lp_rule& u, int64_t rows, int64_t cols, Out delta, In w0, In g,
-                         Out s0, Out s1) {
+void UpdateT(const lp_rule& u, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0, Out s1) {
   switch (u.kind) {
     case LP_SGD:
-      return Rule<LP_SGD, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_SGD>(u, rows, cols, delta, w0, g, s0, s1);
     case LP_MOMENTUM:
-      return Rule<LP_MOMENTUM, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_MOMENTUM>(u, rows, cols, delta, w0, g, s0, s1);
     case LP_NESTEROV:
-      return Rule<LP_NESTEROV, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_NESTEROV>(u, rows, cols, delta, w0, g, s0, s1);
     case LP_ADAGRAD:
-      return Rule<LP_ADAGRAD, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_ADAGRAD>(u, rows, cols, delta, w0, g, s0, s1);
     case LP_RMSPROP_TF1:
-      return Rule<LP_RMSPROP_TF1, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_RMSPROP_TF1>(u, rows, cols, delta, w0, g, s0, s1);
     case LP_RMSPROP_TORCH:
-      return Rule<LP_RMSPROP_TORCH, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_RMSPROP_TORCH>(u, rows, cols, delta, w0, g, s0, s1);
     case LP_ADAM_TF1:
-      return Rule<LP_ADAM_TF1, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_ADAM_TF1>(u, rows, cols, delta, w0, g, s0, s1);
     case LP_ADAM_TORCH:
-      return Rule<LP_ADAM_TORCH, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_ADAM_TORCH>(u, rows, cols, delta, w0, g, s0, s1);
     case LP_ADAMW:
-      return Rule<LP_ADAMW, kProx>(u, rows, cols, delta, w0, g, s0, s1);
+      return Rule<LP_ADAMW>(u, rows, cols, delta, w0, g, s0, s1);
   }
-}
-
-// rule by value: a local that no store to the matrices can change, so that its constants
-// stay in registers.
-void UpdateT(lp_rule rule, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0, Out s1) {
-  if (rule.prox != 0) return Dispatch<true>(rule, rows, cols, delta, w0, g, s0, s1);
-  Dispatch<false>(rule, rows, cols, delta, w0, g, s0, s1);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -16,7 +16,7 @@ import (
 const eps64 = 1.0 / (1 << 53)
 
 func denseSizes() []int {
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		return []int{1, 2, 5, 33, 65}
 	}
 	return []int{1, 2, 3, 5, 16, 33, 63, 64, 65, 129, 200}

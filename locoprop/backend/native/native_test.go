@@ -3,14 +3,178 @@
 package native_test
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
 	"testing"
 
+	"github.com/locoprop/locoprop-go/bindings"
+	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/backend/backendtest"
+	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/backend/native"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
-func TestConformance(t *testing.T) {
+func open(t testing.TB) *native.Backend {
+	t.Helper()
 	k := native.New()
 	t.Cleanup(k.Close)
-	backendtest.Run(t, k)
+	return k
+}
+
+func TestConformance(t *testing.T) { backendtest.Run(t, open(t)) }
+
+func TestAgainstGonum(t *testing.T) { backendtest.Against(t, open(t), gonum.New()) }
+
+func BenchmarkKernels(b *testing.B) { backendtest.Bench(b, open(b)) }
+
+func TestInfo(t *testing.T) {
+	i := open(t).Info()
+	if i.Name != "native" || !strings.HasPrefix(i.Detail, "OpenBLAS ") || !strings.Contains(i.Detail, "; Highway ") {
+		t.Errorf("%+v", i)
+	}
+	if i.MaxWorkers < 1 || i.MaxWorkers > 128 {
+		t.Errorf("MaxWorkers is %d, want 1 to 128", i.MaxWorkers)
+	}
+}
+
+// New sets OpenBLAS to one thread, and the last Close restores it, once.
+func TestClose(t *testing.T) {
+	before := bindings.Threads()
+	defer bindings.SetThreads(before)
+	bindings.SetThreads(2)
+	a, b := native.New(), native.New()
+	a.Close()
+	a.Close()
+	if n := bindings.Threads(); n != 1 {
+		t.Errorf("one of two backends closed: %d threads, want 1", n)
+	}
+	b.Close()
+	if n := bindings.Threads(); n != 2 {
+		t.Errorf("both backends closed: %d threads, want 2", n)
+	}
+}
+
+// Sizes that fit Go and not OpenBLAS are refused before it sees them.
+func TestStrideBeyondOpenBLAS(t *testing.T) {
+	k := open(t)
+	far := backend.Mat{Rows: 1, Cols: 1, Stride: 1 << 40, Data: make([]float32, 1)}
+	near := backend.Mat{Rows: 1, Cols: 1, Stride: 1, Data: make([]float32, 1)}
+	k.Scale(far, near, 1) // no BLAS, no limit
+	defer func() {
+		if text, _ := recover().(string); !strings.HasPrefix(text, "native: lp_affine: argument 7: ") {
+			t.Errorf("panic text %q", text)
+		}
+	}()
+	k.Affine(near, far, near)
+}
+
+// layer makes the local problem of all units of a layer. With gap, every matrix is a view
+// whose rows don't touch.
+func layer(s backendtest.Shape, r optimizer.Rule, f transfer.Func, gap int) *backend.Block {
+	rng := rand.New(rand.NewPCG(1, 2))
+	mat := func(rows, cols int, value func() float64) backend.Mat {
+		m := backend.Mat{Rows: rows, Cols: cols, Stride: cols + gap, Data: make([]float32, rows*(cols+gap))}
+		for i := range rows {
+			for j := range cols {
+				m.Data[i*m.Stride+j] = float32(value())
+			}
+		}
+		return m
+	}
+	b := &backend.Block{
+		X:    mat(s.B, s.N+1, rng.NormFloat64),
+		Ahat: mat(s.B, s.M, rng.NormFloat64),
+		Yhat: mat(s.B, s.M, rng.Float64),
+		D:    mat(s.B, s.M, func() float64 { return 1e-3 * rng.NormFloat64() }),
+		W:    mat(s.M, s.N+1, rng.NormFloat64),
+		F:    f, Gamma: 10,
+	}
+	for range r.Slots() {
+		b.Slots = append(b.Slots, mat(s.M, s.N+1, rng.Float64))
+	}
+	return b
+}
+
+// loop is SolveBlock by the kernels.
+func loop(k backend.Kernels, b *backend.Block, updates []optimizer.Update, scratch []float32) {
+	e, da, delta, g := backend.CarveScratch(scratch, b.X.Rows, b.X.Cols, b.W.Rows)
+	clear(delta.Data)
+	k.Scale(e, b.D, b.Gamma)
+	r := e
+	for t, u := range updates {
+		if t > 0 {
+			k.Affine(da, b.X, delta)
+			k.Residual(da, da, b.Ahat, b.Yhat, e, b.F)
+			r = da
+		}
+		k.Grad(g, r, b.X)
+		k.Update(u, delta, b.W, g, b.Slots)
+	}
+	k.AddInto(b.W, delta)
+}
+
+func TestSolveBlockIsTheLoopBitForBit(t *testing.T) {
+	k := open(t)
+	for _, s := range backendtest.Shapes() {
+		if testing.Short() && s.B*s.N*s.M > 600_000 {
+			continue
+		}
+		for _, f := range backendtest.Transfers() {
+			for n, r := range backendtest.Rules() {
+				gap := n % 3
+				updates := make([]optimizer.Update, 3)
+				for i := range updates {
+					updates[i] = r.At(1e-3, int64(i+1))
+					updates[i].Prox = float32(n%2) / 4
+				}
+				fast, slow := layer(s, r, f, gap), layer(s, r, f, gap)
+				scratch := backend.Alloc(backend.ScratchLen(s.B, s.N+1, s.M))
+				for i := range scratch {
+					scratch[i] = float32(math.NaN())
+				}
+				if err := k.SolveBlock(fast, updates, scratch); err != nil {
+					t.Fatal(err)
+				}
+				loop(k, slow, updates, scratch)
+				sameBits(t, fmt.Sprintf("%v, %v, %v: weights", s, f, r.Name()), fast.W, slow.W)
+				for i := range fast.Slots {
+					sameBits(t, fmt.Sprintf("%v, %v, %v: slot %d", s, f, r.Name(), i), fast.Slots[i], slow.Slots[i])
+				}
+			}
+		}
+	}
+}
+
+func sameBits(t *testing.T, what string, a, b backend.Mat) {
+	t.Helper()
+	for i, v := range a.Data {
+		if math.Float32bits(v) != math.Float32bits(b.Data[i]) {
+			t.Fatalf("%s: element %d is %v by SolveBlock and %v by the loop", what, i, v, b.Data[i])
+		}
+	}
+}
+
+// The scratch that C asks for is the scratch that Go gives.
+func TestScratchLen(t *testing.T) {
+	for _, s := range append(backendtest.Shapes(), backendtest.Shape{}) {
+		if got, want := bindings.SolveDirectScratch(s.B, s.N+1, s.M), backend.ScratchLen(s.B, s.N+1, s.M); got != want {
+			t.Errorf("%v: C needs %d floats, Go gives %d", s, got, want)
+		}
+	}
+}
+
+func TestSolveBlockAllocatesNothing(t *testing.T) {
+	k := open(t)
+	s := backendtest.Shape{B: 20, N: 12, M: 9}
+	r := optimizer.New(optimizer.RMSPropTF1)
+	b := layer(s, r, transfer.Tanh, 0)
+	updates := []optimizer.Update{r.At(1e-5, 1), r.At(1e-5, 2)}
+	scratch := backend.Alloc(backend.ScratchLen(s.B, s.N+1, s.M))
+	if n := testing.AllocsPerRun(20, func() { _ = k.SolveBlock(b, updates, scratch) }); n != 0 {
+		t.Errorf("%v allocations per call, want 0", n)
+	}
 }

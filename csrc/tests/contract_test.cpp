@@ -1,0 +1,309 @@
+// What the header promises beside results: errors, silence, no allocation, the
+// floating-point mode, and that it is C.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+
+#include "locoprop.h"
+#include "matrix.h"
+#include "rules.h"
+
+#if defined(__GLIBC__) && !defined(LP_SANITIZED)
+#define LP_COUNTS_ALLOCATIONS
+extern "C" void* __libc_malloc(size_t);
+static std::atomic<long> allocations{0};
+extern "C" void* malloc(size_t n) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(n);
+}
+#endif
+
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+extern "C" int lp_test_c_header(void);
+
+namespace lp_test {
+namespace {
+
+// Memory and sizes that every function is called with.
+struct Fixture {
+  static constexpr int64_t n = 12;
+  std::vector<float> m[6];
+  std::vector<double> l, b, w, work;
+  std::vector<float> scratch;
+  lp_rule rule = Rules()[LP_ADAMW];
+
+  Fixture() {
+    for (auto& v : m) v.assign(n * n, 0.5f);
+    l.assign(n * n, 0);
+    for (int64_t i = 0; i < n; ++i) l[i * n + i] = 2;
+    b.assign(n * n, 1);
+    w.assign(n, 0);
+    work.assign(static_cast<size_t>(lp_symeig_work(n)), 0);
+    scratch.assign(static_cast<size_t>(lp_solve_direct_scratch(n, n, n)), 0);
+  }
+  float* p(int i) { return m[i].data(); }
+};
+
+// Every function once, with valid arguments.
+void CallAll(Fixture& x) {
+  constexpr int64_t n = Fixture::n;
+  double sum;
+  lp_affine(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n, nullptr);
+  lp_backprop(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n, nullptr);
+  lp_grad(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n, nullptr);
+  lp_gemm(0, 1, n, n, n, 1, x.p(1), n, x.p(2), n, 0, x.p(0), n, nullptr);
+  lp_syrk(1, n, n, 1, x.p(1), n, 0, x.p(0), n, nullptr);
+  lp_cholesky(n, x.l.data(), nullptr);
+  lp_solve(n, n, x.l.data(), x.b.data(), nullptr);
+  lp_symeig(n, x.l.data(), x.w.data(), x.work.data(), lp_symeig_work(n), nullptr);
+  for (int f = LP_IDENTITY; f <= LP_SOFTMAX; ++f) {
+    lp_apply(n, n, x.p(0), n, x.p(1), n, f, 0, nullptr);
+    lp_chain(n, n, x.p(0), n, x.p(1), n, x.p(2), n, f, 0, nullptr);
+    lp_residual(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, f, 0, nullptr);
+    lp_loss(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, f, 0, LP_SQUARED, 1, &sum, nullptr);
+    lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(2), n, x.p(3), n,
+                    x.p(4), n, f, 0, 1, &x.rule, 1, x.scratch.data(),
+                    static_cast<int64_t>(x.scratch.size()), nullptr);
+  }
+  lp_scale(n, n, x.p(0), n, x.p(1), n, 2, nullptr);
+  lp_update(&x.rule, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr);
+  lp_add_into(n, n, x.p(0), n, x.p(1), n, nullptr);
+}
+
+// Calls with one wrong argument each, and what they must report.
+struct Wrong {
+  lp_error want;
+  std::function<lp_status(lp_error*)> call;
+};
+
+std::vector<Wrong> WrongCalls(Fixture& x) {
+  constexpr int64_t n = Fixture::n;
+  constexpr int64_t big = int64_t{1} << 31;
+  constexpr int64_t top = big - 1;
+  constexpr int64_t all = INT64_MAX;
+  lp_rule* const rule = &x.rule;
+  const auto update = [&x, rule](lp_error* e) {
+    return lp_update(rule, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n, e);
+  };
+  const auto solve = [&x](int64_t steps, int64_t scratch_len, int32_t f, lp_error* e) {
+    return lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, nullptr, n, x.p(1), n, x.p(2), n, x.p(3),
+                           n, x.p(4), n, f, 0, 1, &x.rule, steps, x.scratch.data(), scratch_len, e);
+  };
+  const int64_t need = static_cast<int64_t>(x.scratch.size());
+  double* const sum = nullptr;
+  return {
+      {{LP_SIZE, 1, -1, top},
+       [&](lp_error* e) { return lp_affine(-1, n, n, x.p(0), n, x.p(1), n, x.p(2), n, e); }},
+      {{LP_SIZE, 2, big, top},
+       [&](lp_error* e) { return lp_affine(1, big, n, x.p(0), n, x.p(1), big, x.p(2), big, e); }},
+      {{LP_NULL, 6, 0, 0},
+       [&](lp_error* e) { return lp_affine(n, n, n, x.p(0), n, nullptr, n, x.p(2), n, e); }},
+      {{LP_STRIDE, 9, n - 1, n},
+       [&](lp_error* e) { return lp_affine(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n - 1, e); }},
+      {{LP_STRIDE_LIMIT, 5, big, top},
+       [&](lp_error* e) { return lp_backprop(1, n, n, x.p(0), big, x.p(1), n, x.p(2), n, e); }},
+      {{LP_STRIDE, 7, 3, n},
+       [&](lp_error* e) { return lp_grad(n, n, n, x.p(0), n, x.p(1), 3, x.p(2), n, e); }},
+      {{LP_STRIDE, 8, 5, n},
+       [&](lp_error* e) {
+         return lp_gemm(1, 0, n, n, 5, 1, x.p(1), 5, x.p(2), n, 0, x.p(0), n, e);
+       }},
+      {{LP_NULL, 8, 0, 0},
+       [&](lp_error* e) { return lp_syrk(0, n, n, 1, x.p(1), n, 0, nullptr, n, e); }},
+      {{LP_SIZE, 1, -3, top}, [&](lp_error* e) { return lp_cholesky(-3, x.l.data(), e); }},
+      {{LP_NULL, 4, 0, 0}, [&](lp_error* e) { return lp_solve(n, n, x.l.data(), nullptr, e); }},
+      {{LP_SIZE, 1, 32767, 32766},
+       [&](lp_error* e) {
+         return lp_symeig(32767, x.l.data(), x.w.data(), x.work.data(), all, e);
+       }},
+      {{LP_SCRATCH, 5, 8, lp_symeig_work(n)},
+       [&](lp_error* e) { return lp_symeig(n, x.l.data(), x.w.data(), x.work.data(), 8, e); }},
+      {{LP_SIZE, 2, -1, all},
+       [&](lp_error* e) { return lp_apply(n, -1, x.p(0), n, x.p(1), n, LP_TANH, 0, e); }},
+      {{LP_KIND, 7, 9, LP_SOFTMAX},
+       [&](lp_error* e) { return lp_apply(n, n, x.p(0), n, x.p(1), n, 9, 0, e); }},
+      {{LP_KIND, 9, -1, LP_SOFTMAX},
+       [&](lp_error* e) { return lp_chain(n, n, x.p(0), n, x.p(1), n, x.p(2), n, -1, 0, e); }},
+      {{LP_KIND, 13, 3, LP_SQUARED},
+       [&](lp_error* e) {
+         double s;
+         return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0, 3, 1, &s, e);
+       }},
+      {{LP_KIND, 11, LP_TANH, LP_SIGMOID},
+       [&](lp_error* e) {
+         double s;
+         return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0,
+                        LP_SIGMOID_CE, 1, &s, e);
+       }},
+      {{LP_NULL, 15, 0, 0},
+       [&, sum](lp_error* e) {
+         return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0, LP_SQUARED,
+                        1, sum, e);
+       }},
+      {{LP_NULL, 9, 0, 0},
+       [&](lp_error* e) {
+         return lp_residual(n, n, x.p(0), n, x.p(1), n, x.p(2), n, nullptr, n, x.p(4), n, LP_TANH,
+                            0, e);
+       }},
+      {{LP_STRIDE, 6, 0, n},
+       [&](lp_error* e) { return lp_scale(n, n, x.p(0), n, x.p(1), 0, 1, e); }},
+      {{LP_NULL, 1, 0, 0},
+       [&](lp_error* e) {
+         return lp_update(nullptr, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n, e);
+       }},
+      {{LP_KIND, 1, 9, LP_ADAMW},
+       [=](lp_error* e) {
+         rule->kind = 9;
+         const lp_status s = update(e);
+         rule->kind = LP_ADAMW;
+         return s;
+       }},
+      {{LP_NULL, 6, 0, 0},
+       [=](lp_error* e) {
+         rule->prox = 1;
+         const lp_status s = update(e);
+         rule->prox = 0;
+         return s;
+       }},
+      {{LP_NULL, 12, 0, 0},
+       [&](lp_error* e) {
+         return lp_update(&x.rule, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, nullptr, n,
+                          e);
+       }},
+      {{LP_NULL, 5, 0, 0},
+       [&](lp_error* e) { return lp_add_into(n, n, x.p(0), n, nullptr, n, e); }},
+      {{LP_SIZE, 22, -1, all}, [=](lp_error* e) { return solve(-1, need, LP_IDENTITY, e); }},
+      {{LP_NULL, 8, 0, 0}, [=](lp_error* e) { return solve(1, need, LP_TANH, e); }},
+      {{LP_SCRATCH, 24, need - 1, need},
+       [=](lp_error* e) { return solve(1, need - 1, LP_IDENTITY, e); }},
+  };
+}
+
+TEST(Contract, WrongArguments) {
+  Fixture x;
+  const std::vector<Wrong> calls = WrongCalls(x);
+  for (size_t i = 0; i < calls.size(); ++i) {
+    lp_error err{};
+    EXPECT_EQ(calls[i].want.status, calls[i].call(&err)) << "call " << i;
+    EXPECT_EQ(calls[i].want.status, calls[i].call(nullptr)) << "call " << i;
+    EXPECT_EQ(calls[i].want.status, err.status) << "call " << i;
+    EXPECT_EQ(calls[i].want.arg, err.arg) << "call " << i;
+    EXPECT_EQ(calls[i].want.got, err.got) << "call " << i;
+    EXPECT_EQ(calls[i].want.want, err.want) << "call " << i;
+  }
+}
+
+// Rules of one call must have the same slots: they are given once.
+TEST(Contract, RulesWithOtherSlots) {
+  Fixture x;
+  constexpr int64_t n = Fixture::n;
+  const lp_rule rules[] = {Rules()[LP_SGD], Rules()[LP_MOMENTUM]};
+  lp_error err{};
+  EXPECT_EQ(LP_KIND,
+            lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(2), n, x.p(3),
+                            n, x.p(4), n, LP_TANH, 0, 1, rules, 2, x.scratch.data(),
+                            static_cast<int64_t>(x.scratch.size()), &err));
+  EXPECT_EQ(21, err.arg);
+}
+
+TEST(Contract, StatusTexts) {
+  std::vector<std::string> seen;
+  for (int s = -1; s <= LP_STATUS_COUNT; ++s) {
+    const char* text = lp_status_text(s);
+    ASSERT_NE(nullptr, text);
+    if (s >= 0 && s < LP_STATUS_COUNT) {
+      for (const std::string& other : seen) EXPECT_NE(other, text);
+      seen.push_back(text);
+    }
+  }
+}
+
+TEST(Contract, Abi) {
+  EXPECT_EQ(LP_ABI, lp_abi());
+  EXPECT_EQ(1, lp_test_c_header());
+}
+
+TEST(Contract, ScratchSizes) {
+  EXPECT_EQ(2 * 16 + 2 * 16, lp_solve_direct_scratch(1, 1, 1));
+  EXPECT_EQ(2 * 48 + 2 * 80, lp_solve_direct_scratch(9, 15, 5));
+  EXPECT_EQ(0, lp_solve_direct_scratch(0, 0, 0));
+  EXPECT_EQ(INT64_MAX, lp_solve_direct_scratch(-1, 1, 1));
+  EXPECT_EQ(INT64_MAX, lp_solve_direct_scratch(int64_t{1} << 31, 1, 1));
+  EXPECT_EQ(INT64_MAX, lp_solve_direct_scratch(INT32_MAX, INT32_MAX, INT32_MAX));
+  EXPECT_EQ(INT64_MAX, lp_symeig_work(-1));
+}
+
+// Nothing may appear on stdout or stderr, from OpenBLAS either, whatever the arguments.
+TEST(Contract, PrintsNothing) {
+  Fixture x;
+  std::FILE* file = std::tmpfile();
+  ASSERT_NE(nullptr, file);
+  std::fflush(nullptr);
+  const int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+  dup2(fileno(file), STDOUT_FILENO);
+  dup2(fileno(file), STDERR_FILENO);
+  CallAll(x);
+  for (const Wrong& w : WrongCalls(x)) w.call(nullptr);
+  x.l.assign(x.l.size(), std::nan(""));
+  CallAll(x);
+  std::fflush(nullptr);
+  dup2(out, STDOUT_FILENO);
+  dup2(err, STDERR_FILENO);
+  close(out);
+  close(err);
+  EXPECT_EQ(0, lseek(fileno(file), 0, SEEK_END));
+  std::fclose(file);
+}
+
+TEST(Contract, AllocatesNothing) {
+#ifdef LP_COUNTS_ALLOCATIONS
+  Fixture x;
+  CallAll(x);  // OpenBLAS takes its buffers on first use
+  const long before = allocations.load();
+  CallAll(x);
+  EXPECT_EQ(before, allocations.load());
+#else
+  GTEST_SKIP() << "runs with glibc's malloc and without a sanitizer, which has its own";
+#endif
+}
+
+// A thread in flush-to-zero mode, rounding upwards, gets the usual results and its mode
+// back.
+TEST(Contract, FloatingPointMode) {
+#if defined(__SSE__)
+  constexpr unsigned kFlushZeroUp = 0x8040 | 0x4000;
+  const float tiny = std::numeric_limits<float>::min();
+  float e = 7, third = 0, one = 1;
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | kFlushZeroUp);
+  lp_scale(1, 1, &e, 1, &tiny, 1, 0.25f, nullptr);
+  lp_scale(1, 1, &third, 1, &one, 1, 1.0f / 3, nullptr);
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  EXPECT_EQ(before | kFlushZeroUp, after);
+  EXPECT_EQ(Bits(std::ldexp(1.0f, -128)), Bits(e));
+#else
+  GTEST_SKIP() << "runs on x86";
+#endif
+}
+
+TEST(Contract, Info) {
+  lp_info info;
+  lp_get_info(&info);
+  EXPECT_EQ(0u, std::string(info.openblas).find("OpenBLAS ")) << info.openblas;
+  EXPECT_NE("", std::string(info.core));
+  EXPECT_NE("", std::string(info.simd));
+  EXPECT_GT(info.max_threads, 0);
+  EXPECT_EQ(1, lp_get_threads());
+  float sink = 1e-3f;
+  EXPECT_GE(lp_fma_peak(10, &sink), 10000);
+}
+
+}  // namespace
+}  // namespace lp_test

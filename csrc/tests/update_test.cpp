@@ -1,0 +1,161 @@
+// The update rules: against the formulas in double, over several steps, and the same bits
+// in every layout.
+#include <gtest/gtest.h>
+
+#include "locoprop.h"
+#include "matrix.h"
+#include "rules.h"
+
+namespace lp_test {
+namespace {
+
+// One weight in double, and the sizes that errors are relative to.
+struct Weight {
+  double w = 0, base = 0, s0 = 0, s1 = 0;
+};
+
+double Quotient(double a, double b) { return a == 0 ? 0 : a / b; }
+
+void Step(const lp_rule& u, double g, bool bias, Weight* x) {
+  const float* c = u.c;
+  g += u.prox * (x->w - x->base);
+  switch (u.kind) {
+    case LP_SGD:
+      x->w -= c[0] * g;
+      break;
+    case LP_MOMENTUM:
+      x->s0 = c[1] * x->s0 + g;
+      x->w -= c[0] * x->s0;
+      break;
+    case LP_NESTEROV:
+      x->s0 = c[1] * x->s0 + g;
+      x->w -= c[0] * (g + c[1] * x->s0);
+      break;
+    case LP_ADAGRAD:
+      x->s0 += g * g;
+      x->w -= Quotient(c[0] * g, std::sqrt(x->s0));
+      break;
+    case LP_RMSPROP_TF1:
+      x->s0 = c[2] * x->s0 + c[3] * g * g;
+      x->s1 = c[1] * x->s1 + Quotient(c[0] * g, std::sqrt(x->s0 + c[4]));
+      x->w -= x->s1;
+      break;
+    case LP_RMSPROP_TORCH:
+      x->s0 = c[2] * x->s0 + c[3] * g * g;
+      x->s1 = c[1] * x->s1 + Quotient(g, std::sqrt(x->s0) + c[4]);
+      x->w -= c[0] * x->s1;
+      break;
+    default:
+      if (u.kind == LP_ADAMW && !bias) x->w -= c[7] * x->w;
+      x->s0 = c[1] * x->s0 + c[2] * g;
+      x->s1 = c[3] * x->s1 + c[4] * g * g;
+      const double v = u.kind == LP_ADAM_TF1 ? x->s1 : x->s1 * c[6];
+      x->w -= Quotient(c[0] * x->s0, std::sqrt(v) + c[5]);
+  }
+}
+
+struct Problem {
+  Matrix delta, w0, g, s0, s1;
+
+  Problem(int64_t rows, int64_t cols, Layout layout)
+      : delta(rows, cols, layout),
+        w0(rows, cols, layout),
+        g(rows, cols, layout),
+        s0(rows, cols, layout),
+        s1(rows, cols, layout) {
+    Random random(9);
+    const auto symmetric = [&] { return random.Uniform(-1, 1); };
+    delta.Fill([&] { return 0.1 * random.Uniform(-1, 1); });
+    w0.Fill(symmetric);
+    g.Fill(symmetric);
+    s0.Fill([&] { return random.Uniform(0.01, 1); });
+    s1.Fill([&] { return random.Uniform(0.01, 1); });
+  }
+
+  lp_status Update(const lp_rule& u, bool base) {
+    return lp_update(&u, delta.rows(), delta.cols(), delta.data(), delta.stride(),
+                     base ? w0.data() : nullptr, w0.stride(), g.data(), g.stride(), s0.data(),
+                     s0.stride(), s1.data(), s1.stride(), nullptr);
+  }
+
+  bool Intact() const {
+    return delta.Intact() && w0.Intact() && g.Intact() && s0.Intact() && s1.Intact();
+  }
+};
+
+constexpr int kSteps = 4;
+
+// base: delta is the change since w0. Otherwise it is the weight itself.
+void CheckRule(lp_rule u, bool base, float prox) {
+  u.prox = prox;
+  Problem p(3, 21, {});
+  std::vector<Weight> want;
+  for (int64_t i = 0; i < 3; ++i) {
+    for (int64_t j = 0; j < 21; ++j) {
+      const double start = base ? p.w0(i, j) : 0;
+      want.push_back({start + p.delta(i, j), start, p.s0(i, j), p.s1(i, j)});
+    }
+  }
+  for (int t = 0; t < kSteps; ++t) ASSERT_EQ(LP_OK, p.Update(u, base));
+  for (int64_t i = 0; i < 3; ++i) {
+    for (int64_t j = 0; j < 21; ++j) {
+      Weight& x = want[static_cast<size_t>(i * 21 + j)];
+      for (int t = 0; t < kSteps; ++t) Step(u, p.g(i, j), j == 20, &x);
+      // About ten roundings a step, of numbers below 2 (the slots and steps of this problem).
+      const double bound = kSteps * 10 * kEpsilon * 2;
+      ASSERT_NEAR(p.delta(i, j), x.w - x.base, bound) << "rule " << int{u.kind} << ", column " << j;
+      if (Slots(u.kind) > 0) {
+        ASSERT_NEAR(p.s0(i, j), x.s0, bound) << "rule " << int{u.kind};
+      }
+      if (Slots(u.kind) > 1) {
+        ASSERT_NEAR(p.s1(i, j), x.s1, bound) << "rule " << int{u.kind};
+      }
+    }
+  }
+}
+
+TEST(Update, Formulas) {
+  for (const lp_rule& u : Rules()) {
+    CheckRule(u, false, 0);
+    CheckRule(u, true, 0);
+    CheckRule(u, true, 0.5f);
+  }
+}
+
+TEST(Update, BitsDontDependOnLayout) {
+  for (lp_rule u : Rules()) {
+    for (const float prox : {0.0f, 0.5f}) {
+      u.prox = prox;
+      for (const int64_t cols : {1, 7, 8, 33, 64}) {
+        Problem first(3, cols, {});
+        first.Update(u, true);
+        for (int64_t offset = 0; offset < 16; ++offset) {
+          Problem p(3, cols, {offset, offset % 3});
+          ASSERT_EQ(LP_OK, p.Update(u, true));
+          ASSERT_TRUE(p.Intact()) << int{u.kind};
+          ASSERT_TRUE(p.delta.SameAs(first.delta) && p.s0.SameAs(first.s0) && p.s1.SameAs(first.s1))
+              << "rule " << int{u.kind} << ", " << cols << " columns, offset " << offset;
+        }
+      }
+    }
+  }
+}
+
+// A zero gradient moves nothing, where there is no momentum, and 0/0 doesn't arise.
+TEST(Update, ZeroGradient) {
+  for (lp_rule u : Rules()) {
+    u.c[4] = u.kind == LP_RMSPROP_TF1 || u.kind == LP_RMSPROP_TORCH ? 0 : u.c[4];
+    u.c[5] = 0;
+    u.c[7] = 0;
+    Problem p(2, 19, {});
+    p.g.Fill([] { return 0; });
+    p.s0.Fill([] { return 0; });
+    p.s1.Fill([] { return 0; });
+    const Matrix before = p.delta;
+    ASSERT_EQ(LP_OK, p.Update(u, true));
+    EXPECT_TRUE(p.delta.SameAs(before)) << int{u.kind};
+  }
+}
+
+}  // namespace
+}  // namespace lp_test
