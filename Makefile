@@ -71,8 +71,8 @@ bench: build ## measure this machine's peaks and a training step against them
 	@bin/locoprop bench $(ARGS)
 
 .PHONY: rates
-rates: ## find the default rate of every pair (method, optimiser); resumable
-	$(GO) run ./cmd/rates
+rates: build ## find the default rate of every pair (method, optimiser); resumable
+	bin/locoprop rates
 
 # --- tests ------------------------------------------------------------------
 

@@ -13,12 +13,19 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-const defaultRounds = 5
+const (
+	benchPreset   = "paper"
+	defaultRounds = 5
+)
 
 // benchKeys are the settings that make a step.
 var benchKeys = []string{"arch", "activation", "loss", "method", "optimizer", "local-steps", "batch", "block", "workers"}
 
 func benchCommand() *cli.Command {
+	e, err := catalog.Preset(benchPreset)
+	if err != nil {
+		panic(err) // can't happen: the catalog has it
+	}
 	return &cli.Command{
 		Name:      "bench",
 		Usage:     "measure a training step against what this machine can do",
@@ -27,8 +34,8 @@ func benchCommand() *cli.Command {
 			"matrix products and one training step on each backend, all with the same number of workers;\n" +
 			"no data set is needed. Rates count the mathematics' matrix products only. Figures are medians\n" +
 			"over rounds; ratios are formed within a round.",
-		Flags: append(flagsFor(benchKeys...),
-			&cli.StringFlag{Name: "preset", Category: groupExperiment, Usage: "`NAME` of the experiment whose step is measured: " + strings.Join(catalog.Presets(), ", "), DefaultText: "paper"},
+		Flags: append(flagsOf(e, benchKeys...),
+			&cli.StringFlag{Name: "preset", Category: groupExperiment, Usage: "`NAME` of the experiment whose step is measured: " + strings.Join(catalog.Presets(), ", "), DefaultText: benchPreset},
 			&cli.StringFlag{Name: "backends", Category: groupMachine, Usage: "`NAMES` with commas between; the first is what the others are compared with", DefaultText: "all in this build"},
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"}),
@@ -68,7 +75,7 @@ func runBench(c *cli.Context) error {
 func benchConfig(c *cli.Context) (bench.Config, error) {
 	layer := flagLayer(c)
 	if c.String("preset") == "" {
-		layer.Values["preset"] = "paper"
+		layer.Values["preset"] = benchPreset
 	}
 	e, _, err := catalog.Resolve(layer)
 	if err != nil {

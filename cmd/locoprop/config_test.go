@@ -13,6 +13,7 @@ import (
 
 // The file's keys are the catalog's, in its order.
 func TestConfigKeys(t *testing.T) {
+	t.Parallel()
 	var keys []string
 	require.NoError(t, new(configFile).fields(func(key string, _ reflect.Value) error {
 		keys = append(keys, key)
@@ -27,6 +28,7 @@ func TestConfigKeys(t *testing.T) {
 }
 
 func TestConfigRoundTrip(t *testing.T) {
+	t.Parallel()
 	for _, v := range []catalog.Values{
 		{},
 		{"preset": "paper", "data": "/a \"folder\" o'mine", "seed": "4294967295"},
@@ -50,6 +52,7 @@ func TestConfigRoundTrip(t *testing.T) {
 }
 
 func TestConfigErrors(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct{ text, want string }{
 		{"batch = 10\nbacth = 20\n", `c.toml:2:1: unknown key "bacth"; did you mean batch?`},
@@ -74,6 +77,7 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func TestConfigRepeatsARun(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	succeeds(t, dir, small(data, "--out", "a", "--optimizer", "adam:variant=tf1,beta1=0.8", "--init", "he", "--block", "7")...)
 	succeeds(t, dir, "train", "--config", "a/config.toml", "--out", "b")

@@ -15,6 +15,7 @@ import (
 )
 
 func TestEval(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	trained := succeeds(t, dir, small(data, "--out", "r", "--json")...)
 	lines := strings.Split(strings.TrimSpace(trained.stdout), "\n")
@@ -46,10 +47,17 @@ func TestEval(t *testing.T) {
 	succeeds(t, dir, append(args, "--target", "input", "--workers", "1", "--backend", "gonum")...)
 	refuses(t, dir, exitUsage, []string{"--target label: the model was trained for target input"}, append(args, "--target", "label")...)
 	refuses(t, dir, exitUsage, []string{"--workers 0"}, append(args, "--workers", "0")...)
-	refuses(t, dir, exitData, []string{"data set curves has 784 values per example, the model reads 64"}, "eval", "--model", "r/model.safetensors")
+
+	other := t.TempDir()
+	for _, name := range []string{"train", "test"} {
+		writeIDX(t, filepath.Join(other, name+"-images-idx3-ubyte"), make([]byte, 12), 3, 2, 2)
+	}
+	refuses(t, dir, exitData, []string{other + ": data set idx has 4 values per example, the model reads 64"},
+		"eval", "--model", "r/model.safetensors", "--dataset", "idx", "--data", other)
 }
 
 func TestEvalOfAClassifier(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	succeeds(t, dir, "train", "--dataset", "idx", "--data", data, "--target", "label", "--arch", "64,9,3", "--batch", "60", "--epochs", "1", "--out", "r")
 	out := succeeds(t, dir, "eval", "--model", "r/model.safetensors", "--dataset", "idx", "--data", data)
@@ -58,6 +66,7 @@ func TestEvalOfAClassifier(t *testing.T) {
 }
 
 func TestDamagedModels(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	succeeds(t, dir, small(data, "--epochs", "0", "--out", "r")...)
 	whole := read(t, dir, "r/model.safetensors")
@@ -72,6 +81,7 @@ func TestDamagedModels(t *testing.T) {
 }
 
 func TestPredict(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	succeeds(t, dir, small(data, "--out", "r")...)
 	predict := func(args ...string) []string {

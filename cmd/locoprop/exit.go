@@ -59,6 +59,9 @@ func exitCode(err error) int {
 // report prints an error, a line for each thing that is wrong, and returns the exit
 // code.
 func report(err error, stderr io.Writer) int {
+	if errors.Is(err, context.Canceled) {
+		err = train.ErrInterrupted // what the first signal led to tells nothing more
+	}
 	if err != nil {
 		for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
 			fmt.Fprintln(stderr, "locoprop:", line)

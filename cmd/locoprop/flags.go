@@ -101,7 +101,11 @@ func curvesLayout() string {
 // are text, so that the catalog alone decides what is allowed, for flags and files
 // alike.
 func flagsFor(keys ...string) []cli.Flag {
-	e := defaultExperiment()
+	return flagsOf(defaultExperiment(), keys...)
+}
+
+// flagsOf is flagsFor where the defaults are those of another experiment.
+func flagsOf(e catalog.Experiment, keys ...string) []cli.Flag {
 	defaults := e.Values()
 	wanted := map[string]bool{}
 	for _, k := range keys {
@@ -113,7 +117,7 @@ func flagsFor(keys ...string) []cli.Flag {
 			continue
 		}
 		text := s.fallback
-		if text == "" {
+		if text == "" || e.Preset != catalog.DefaultPreset && defaults[s.key] != "" {
 			text = defaults[s.key]
 		}
 		flags = append(flags, &cli.StringFlag{Name: s.key, Category: s.group, Usage: s.usage, DefaultText: text})

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/locoprop/locoprop-go/locoprop/bench"
+	"github.com/locoprop/locoprop-go/locoprop/train"
 	"github.com/urfave/cli/v2"
 )
 
@@ -29,6 +30,11 @@ func infoCommand() *cli.Command {
 }
 
 func showInfo(c *cli.Context) error {
+	compute, err := computeOf(c) // first, since wrong flags are told before anything else
+	if err != nil {
+		return err
+	}
+	defer closeBackend(compute.Backend)
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "locoprop\t%s\n", version())
 	fmt.Fprintf(w, "go\t%s %s/%s, GOMAXPROCS %d\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
@@ -45,7 +51,7 @@ func showInfo(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("peak") {
-		return showPeak(c)
+		return showPeak(c, compute)
 	}
 	return nil
 }
@@ -69,12 +75,7 @@ func describeBackend(w io.Writer, name string) {
 	fmt.Fprintf(w, "backend %s\t%s; %s\n", name, info.Detail, limit)
 }
 
-func showPeak(c *cli.Context) error {
-	compute, err := computeOf(c)
-	if err != nil {
-		return err
-	}
-	defer closeBackend(compute.Backend)
+func showPeak(c *cli.Context, compute train.Compute) error {
 	fma, sgemm, err := bench.Peaks(c.Context, compute.Backend, compute.Workers, peakRounds)
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func memoryInfo(key string) float64 {
 	if err != nil {
 		return 0
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)

@@ -44,8 +44,8 @@ func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// locoprop runs the program to its end.
-func locoprop(t *testing.T, dir string, args ...string) outcome {
+// program runs the program to its end.
+func program(t *testing.T, dir string, args ...string) outcome {
 	t.Helper()
 	cmd := command(t, dir, args...)
 	var stdout, stderr bytes.Buffer
@@ -66,7 +66,7 @@ func exitOf(t *testing.T, err error) int {
 // succeeds runs the program and requires that it ends well.
 func succeeds(t *testing.T, dir string, args ...string) outcome {
 	t.Helper()
-	out := locoprop(t, dir, args...)
+	out := program(t, dir, args...)
 	require.Equal(t, exitDone, out.code, "%v\n%s", args, out.stderr)
 	return out
 }
@@ -74,7 +74,7 @@ func succeeds(t *testing.T, dir string, args ...string) outcome {
 // refuses runs the program and requires an exit code and parts of its message.
 func refuses(t *testing.T, dir string, code int, parts []string, args ...string) {
 	t.Helper()
-	out := locoprop(t, dir, args...)
+	out := program(t, dir, args...)
 	assert.Equal(t, code, out.code, "%v\n%s", args, out.stderr)
 	assert.Empty(t, out.stdout, "%v", args)
 	for _, part := range parts {
@@ -175,6 +175,7 @@ func waitFor(t *testing.T, lines <-chan string, text string) {
 }
 
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct {
 		args string
@@ -197,7 +198,7 @@ func TestUsage(t *testing.T) {
 		{"train --optimizer adma", `unknown optimizer "adma"; did you mean adam?`},
 		{"train --optimizer adam:beta3=1", `unknown key "beta3"; did you mean beta1?`},
 		{"train --loss squard", `unknown loss "squard"; did you mean squared?`},
-		{"train --activation tahn", `unknown transfer function "tahn"; did you mean tanh?`},
+		{"train --activation tanhh", `unknown transfer function "tanhh"; did you mean tanh?`},
 		{"train --init glorto", `unknown initialisation "glorto"; did you mean glorot?`},
 		{"train --schedule liner", `unknown schedule "liner"; did you mean linear?`},
 		{"train --target labels", `unknown target "labels"; did you mean label?`},
@@ -230,6 +231,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestUsageOfTheLimit(t *testing.T) {
+	t.Parallel()
 	k, err := openBackend("")
 	require.NoError(t, err)
 	defer closeBackend(k)
@@ -243,6 +245,7 @@ func TestUsageOfTheLimit(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
+	t.Parallel()
 	out := succeeds(t, t.TempDir())
 	for _, name := range []string{"train", "eval", "predict", "bench", "info", "data"} {
 		assert.Contains(t, out.stdout, "\n   "+name+" ")
@@ -257,6 +260,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestInfoAndData(t *testing.T) {
+	t.Parallel()
 	out := succeeds(t, t.TempDir(), "info")
 	for _, part := range []string{"go1.", "backend gonum", "cpu features", "memory"} {
 		assert.Contains(t, out.stdout, part)

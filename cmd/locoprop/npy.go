@@ -144,16 +144,19 @@ func encodeNPY(w io.Writer, m backend.Mat) error {
 	const align, fixed = 64, 10 // the header's length is a multiple of 64, and begins with 10 bytes
 	text := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", m.Rows, m.Cols)
 	text += strings.Repeat(" ", align-1-(fixed+len(text))%align) + "\n"
-	b := bufio.NewWriterSize(w, 1<<16)
-	b.WriteString("\x93NUMPY\x01\x00")
-	b.Write(binary.LittleEndian.AppendUint16(nil, uint16(len(text))))
-	b.WriteString(text)
-	var element [4]byte
+	start := binary.LittleEndian.AppendUint16([]byte("\x93NUMPY\x01\x00"), uint16(len(text)))
+	if _, err := w.Write(append(start, text...)); err != nil {
+		return err
+	}
+	line := make([]byte, 0, 4*m.Cols)
 	for i := range m.Rows {
+		line = line[:0]
 		for _, v := range m.Data[i*m.Stride : i*m.Stride+m.Cols] {
-			binary.LittleEndian.PutUint32(element[:], math.Float32bits(v))
-			b.Write(element[:])
+			line = binary.LittleEndian.AppendUint32(line, math.Float32bits(v))
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
 		}
 	}
-	return b.Flush() // reports the first error of all writes
+	return nil
 }

@@ -24,9 +24,9 @@ type reporter interface {
 // newReporter returns bars on a terminal, log lines elsewhere.
 func newReporter(w io.Writer, epochs int) reporter {
 	if terminalWidth(w) > 0 {
-		return newBars(w, epochs)
+		return &bars{w: w, epochs: epochs}
 	}
-	return &logLines{log: slog.New(tint.NewHandler(w, &tint.Options{TimeFormat: time.TimeOnly, NoColor: !colourful(w)})), epochs: epochs}
+	return &logLines{log: slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: time.TimeOnly, NoColor: !colourful(w)})), epochs: epochs}
 }
 
 // quietFor is how long an epoch may go on before a line tells where it stands.
@@ -77,28 +77,28 @@ func figure(x float64) string { return fmt.Sprintf("%.5g", x) }
 // in it.
 const redraw = 50 * time.Millisecond
 
-// bars shows a bar per epoch, and a line above it for each evaluation.
+// bars shows a bar for the epoch being trained, and a line for each evaluation.
 type bars struct {
-	progress *mpb.Progress
-	bar      *mpb.Bar
+	w        io.Writer
 	epochs   int
+	progress *mpb.Progress // of one epoch: lines are written only when nothing else draws
+	bar      *mpb.Bar
 	of       int           // the epoch of bar
 	loss     atomic.Uint64 // of the last batch, as bits: the bar is drawn by another goroutine
 	last     time.Time     // when bar was last moved
 }
 
-func newBars(w io.Writer, epochs int) *bars {
-	return &bars{progress: mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh()), epochs: epochs}
-}
-
 func (b *bars) step(p train.Progress) {
 	if b.bar == nil || b.of != p.Epoch {
-		b.drop()
+		b.close()
 		b.of = p.Epoch
+		b.progress = mpb.New(mpb.WithOutput(b.w), mpb.WithAutoRefresh())
 		b.bar = b.progress.AddBar(int64(p.Batches), mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(fmt.Sprintf("epoch %d of %d ", p.Epoch, b.epochs))),
 			mpb.AppendDecorators(
-				decor.Any(func(decor.Statistics) string { return fmt.Sprintf(" loss %.3f ", math.Float64frombits(b.loss.Load())) }),
+				decor.Any(func(decor.Statistics) string {
+					return fmt.Sprintf(" loss %.3f ", math.Float64frombits(b.loss.Load()))
+				}),
 				decor.CountersNoUnit("%d/%d "), decor.AverageETA(decor.ET_STYLE_GO)))
 	}
 	b.loss.Store(math.Float64bits(p.Loss))
@@ -109,26 +109,21 @@ func (b *bars) step(p train.Progress) {
 	b.bar.SetCurrent(int64(p.Batch))
 }
 
-// drop takes the bar away.
-func (b *bars) drop() {
-	if b.bar != nil {
-		b.bar.Abort(true)
-		b.bar.Wait()
-		b.bar = nil
-	}
-}
-
 func (b *bars) epoch(m train.Metrics) {
-	b.drop()
+	b.close()
 	line := fmt.Sprintf("epoch %*d of %d   train %9.4f (excess %8.4f)   test %9.4f (excess %8.4f)", len(fmt.Sprint(b.epochs)), m.Epoch, b.epochs,
 		m.TrainLoss, m.TrainExcess, m.TestLoss, m.TestExcess)
 	if m.TestAccuracy != nil {
 		line += fmt.Sprintf("   accuracy %.2f %% and %.2f %%", 100**m.TrainAccuracy, 100**m.TestAccuracy)
 	}
-	fmt.Fprintf(b.progress, "%s   %.1f s\n", line, m.Seconds)
+	fmt.Fprintf(b.w, "%s   %.1f s\n", line, m.Seconds)
 }
 
+// close takes the bar away.
 func (b *bars) close() {
-	b.drop()
-	b.progress.Wait()
+	if b.bar != nil {
+		b.bar.Abort(true)
+		b.progress.Wait()
+		b.bar = nil
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -40,8 +41,8 @@ func ratesCommand() *cli.Command {
 		UsageText: "locoprop rates",
 		Hidden:    true,
 		Description: "Trains preset curves' network for 3 epochs with each rate of {1, 3}·10^j until two past the\n" +
-			"best, for every pair. The journal lies in runs/rates, so that an interrupted search goes on.\n" +
-			"At the end it writes " + ratesTable + " and " + ratesPage + ".",
+			"best, for every pair but those whose rate is known. The journal lies in runs/rates, so that an\n" +
+			"interrupted search goes on. At the end it writes " + ratesTable + " and " + ratesPage + ".",
 		Flags:  flagsFor("workers", "backend"),
 		Action: findRates,
 	}
@@ -91,10 +92,13 @@ func findRates(c *cli.Context) error {
 	if err := s.open(filepath.Join("runs", "rates")); err != nil {
 		return err
 	}
-	defer s.journal.Close() //nolint:errcheck // each line is synced as it is written
+	defer s.journal.Close() // each line is synced as it is written
 	s.data = dataset.Curves(1, dataset.CurvesTrain, dataset.CurvesTest)
-	var table []catalog.Rate
+	table := catalog.FixedRates()
 	for _, p := range catalog.Pairs() {
+		if slices.ContainsFunc(table, func(r catalog.Rate) bool { return r.Pair == p }) {
+			continue
+		}
 		rate, found, err := s.best(c.Context, p)
 		if err != nil {
 			return err
@@ -253,23 +257,38 @@ func writeRates(table []catalog.Rate) error {
 	if err := writeBytes(ratesTable, source); err != nil {
 		return err
 	}
+	return writeBytes(ratesPage, ratesText(table))
+}
+
+// ratesText is the page on the rates of a table, in the order of the catalog's pairs.
+func ratesText(table []catalog.Rate) []byte {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "# Default rates\n\n"+
 		"A learning rate belongs to a pair of method and optimiser. These are the defaults that\n"+
 		"`locoprop train` takes where `--method` or `--optimizer` is changed and no `--lr` given.\n\n"+
 		"Found by `make rates`, which writes this page: preset `curves`' network and data, %d epochs, linear\n"+
 		"decay after 50 warm-up steps, one seed; batches of %d (backprop: %d), γ = %d; η over {1, 3}·10ʲ until\n"+
-		"two past the best test loss. The mean-image predictor's test loss is 123.87, the floor 24.99.\n\n"+
-		"| method | optimiser | η | test loss |\n|---|---|---|---|\n",
+		"two past the best test loss. The mean-image predictor's test loss is 123.87, the floor 24.99.\n"+
+		"A row that names a source instead wasn't searched for.\n\n"+
+		"| method | optimiser | η | test loss, or source |\n|---|---|---|---|\n",
 		rateEpochs, rateBatch, rateBatchBackprop, locoprop.DefaultGamma)
-	for _, r := range table {
-		name := r.Pair.Optimizer
-		if r.Pair.Variant != "" {
-			name += " " + r.Pair.Variant
+	for _, p := range catalog.Pairs() {
+		for _, r := range table {
+			if r.Pair != p {
+				continue
+			}
+			name := p.Optimizer
+			if p.Variant != "" {
+				name += " " + p.Variant
+			}
+			found := r.Source
+			if found == "" {
+				found = fmt.Sprintf("%.2f", r.TestLoss)
+			}
+			fmt.Fprintf(&page, "| %s | %s | %g | %s |\n", p.Method, name, r.Eta, found)
 		}
-		fmt.Fprintf(&page, "| %s | %s | %g | %.2f |\n", r.Pair.Method, name, r.Eta, r.TestLoss)
 	}
-	return writeBytes(ratesPage, page.Bytes())
+	return page.Bytes()
 }
 
 func writeBytes(path string, content []byte) error {

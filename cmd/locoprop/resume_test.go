@@ -56,6 +56,7 @@ func withoutTimes(metrics []byte) string {
 }
 
 func TestInterruptAndResume(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	long := func(out string) []string { return small(data, "--epochs", "40", "--batch", "4", "--out", out) }
 	succeeds(t, dir, long("whole")...)
@@ -79,8 +80,9 @@ func TestInterruptAndResume(t *testing.T) {
 
 // The second signal ends the program in the middle of a step; the folder still resumes.
 func TestSecondInterrupt(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	s := start(t, dir, small(data, "--arch", "64,3000,3000,64", "--batch", "120", "--local-steps", "2000", "--out", "r")...)
+	s := start(t, dir, small(data, "--arch", "64,1000,1000,64", "--batch", "120", "--local-steps", "10000", "--out", "r")...)
 	waitFor(t, s.lines, "epoch 0 of 3 done")
 	require.NoError(t, s.Process.Signal(os.Interrupt))
 	waitFor(t, s.lines, "interrupted; finishing the step in hand")
@@ -91,19 +93,28 @@ func TestSecondInterrupt(t *testing.T) {
 	assert.FileExists(t, filepath.Join(dir, "r", "checkpoints", "last"))
 }
 
-// Interrupted while data are loaded: the folder resumes from the beginning.
+// Interrupted while data are loaded, a run has its configuration and nothing else, and
+// starts from the beginning when it goes on.
 func TestInterruptBeforeTheFirstStep(t *testing.T) {
-	dir := t.TempDir()
-	s := start(t, dir, "train", "--arch", "784,4,784", "--batch", "5000", "--epochs", "1", "--out", "r")
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	s := start(t, dir, "train", "--out", "r")
 	waitFor(t, s.lines, "files go to r")
 	require.NoError(t, s.Process.Signal(os.Interrupt))
 	code, rest := s.end(t)
 	assert.Equal(t, exitInterrupted, code, rest)
-	assert.Contains(t, rest, "--resume r")
-	succeeds(t, dir, "train", "--resume", "r")
+	assert.Contains(t, rest, "go on with: locoprop train --resume r")
+	assert.FileExists(t, filepath.Join(dir, "r", "config.toml"))
+
+	succeeds(t, dir, small(data, "--out", "whole")...)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "begun"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "begun", "config.toml"), read(t, dir, "whole/config.toml"), 0o644))
+	succeeds(t, dir, "train", "--resume", "begun")
+	assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, "begun/model.safetensors"))
 }
 
 func TestResumeGoesOn(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	succeeds(t, dir, small(data, "--epochs", "6", "--schedule-epochs", "6", "--out", "whole")...)
 	succeeds(t, dir, small(data, "--epochs", "2", "--schedule-epochs", "6", "--out", "part")...)
@@ -121,6 +132,7 @@ func TestResumeGoesOn(t *testing.T) {
 }
 
 func TestResumeRefuses(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	refuses(t, dir, exitData, []string{"nowhere: no such folder"}, "train", "--resume", "nowhere")
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "empty"), 0o755))

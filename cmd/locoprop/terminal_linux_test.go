@@ -51,6 +51,7 @@ func onTerminal(t *testing.T, dir string, environment []string, args ...string) 
 }
 
 func TestTerminal(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	shown := onTerminal(t, dir, []string{"TERM=xterm-256color"}, small(data)...)
 	for _, part := range []string{"epoch 0 of 3   train", "epoch 3 of 3   train", "(excess", "originals, and below them", "▀", "\x1b[38;5;"} {
@@ -63,4 +64,29 @@ func TestTerminal(t *testing.T) {
 		assert.NotContains(t, shown, "\x1b[38;5;", plain)
 		assert.True(t, strings.ContainsAny(shown, "▀▄█"), plain)
 	}
+}
+
+// The bar gives way to the message of an interruption.
+func TestInterruptOnTerminal(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	master, slave := pseudoTerminal(t, 100)
+	cmd := command(t, dir, small(data, "--epochs", "40", "--batch", "4", "--out", "r")...)
+	cmd.Stdout, cmd.Stderr = slave, slave
+	require.NoError(t, cmd.Start())
+	require.NoError(t, slave.Close())
+	shown, chunk, signalled := "", make([]byte, 4096), false
+	for {
+		n, err := master.Read(chunk)
+		if err != nil {
+			break // the other end is closed
+		}
+		shown += string(chunk[:n])
+		if !signalled && strings.Contains(shown, "epoch  1 of 40   train") {
+			signalled = true
+			require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		}
+	}
+	assert.Equal(t, exitInterrupted, exitOf(t, cmd.Wait()), shown)
+	assert.Contains(t, shown, "go on with: locoprop train --resume r")
 }

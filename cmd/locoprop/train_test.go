@@ -17,6 +17,7 @@ import (
 var runFiles = []string{"checkpoints", "checkpoints/last", "config.toml", "metrics.jsonl", "model.safetensors", "reconstructions.png"}
 
 func TestTrain(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	out := succeeds(t, dir, small(data)...)
 	for _, part := range []string{
@@ -52,6 +53,7 @@ func TestTrain(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	out := succeeds(t, dir, small(data, "--json", "--eval-every", "2", "--out", "r")...)
 	assert.Equal(t, string(read(t, dir, "r/metrics.jsonl")), out.stdout, "the metrics lines alone")
@@ -66,9 +68,10 @@ func TestJSON(t *testing.T) {
 }
 
 func TestClassifier(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	out := succeeds(t, dir, "train", "--dataset", "idx", "--data", data, "--target", "label", "--batch", "30", "--epochs", "20",
-		"--warmup-steps", "5", "--lr", "1e-3", "--out", "r", "--json")
+	classify := []string{"train", "--dataset", "idx", "--data", data, "--target", "label", "--batch", "30"}
+	out := succeeds(t, dir, append(classify, "--arch", "64,20,3", "--epochs", "20", "--warmup-steps", "5", "--lr", "1e-3", "--out", "r", "--json")...)
 	lines := strings.Split(strings.TrimSpace(out.stdout), "\n")
 	var last train.Metrics
 	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &last))
@@ -78,15 +81,15 @@ func TestClassifier(t *testing.T) {
 	assert.NotContains(t, tree(t, filepath.Join(dir, "r")), "reconstructions.png")
 	m, err := model.Load(filepath.Join(dir, "r", "model.safetensors"))
 	require.NoError(t, err)
-	arch, _ := m.Network.Arch()
-	assert.Equal(t, []int{64, 400, 200, 100, 50, 25, 6, 25, 50, 100, 200, 400, 3}, arch.Widths, "filled in from the data")
 	assert.Equal(t, model.Label, m.Target)
 
-	refuses(t, dir, exitUsage, []string{"the last width is 4; target label needs 3"},
-		"train", "--dataset", "idx", "--data", data, "--target", "label", "--arch", "64,10,4")
+	succeeds(t, dir, append(classify, "--epochs", "0", "--out", "s")...)
+	assert.Contains(t, string(read(t, dir, "s/config.toml")), "arch = '64,400,200,100,50,25,6:identity,25,50,100,200,400,3'", "filled in from the data")
+	refuses(t, dir, exitUsage, []string{"the last width is 4; target label needs 3"}, append(classify, "--arch", "64,10,4")...)
 }
 
 func TestUntrained(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	out := succeeds(t, dir, small(data, "--epochs", "0", "--out", "r", "--json")...)
 	assert.Equal(t, 1, strings.Count(out.stdout, "\n"))
@@ -94,6 +97,7 @@ func TestUntrained(t *testing.T) {
 }
 
 func TestPairRatesArePrinted(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	args := []string{"train", "--dataset", "idx", "--data", data, "--arch", "64,8,64", "--batch", "60", "--epochs", "1"}
 	out := succeeds(t, dir, append(args, "--method", "backprop", "--optimizer", "adam")...)
@@ -106,6 +110,7 @@ func TestPairRatesArePrinted(t *testing.T) {
 
 // A run that can't begin leaves no folder behind.
 func TestRefusedRuns(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	refuses(t, dir, exitUsage, []string{"--batch 121: must be 1 to 120, the number of training examples"}, small(data, "--batch", "121")...)
 	refuses(t, dir, exitUsage, []string{"the first width is 63; the data have 64 values per example"}, small(data, "--arch", "63,5,64")...)
@@ -124,6 +129,7 @@ func TestRefusedRuns(t *testing.T) {
 }
 
 func TestDamagedData(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	path := filepath.Join(data, "train-images-idx3-ubyte")
 	whole := read(t, path)
@@ -136,6 +142,7 @@ func TestDamagedData(t *testing.T) {
 }
 
 func TestDataVariable(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	cmd := command(t, dir, "train", "--dataset", "idx", "--arch", "64,8,64", "--batch", "60", "--epochs", "1", "--out", "r")
 	cmd.Env = append(cmd.Env, dataVariable+"="+data)
@@ -150,6 +157,7 @@ func TestDataVariable(t *testing.T) {
 }
 
 func TestOutput(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
 	refuses(t, dir, exitFailed, []string{"folder of the run", "not a directory"}, small(data, "--out", "file/r")...)
@@ -160,8 +168,9 @@ func TestOutput(t *testing.T) {
 }
 
 func TestDivergence(t *testing.T) {
+	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	out := locoprop(t, dir, small(data, "--lr", "1e30", "--out", "r")...)
+	out := program(t, dir, small(data, "--lr", "1e30", "--out", "r")...)
 	assert.Equal(t, exitDiverged, out.code, out.stderr)
 	assert.Contains(t, out.stderr, "diverged in epoch 1")
 	assert.Contains(t, out.stderr, "smaller learning rate")
@@ -169,7 +178,7 @@ func TestDivergence(t *testing.T) {
 
 	// Schedule paper has rate 0 in its first epoch: a good model, which stays.
 	succeeds(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "1", "--out", "good")...)
-	out = locoprop(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "4", "--out", "bad")...)
+	out = program(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "4", "--out", "bad")...)
 	assert.Equal(t, exitDiverged, out.code, out.stderr)
 	assert.Contains(t, out.stderr, "diverged in epoch 2")
 	assert.Contains(t, out.stderr, "bad/model.safetensors is still the last good model")

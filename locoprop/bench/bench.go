@@ -39,6 +39,7 @@ type Config struct {
 	Rounds   int               // rounds of measurements, each measuring everything once; 0 means 5
 	Backends []backend.Kernels // the others are compared with the first
 	OnRound  func(done int)    // called after each round; nil: nothing
+	Sizes    []int             // orders of the square products tried, the fastest being the peak; nil: 512, 1024, 2048
 }
 
 // Spread sums up repeated measurements.
@@ -94,7 +95,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		}
 		trials[i] = t
 	}
-	meter := newPeaks(c.Backends[0], pool)
+	meter := newPeaks(c.Backends[0], pool, c.Sizes)
 	r := &Report{
 		Workers: pool.Workers(), Batch: c.Batch, Arch: c.Arch.String(), Method: c.Method.Name(),
 		Flops: plan.Flops(trials[0].stepper.Explain()), SgemmSize: meter.size,
@@ -168,8 +169,9 @@ func (t *trial) step(pool *plan.Pool) error {
 	runtime.ReadMemStats(&before)
 	start := time.Now()
 	_, err := t.stepper.Step(pool, t.x, t.t, 1e-3) // a small factor: weights stay where they are fast
-	t.seconds = append(t.seconds, time.Since(start).Seconds())
+	seconds := time.Since(start).Seconds()
 	runtime.ReadMemStats(&after)
+	t.seconds = append(t.seconds, seconds)
 	t.allocations = append(t.allocations, float64(after.Mallocs-before.Mallocs))
 	return err
 }

@@ -13,8 +13,7 @@ const (
 	sgemmTime = 250 * time.Millisecond
 )
 
-// sgemmSizes are the orders of the square products tried; the fastest is the peak.
-var sgemmSizes = []int{512, 1024, 2048}
+var defaultSizes = []int{512, 1024, 2048}
 
 // peaks measures what the machine can do with all workers at once: every worker runs
 // its own single-threaded kernel on its own matrices, and the sum counts.
@@ -25,10 +24,13 @@ type peaks struct {
 	a, b, c []backend.Mat // per worker, size × size
 }
 
-func newPeaks(k backend.Kernels, pool *plan.Pool) *peaks {
+func newPeaks(k backend.Kernels, pool *plan.Pool, sizes []int) *peaks {
+	if sizes == nil {
+		sizes = defaultSizes
+	}
 	best := &peaks{}
 	bestRate := 0.0
-	for _, n := range sgemmSizes {
+	for _, n := range sizes {
 		p := &peaks{kernels: k, pool: pool, size: n}
 		for w := range pool.Workers() {
 			a, b := backend.NewMat(n, n), backend.NewMat(n, n)
@@ -95,7 +97,7 @@ func (p *peaks) fma() float64 {
 func Peaks(ctx context.Context, k backend.Kernels, workers, rounds int) (fma, sgemm float64, err error) {
 	pool := plan.NewPool(workers)
 	defer pool.Close()
-	meter := newPeaks(k, pool)
+	meter := newPeaks(k, pool, nil)
 	var f, s []float64
 	for range max(rounds, 1) {
 		if ctx.Err() != nil {

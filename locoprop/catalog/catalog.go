@@ -55,7 +55,7 @@ func choose(what, name string, known []string) (int, error) {
 }
 
 // ParseTransfer returns the transfer function of a name: identity, tanh, relu,
-// leaky-relu, leaky-relu(slope) with a slope from 0 to 1, sigmoid, softmax.
+// leaky-relu, leaky-relu(slope) with a slope of 0 or more, sigmoid, softmax.
 func ParseTransfer(name string) (transfer.Func, error) {
 	base, _, _ := strings.Cut(name, "(")
 	if _, err := choose("transfer function", base, transfer.Names); err != nil {

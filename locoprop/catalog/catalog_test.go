@@ -75,8 +75,8 @@ func TestUnknownNames(t *testing.T) {
 			assert.True(t, errors.As(err, &u))
 		}
 	}
-	a, err := catalog.ParseTransfer("tahn")
-	fails(`unknown transfer function "tahn"; did you mean tanh? (known: identity, tanh, relu, leaky-relu, sigmoid, softmax)`)(a, err)
+	a, err := catalog.ParseTransfer("tanhh")
+	fails(`unknown transfer function "tanhh"; did you mean tanh? (known: identity, tanh, relu, leaky-relu, sigmoid, softmax)`)(a, err)
 	b, err := catalog.ParseLoss("crossentropy")
 	fails(`unknown loss "crossentropy" (known: sigmoid-ce, softmax-ce, squared)`)(b, err)
 	c, err := catalog.ParseSchedule("cosin")
@@ -86,8 +86,8 @@ func TestUnknownNames(t *testing.T) {
 	e, err := catalog.Preset("fast")
 	fails(`unknown preset "fast" (known: curves, paper, paper-wide, paper-deep)`)(e, err)
 
-	_, err = catalog.ParseTransfer("leaky-relu(2)")
-	assert.ErrorContains(t, err, "the slope must be a number from 0 to 1")
+	_, err = catalog.ParseTransfer("leaky-relu(-2)")
+	assert.ErrorContains(t, err, "the slope must be a finite number, 0 or more")
 }
 
 func TestParseOptimizer(t *testing.T) {
@@ -234,6 +234,22 @@ func TestRates(t *testing.T) {
 		delete(pairs, r.Pair) // a pair may stand there once
 		assert.Positive(t, r.Eta)
 		assert.Equal(t, catalog.IsLocal(r.Pair.Method), r.Gamma > 0, "%v", r.Pair)
+	}
+}
+
+// A fixed rate stands in the table as it is, and no searched one claims a source.
+func TestFixedRates(t *testing.T) {
+	fixed := map[catalog.Pair]catalog.Rate{}
+	for _, r := range catalog.FixedRates() {
+		fixed[r.Pair] = r
+		got, err := catalog.RateOf(r.Pair)
+		require.NoError(t, err)
+		assert.Equal(t, r, got)
+		assert.NotEmpty(t, r.Source)
+	}
+	assert.Len(t, fixed, 2)
+	for _, r := range catalog.Rates() {
+		assert.Equal(t, fixed[r.Pair].Source, r.Source, "%v", r.Pair)
 	}
 }
 

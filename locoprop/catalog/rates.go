@@ -28,7 +28,17 @@ type Rate struct {
 	Pair     Pair
 	Eta      float64 // η
 	Gamma    float64 // γ; 0 for methods without one
-	TestLoss float64 // what the search for the rate reached with it; 0 where the rate wasn't searched for
+	TestLoss float64 // what the search for the rate reached with it; 0 where the rate is a fixed one
+	Source   string  // where a fixed rate comes from; "" for the search
+}
+
+// FixedRates lists the rates that aren't searched for: they are known, each from an
+// experiment of its own.
+func FixedRates() []Rate {
+	return []Rate{
+		{Pair: Pair{"locoprop-m", "rmsprop", "tf1"}, Eta: 1e-5, Gamma: 10, Source: "the LocoProp paper; B = 1000"},
+		{Pair: Pair{"backprop", "adam", "torch"}, Eta: 1.5e-3, Source: "best of five on MNIST; B = 100, 200 warm-up steps, linear decay"},
+	}
 }
 
 // Rates lists the default rates there are. The table is the file rates_table.go, which
@@ -70,8 +80,8 @@ func FormatRates(table []Rate) ([]byte, error) {
 	for _, p := range Pairs() {
 		for _, r := range table {
 			if r.Pair == p {
-				fmt.Fprintf(&b, "\t{Pair: Pair{%q, %q, %q}, Eta: %s, Gamma: %s, TestLoss: %s},\n",
-					p.Method, p.Optimizer, p.Variant, formatFloat(r.Eta), formatFloat(r.Gamma), formatFloat(r.TestLoss))
+				fmt.Fprintf(&b, "\t{Pair: Pair{%q, %q, %q}, Eta: %s, Gamma: %s, TestLoss: %s, Source: %q},\n",
+					p.Method, p.Optimizer, p.Variant, formatFloat(r.Eta), formatFloat(r.Gamma), formatFloat(r.TestLoss), r.Source)
 			}
 		}
 	}

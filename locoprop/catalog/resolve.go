@@ -8,6 +8,7 @@ import (
 
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/model"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 )
 
@@ -134,6 +135,9 @@ func (r *resolver) follow(key string, l Layer, before *Experiment) {
 // can't tell.
 func (r *resolver) finish() {
 	e := r.e
+	if !IsLocal(e.Method) { // not a setting of such a method, so not what an earlier layer said
+		e.Block = plan.DefaultBlock
+	}
 	if e.Dataset == "curves" {
 		e.Data = ""
 		if e.Target == model.Label {

@@ -7,6 +7,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
@@ -129,6 +130,14 @@ func TestMethodBringsItsFormOfTheOptimizer(t *testing.T) {
 	assert.Equal(t, chosen, catalog.FormatOptimizer(e.Optimizer))
 }
 
+// A file's block size means nothing under another method: what is written for the run
+// doesn't name it, so the run mustn't use it.
+func TestMethodWithoutBlocksTakesTheDefault(t *testing.T) {
+	e, _ := resolve(t, file(values{"block": "7"}), flags(values{"method": "backprop", "lr": "1"}))
+	assert.Equal(t, plan.DefaultBlock, e.Block)
+	assert.NotContains(t, e.Values(), "block")
+}
+
 func TestTargetBringsItsLoss(t *testing.T) {
 	e, _ := resolve(t, flags(values{"preset": "paper", "target": "label"}))
 	assert.Equal(t, loss.SoftmaxCE, e.Loss)
@@ -205,13 +214,13 @@ func TestPairWithoutARate(t *testing.T) {
 		if _, err := catalog.RateOf(p); err == nil {
 			continue
 		}
-		optimizer := p.Optimizer
+		text := p.Optimizer
 		if p.Variant != "" {
-			optimizer += ":variant=" + p.Variant
+			text += ":variant=" + p.Variant
 		}
-		_, _, err := catalog.Resolve(flags(values{"method": p.Method, "optimizer": optimizer}))
+		_, _, err := catalog.Resolve(flags(values{"method": p.Method, "optimizer": text}))
 		assert.EqualError(t, err, "no default rate is known for "+p.String()+"; name one with --lr")
-		e, _ := resolve(t, flags(values{"method": p.Method, "optimizer": optimizer, "lr": "0.25"}))
+		e, _ := resolve(t, flags(values{"method": p.Method, "optimizer": text, "lr": "0.25"}))
 		assert.Equal(t, p, e.Pair())
 	}
 }

@@ -5,7 +5,7 @@
 // mean of ℓ over the batch; ℓ itself is a sum over outputs.
 //
 //	sigmoid-ce   Σ max(a, 0) − a·t + log1p(e^(−|a|))     ∂ℓ/∂a = y − t          y = sigmoid(a)
-//	softmax-ce   logsumexp(a)·Σt − ⟨t, a⟩               ∂ℓ/∂a = y·Σt − t       y = softmax(a), Σt = 1
+//	softmax-ce   logsumexp(a)·Σt − ⟨t, a⟩               ∂ℓ/∂a = y − t          y = softmax(a), Σt = 1
 //	squared      ½ Σ (y − t)²                            ∂ℓ/∂a = (y − t)∘f′(a)   y = f(a), any f
 //
 // Cross-entropies are computed from pre-activations, never from the logarithm of

@@ -20,7 +20,7 @@ import (
 // enough that no size computed from them overflows.
 const (
 	MaxWidth  = 1 << 20
-	MaxParams = 1 << 31
+	MaxParams = 1<<31 - 1
 )
 
 // Arch is the architecture of a dense network: its widths from input to output and

@@ -46,7 +46,7 @@ func TestArchCheck(t *testing.T) {
 		{func(a *nn.Arch) { a.Transfer = a.Transfer[:2] }, "architecture of 4 widths needs 3 transfer functions, not 2"},
 		{func(a *nn.Arch) { a.Widths[0], a.Widths[2] = 0, -5 }, "width 0 is 0; must be 1 to 1048576\narchitecture: width 2 is -5; must be 1 to 1048576"},
 		{func(a *nn.Arch) { a.Widths[1] = nn.MaxWidth + 1 }, "width 1 is 1048577"},
-		{func(a *nn.Arch) { a.Widths[0], a.Widths[1] = nn.MaxWidth, nn.MaxWidth }, "parameters; the limit is 2147483648"},
+		{func(a *nn.Arch) { a.Widths[0], a.Widths[1] = nn.MaxWidth, nn.MaxWidth }, "parameters; the limit is 2147483647"},
 		{func(a *nn.Arch) { a.Transfer[1] = transfer.Softmax }, "softmax in hidden layer 1; it can only be the last"},
 	} {
 		a := arch()

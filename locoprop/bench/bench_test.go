@@ -1,0 +1,65 @@
+package bench_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
+	"github.com/locoprop/locoprop-go/locoprop/bench"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func config(t *testing.T) bench.Config {
+	t.Helper()
+	m, err := locoprop.New(locoprop.Options{Eta: 1e-5, Steps: 3, Form: locoprop.FormDirect})
+	require.NoError(t, err)
+	return bench.Config{
+		Arch: nn.Arch{Widths: []int{6, 4, 6}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid}},
+		Loss: loss.SigmoidCE, Method: m, Batch: 5, Workers: 2, Rounds: 2, Sizes: []int{64},
+		Backends: []backend.Kernels{gonum.New(), gonum.New()},
+	}
+}
+
+func TestRun(t *testing.T) {
+	c := config(t)
+	var rounds []int
+	c.OnRound = func(done int) { rounds = append(rounds, done) }
+	r, err := bench.Run(context.Background(), c)
+	require.NoError(t, err)
+	assert.Equal(t, []int{1, 2}, rounds)
+	// Forward 2·5·(7·4 + 5·6), backward 2·5·4·6, local (4·3 − 2)·5·(7·4 + 5·6).
+	assert.InDelta(t, 580+240+2900, r.Flops, 0)
+	assert.Nil(t, r.FMA, "gonum can't measure it")
+	assert.Positive(t, r.Sgemm.Median)
+	require.Len(t, r.Steps, 2)
+	assert.InDelta(t, 1, r.Steps[0].Ratio, 0, "the first is compared with itself")
+	for _, s := range r.Steps {
+		assert.Equal(t, 2, s.Seconds.Count)
+		assert.Zero(t, s.Allocations)
+		assert.Positive(t, s.OfSgemm)
+	}
+}
+
+func TestRunEndsWhenCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := bench.Run(ctx, config(t))
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestRunRefuses(t *testing.T) {
+	c := config(t)
+	c.Backends = nil
+	_, err := bench.Run(context.Background(), c)
+	assert.ErrorContains(t, err, "no backend")
+	c = config(t)
+	c.Batch = 0
+	_, err = bench.Run(context.Background(), c)
+	assert.ErrorContains(t, err, "batch of 0")
+}
