@@ -19,6 +19,7 @@ struct Out {
   float* data;
   int64_t stride;
   float* Row(int64_t i) const { return data + i * stride; }
+  // NOLINTNEXTLINE(google-explicit-constructor): what is written can be read.
   operator In() const { return {data, stride}; }
 };
 

@@ -30,7 +30,7 @@
 #ifndef LOCOPROP_H_
 #define LOCOPROP_H_
 
-#include <stdint.h>
+#include <stdint.h> /* NOLINT(modernize-deprecated-headers): this header is C too */
 
 #ifdef __cplusplus
 #define LP_NOEXCEPT noexcept

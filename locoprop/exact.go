@@ -28,7 +28,8 @@ const (
 // matrix is ill-conditioned.
 //
 // Sources: Amid et al. 2022 for the problem; the update is FOOF's (Benzing 2022) without
-// its averages, and with γ = 1 ProxProp's exact step (Frerix et al. 2018).
+// its averages, and with γ = 1 ProxProp's exact step (Frerix et al. 2018). docs/method.md
+// has the derivation.
 type exact struct {
 	closed
 	factor  precond.Factor

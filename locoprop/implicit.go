@@ -120,7 +120,10 @@ type implicit struct {
 func newImplicit(l *layer) (solver, error) {
 	s := &implicit{layer: l}
 	if l.o.Implicit.Solver == SolverNewton {
-		return s, s.planNewton()
+		if err := s.planNewton(); err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	s.planFixed()
 	return s, nil

@@ -86,7 +86,8 @@ func (t *iteration) scratch() int {
 
 // run solves the block.
 func (t *iteration) run(scratch []float32) error {
-	if *t.used = 0; t.lambda == 0 {
+	*t.used = 0
+	if t.lambda == 0 {
 		return nil
 	}
 	k, b := t.kernels, &t.block

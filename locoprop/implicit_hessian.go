@@ -1,8 +1,6 @@
 package locoprop
 
-import (
-	"math"
-)
+import "math"
 
 // directPrimal sets p = −H⁻¹q with H = X̃ᵀ diag(f′) X̃ + ρI. The second moment is a
 // float32 product, which is fast and leaves p a direction of descent: q, which decides
@@ -20,9 +18,9 @@ func (n *newton) directPrimal(rho float64) {
 	for j := range order {
 		trace += float64(n.second.Data[j*n.second.Stride+j])
 	}
-	exact := trace > floatHessian*rho
+	damped := rho
 	for range newtonLadder {
-		n.setHessian(rho, exact)
+		n.setHessian(damped)
 		if n.kernels.Cholesky(n.hessian, order) == nil {
 			negate(n.p, n.q)
 			n.kernels.Solve(n.hessian, order, n.p, 1)
@@ -30,34 +28,21 @@ func (n *newton) directPrimal(rho float64) {
 				return
 			}
 		}
-		rho = math.Max(10*rho, 1e-6*trace/float64(order))
+		damped = math.Max(10*damped, 1e-6*trace/float64(order))
 	}
-	scale := 1 / (rho + trace) // a gradient step, of which nothing is too long
+	scale := 1 / (rho + trace) // a gradient step: the trace bounds the curvature
 	for j, q := range n.q {
 		n.p[j] = -float64(scale * q)
 	}
 }
 
-// setHessian fills the lower triangle, from the float32 product or anew in float64.
-func (n *newton) setHessian(rho float64, exact bool) {
+// setHessian fills the lower triangle with the second moment + ρI.
+func (n *newton) setHessian(rho float64) {
 	order := len(n.p)
-	if exact {
-		clear(n.hessian)
-		for i, f := range n.slope {
-			if f != 0 {
-				x := n.example(i)
-				for j, v := range x {
-					axpyWide(n.hessian[j*order:j*order+j+1], float64(f*float64(v)), x[:j+1])
-				}
-			}
-		}
-	}
 	for j := range order {
 		row := n.hessian[j*order : j*order+j+1]
-		if !exact {
-			for k, v := range n.second.Data[j*n.second.Stride : j*n.second.Stride+j+1] {
-				row[k] = float64(v)
-			}
+		for k, v := range n.second.Data[j*n.second.Stride : j*n.second.Stride+j+1] {
+			row[k] = float64(v)
 		}
 		row[j] += rho
 	}

@@ -9,13 +9,10 @@ import (
 )
 
 const (
-	armijoPart  = 1e-4    // of the decrease that the slope promises
-	armijoLeast = 0x1p-20 // step
-	armijoNoise = 1e-6    // of the loss's terms, which are computed from float32 A
-	// floatHessian is the largest λ·tr H for which the products of a float32 Hessian serve:
-	// its error times this is what Newton's method multiplies its own error by.
-	floatHessian = 1e6
-	newtonLadder = 4 // tries of Cholesky, the damping ten times that before
+	armijoPart   = 1e-4    // of the decrease that the slope promises
+	armijoLeast  = 0x1p-20 // step
+	armijoNoise  = 1e-6    // of the loss's terms, which are computed from float32 A
+	newtonLadder = 4       // tries of Cholesky, the damping ten times that before
 	// Where f is flat, a step that the regulariser alone holds back can be too long by more
 	// than the search along it makes up for. Then the direction is damped, as Levenberg
 	// (1944) does, by a factor, so many times at most.
@@ -133,7 +130,8 @@ func (n *newton) carve(scratch []float32) int {
 
 // run solves the units of the block.
 func (n *newton) run(scratch []float32) error {
-	if *n.used = 0; n.lambda == 0 {
+	*n.used = 0
+	if n.lambda == 0 {
 		return nil
 	}
 	n.carve(scratch)
@@ -165,7 +163,8 @@ func (n *newton) unit(u int) error {
 		n.direct(rho)
 		step := n.search()
 		if step == 0 {
-			if damped++; damped > dampMost {
+			damped++
+			if damped > dampMost {
 				break // what is left is rounding
 			}
 			rho *= damping
@@ -196,7 +195,7 @@ func (n *newton) load(u int) {
 	clear(n.v)
 }
 
-// store adds Δ to the unit's weights.
+// store adds Δ to the unit's weights, if float32 can hold it.
 func (n *newton) store(u int) {
 	delta := n.v
 	if n.dual {
@@ -206,8 +205,10 @@ func (n *newton) store(u int) {
 			axpyWide(delta, z, n.example(i))
 		}
 	}
-	if !finite(delta) {
-		return
+	for _, v := range delta {
+		if !(math.Abs(v) <= math.MaxFloat32/2) {
+			return
+		}
 	}
 	w := n.block.W.Data[u*n.block.W.Stride:]
 	for j, v := range delta {

@@ -363,8 +363,10 @@ func TestLocalLossFalls(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	_, err := locoprop.New(locoprop.Options{Eta: math.NaN(), Gamma: -1, Steps: -2, Floor: 2, Block: -1, Loss: 9,
-		Optimizer: optimizer.Rule{Kind: optimizer.Momentum, Momentum: 1}})
+	_, err := locoprop.New(locoprop.Options{
+		Eta: math.NaN(), Gamma: -1, Steps: -2, Floor: 2, Block: -1, Loss: 9,
+		Optimizer: optimizer.Rule{Kind: optimizer.Momentum, Momentum: 1},
+	})
 	for _, part := range []string{"learning rate is NaN", "gamma is -1", "-2 local steps", "floor of the local rate is 2", "block of -1", "local loss 9", "momentum is 1"} {
 		assert.ErrorContains(t, err, part)
 	}

@@ -210,7 +210,7 @@ func (s *majorised) finish(b *backend.Block, v, delta backend.Mat) {
 // finite reports whether all elements are.
 func finite[T float32 | float64](x []T) bool {
 	for _, v := range x {
-		if v-v != 0 { // NaN for NaN and infinity
+		if x := float64(v); math.IsNaN(x) || math.IsInf(x, 0) {
 			return false
 		}
 	}

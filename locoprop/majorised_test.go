@@ -53,6 +53,19 @@ func TestMajorisedNeverRaisesTheLoss(t *testing.T) {
 	}
 }
 
+// The first iteration is exact LocoProp-S with c_f·C for C: −γG(c_f·C + λ⁻¹I)⁻¹ is that of
+// C at γ/c_f and λ·c_f.
+func TestMajorisedStartsAsExact(t *testing.T) {
+	for _, c := range convexCases(majorisedTransfers...) {
+		first, _ := c.solved(t, majorisedOptions(1))
+		slope, _ := c.f.MaxSlope()
+		c.gamma /= slope
+		c.lambda *= slope
+		exact, _ := c.solved(t, locoprop.Options{Loss: locoprop.Squared, Form: locoprop.FormExact})
+		require.LessOrEqual(t, oracle.MaxDiff(first, exact), 1e-5*oracle.MaxAbs(exact)+4*0x1p-24, "%v", c)
+	}
+}
+
 // Where 1/λ dominates, all that is left of an iteration is a step along the gradient.
 func TestMajorisedIsGradientStepAtSmallLambda(t *testing.T) {
 	for _, c := range convexCases(majorisedTransfers...) {

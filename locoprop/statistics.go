@@ -170,7 +170,7 @@ func (s *statistics) update(lo, hi int, scratch []float32) error {
 		err = s.moment.Converged(delta, g, s.o.Gamma/rows, float64s(scratch))
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("update from statistics: %w", err)
 	}
 	s.kernels.AddInto(backend.Rows(s.w, lo, hi), delta)
 	return nil

@@ -55,9 +55,11 @@ func runBench(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range config.Backends {
-		defer closeBackend(k)
-	}
+	defer func() {
+		for _, k := range config.Backends {
+			closeBackend(k)
+		}
+	}()
 	config.OnRound = func(done int) { fmt.Fprintf(c.App.ErrWriter, "round %d of %d\n", done, config.Rounds) }
 	r, err := bench.Run(c.Context, config)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 // NotPositiveDefinite is the error of Cholesky: the leading minor of order Minor
 // isn't positive definite.
-type NotPositiveDefinite struct{ Minor int }
+type NotPositiveDefinite struct{ Minor int } //nolint:errname // it says what the matrix isn't
 
 func (e *NotPositiveDefinite) Error() string {
 	return fmt.Sprintf("matrix isn't positive definite: leading minor of order %d isn't positive", e.Minor)

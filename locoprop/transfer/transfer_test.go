@@ -1,7 +1,6 @@
 package transfer_test
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -201,7 +200,7 @@ func TestString(t *testing.T) {
 		transfer.Sigmoid:         "sigmoid",
 		transfer.Softmax:         "softmax",
 	} {
-		assert.Equal(t, want, fmt.Sprint(f))
+		assert.Equal(t, want, f.String())
 	}
 }
 

@@ -11,7 +11,6 @@
 package backendtest
 
 import (
-	"fmt"
 	"math"
 	"testing"
 
@@ -74,7 +73,7 @@ func checkFormula(t testing.TB, k backend.Kernels, op operation, s Shape, seed u
 		got := snapshot(c.outs)
 		if i == 0 {
 			first = got
-			compare(t, fmt.Sprint(s), c, want, 1)
+			compare(t, s.String(), c, want, 1)
 			sum = total(c)
 		} else if d := sameBits(got, first); d != "" || total(c) != sum {
 			t.Fatalf("%v: layout %q gives other bits than %q: %s, sum %v and %v", s, l.name, layouts[0].name, d, total(c), sum)

@@ -46,12 +46,12 @@ func testSolveBlock(t *testing.T, k backend.Kernels) {
 			})
 		}
 	}
-	blockAllocations(t, k, solver)
-	blockPanics(t, k, solver)
+	blockAllocations(t, solver)
+	blockPanics(t, solver)
 }
 
 // newBlock makes a block's problem and T = 4 updates.
-func newBlock(a *arena, k backend.Kernels, s Shape, f transfer.Func, r optimizer.Rule, prox float32) (*backend.Block, []optimizer.Update, []backend.Mat) {
+func newBlock(a *arena, s Shape, f transfer.Func, r optimizer.Rule, prox float32) (*backend.Block, []optimizer.Update, []backend.Mat) {
 	b := &backend.Block{F: f, Gamma: 2}
 	b.X = a.in(s.B, s.N+1, symmetric)
 	b.W = a.out(s.M, s.N+1, symmetric)
@@ -76,12 +76,12 @@ func newBlock(a *arena, k backend.Kernels, s Shape, f transfer.Func, r optimizer
 func checkBlock(t testing.TB, k backend.Kernels, solver backend.BlockSolver, s Shape, f transfer.Func, r optimizer.Rule, prox float32, l layout) {
 	t.Helper()
 	scratch := make([]float32, backend.ScratchLen(s.B, s.N+1, s.M))
-	b, updates, outs := newBlock(newArena(50, l), k, s, f, r, prox)
+	b, updates, outs := newBlock(newArena(50, l), s, f, r, prox)
 	solve(k, b, updates, scratch)
 	want := snapshot(outs)
 
 	a := newArena(50, l)
-	b, updates, outs = newBlock(a, k, s, f, r, prox)
+	b, updates, outs = newBlock(a, s, f, r, prox)
 	for i := range scratch {
 		scratch[i] = guard // the solver must not count on what it holds
 	}
@@ -107,15 +107,15 @@ func checkBlock(t testing.TB, k backend.Kernels, solver backend.BlockSolver, s S
 	}
 }
 
-func blockAllocations(t testing.TB, k backend.Kernels, solver backend.BlockSolver) {
-	b, updates, _ := newBlock(newArena(51, layouts[0]), k, probe, transfer.Tanh, optimizer.New(optimizer.RMSPropTF1), 0)
+func blockAllocations(t testing.TB, solver backend.BlockSolver) {
+	b, updates, _ := newBlock(newArena(51, layouts[0]), probe, transfer.Tanh, optimizer.New(optimizer.RMSPropTF1), 0)
 	scratch := make([]float32, backend.ScratchLen(probe.B, probe.N+1, probe.M))
 	if n := testing.AllocsPerRun(5, func() { must(solver.SolveBlock(b, updates, scratch)) }); n > 0 {
 		t.Errorf("SolveBlock: %v allocations per call, want 0", n)
 	}
 }
 
-func blockPanics(t testing.TB, k backend.Kernels, solver backend.BlockSolver) {
+func blockPanics(t testing.TB, solver backend.BlockSolver) {
 	s := Shape{5, 4, 3}
 	enough := backend.ScratchLen(s.B, s.N+1, s.M)
 	for name, change := range map[string]func(b *backend.Block, updates []optimizer.Update, scratch *[]float32){
@@ -128,7 +128,7 @@ func blockPanics(t testing.TB, k backend.Kernels, solver backend.BlockSolver) {
 			u[0] = optimizer.New(optimizer.SGD).At(1, 1)
 		},
 	} {
-		b, updates, _ := newBlock(newArena(52, layouts[0]), k, s, transfer.Tanh, optimizer.New(optimizer.Momentum), 0)
+		b, updates, _ := newBlock(newArena(52, layouts[0]), s, transfer.Tanh, optimizer.New(optimizer.Momentum), 0)
 		scratch := make([]float32, enough)
 		change(b, updates, &scratch)
 		if got := panicText(func() { _ = solver.SolveBlock(b, updates, scratch) }); got == "" {

@@ -162,7 +162,7 @@ func testPosition(t testing.TB, k backend.Kernels) {
 // so blocks reach to it.
 func testUpdatePosition(t testing.TB, k backend.Kernels) {
 	for _, r := range Rules() {
-		make := func() (delta, w0, g backend.Mat, slots []backend.Mat) {
+		build := func() (delta, w0, g backend.Mat, slots []backend.Mat) {
 			a := newArena(11, layouts[0])
 			w0, g, delta = a.in(9, 67, symmetric), a.in(9, 67, symmetric), a.in(9, 67, symmetric)
 			for range r.Slots() {
@@ -172,13 +172,13 @@ func testUpdatePosition(t testing.TB, k backend.Kernels) {
 		}
 		u := r.At(testRate, testFirst)
 		u.Prox = testProx
-		whole, w0, g, slots := make()
+		whole, w0, g, slots := build()
 		k.Update(u, whole, w0, g, slots)
 		for _, w := range windows(false) {
 			if w.col+w.cols < 67 {
 				continue
 			}
-			delta, w0, g, parts := make()
+			delta, w0, g, parts := build()
 			for i := range parts {
 				parts[i] = w.of(parts[i])
 			}

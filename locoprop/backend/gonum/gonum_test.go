@@ -89,10 +89,10 @@ func TestNaNBlock(t *testing.T) {
 // blas64 stay in place.
 func TestHostKeepsItsBLAS(t *testing.T) {
 	type hosts struct{ blasgonum.Implementation }
-	blas32.Use(hosts{})
-	blas64.Use(hosts{})
-	defer blas32.Use(blasgonum.Implementation{})
-	defer blas64.Use(blasgonum.Implementation{})
+	blas32.Use(hosts{})                          //nolint:forbidigo // the test is the host program
+	blas64.Use(hosts{})                          //nolint:forbidigo // the test is the host program
+	defer blas32.Use(blasgonum.Implementation{}) //nolint:forbidigo // the test is the host program
+	defer blas64.Use(blasgonum.Implementation{}) //nolint:forbidigo // the test is the host program
 	k := gonum.New()
 	k.Affine(backend.NewMat(2, 2), random(2, 3), random(2, 3))
 	assert.NoError(t, k.SymEig([]float64{2, 0, 1, 2}, 2, make([]float64, 2), make([]float64, k.SymEigWork(2))))

@@ -32,9 +32,9 @@ const (
 	depth    = 64
 )
 
-type real interface{ float32 | float64 }
+type float interface{ float32 | float64 }
 
-type gemmFunc[T real] func(tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int)
+type gemmFunc[T float] func(tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int)
 
 // A method value allocates where it is made: here, once.
 var (
@@ -72,7 +72,7 @@ func (s *serial) Ssyrk(_ blas.Uplo, t blas.Transpose, n, k int, alpha float32, a
 }
 
 // product is C += α·op(A)·op(B) with what stays the same over its pieces.
-type product[T real] struct {
+type product[T float] struct {
 	gemm   gemmFunc[T]
 	packed []T // room for one piece of op(B)
 	tA     blas.Transpose
@@ -117,7 +117,7 @@ func (p *product[T]) column(m, cols, deep int, a []T, lda, l int, b []T, ldb int
 
 // plainGemm is C += α·op(A)·B in the same order of additions as gonum's, without
 // skipping zeros of A: 0·NaN and 0·∞ must reach C.
-func plainGemm[T real](tA, _ blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, _ T, c []T, ldc int) {
+func plainGemm[T float](tA, _ blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, _ T, c []T, ldc int) {
 	stepI, stepL := lda, 1
 	if tA == blas.Trans {
 		stepI, stepL = 1, lda
@@ -135,7 +135,7 @@ func plainGemm[T real](tA, _ blas.Transpose, m, n, k int, alpha T, a []T, lda in
 
 // finite reports whether a rows × cols matrix holds neither NaN nor infinity. It costs
 // one pass over B where the product costs m.
-func finite[T real](b []T, rows, cols, stride int) bool {
+func finite[T float](b []T, rows, cols, stride int) bool {
 	for i := range rows {
 		var sum T
 		for _, v := range b[i*stride : i*stride+cols] {
@@ -149,13 +149,13 @@ func finite[T real](b []T, rows, cols, stride int) bool {
 }
 
 // scaleRows is C ← β·C; β = 0 doesn't read C.
-func scaleRows[T real](c []T, m, n, ldc int, beta T) {
+func scaleRows[T float](c []T, m, n, ldc int, beta T) {
 	for i := range m {
 		scale(c[i*ldc:i*ldc+n], beta)
 	}
 }
 
-func scale[T real](c []T, beta T) {
+func scale[T float](c []T, beta T) {
 	switch beta {
 	case 1:
 	case 0:
@@ -169,7 +169,7 @@ func scale[T real](c []T, beta T) {
 
 // freeList keeps the pieces between calls: as many as there ever were calls at once.
 // A sync.Pool would lose them to the garbage collector and allocate again.
-type freeList[T real] struct {
+type freeList[T float] struct {
 	mu   sync.Mutex
 	free [][]T
 }

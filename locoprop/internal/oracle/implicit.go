@@ -17,6 +17,9 @@ func (p Problem) Minimum() Mat {
 		for s > 1e-9 && p.Value(Plus(delta, -s, step)) > here-1e-4*s*Dot(g, step)+1e-14*math.Abs(here) {
 			s /= 2
 		}
+		if s <= 1e-9 {
+			break // what is left is rounding
+		}
 		delta = Plus(delta, -s, step)
 	}
 	return delta

@@ -17,8 +17,8 @@ import (
 // h is the step of central differences; their error is about h² = 1e-10 of a third
 // derivative plus 1e-16/h, so 1e-8 is a fair bound for values of unit size.
 const (
-	h     = 1e-5
-	close = 1e-8
+	h         = 1e-5
+	tolerance = 1e-8
 )
 
 // checkGradient compares g with central differences of f in every element of x.
@@ -31,7 +31,7 @@ func checkGradient(t *testing.T, what string, x, g oracle.Mat, f func() float64)
 		down := f()
 		x.Data[i] = v
 		want := (up - down) / (2 * h)
-		assert.InDelta(t, want, g.Data[i], close*(1+math.Abs(want)), "%s, element %d", what, i)
+		assert.InDelta(t, want, g.Data[i], tolerance*(1+math.Abs(want)), "%s, element %d", what, i)
 	}
 }
 
