@@ -73,8 +73,8 @@ func curvesPreset() Experiment {
 	e := common()
 	e.Dataset = "curves"
 	e.Arch = autoencoder(784, 400, 200, 100, 50, 25, 6)
-	e.Eta, e.Batch = 2e-5, 250
-	e.Schedule, e.WarmupSteps, e.Epochs = schedule.Linear, 50, 12
+	e.Eta, e.Batch = 1e-5, 250
+	e.Schedule, e.WarmupSteps, e.Epochs = schedule.Linear, 50, 10
 	return e
 }
 
