@@ -128,6 +128,9 @@ func (t *Trainer) makeStep() error {
 	t.batch++
 	t.step++
 	t.trained += time.Since(start)
+	if err := t.recordLayers(report.Layers); err != nil {
+		return err
+	}
 	if t.c.OnStep != nil {
 		t.c.OnStep(Progress{
 			Epoch: t.epoch + 1, Batch: t.batch, Batches: t.batches, Step: t.step,
