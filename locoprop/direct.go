@@ -13,6 +13,7 @@ type direct struct {
 	slots *plan.Slots
 	list  []optimizer.Update // one per local iteration, made anew for every batch
 	tasks []work
+	used  []int // iterations of each guarded task
 }
 
 func newDirect(l *layer) *direct {
@@ -20,6 +21,10 @@ func newDirect(l *layer) *direct {
 	fast, _ := l.kernels.(backend.BlockSolver)
 	for _, t := range l.units(directFlops(l.x.Rows, l.x.Cols, 1, l.o.Steps)) {
 		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
+		if l.o.Safety.Armijo || l.o.Safety.Tolerance > 0 {
+			s.tasks = append(s.tasks, s.guardedWork(t, b))
+			continue
+		}
 		s.tasks = append(s.tasks, work{
 			Task: t, scratch: backend.ScratchLen(l.x.Rows, l.x.Cols, t.Hi-t.Lo),
 			do: func(scratch []float32) error {

@@ -87,6 +87,14 @@ func (s *exact) stages() [][]work { return s.work }
 
 func (s *exact) begin() { s.idle = !positive(s.prox) }
 
+// condition is an estimate for the matrix that was factored.
+func (s *exact) condition() float64 {
+	if s.idle {
+		return 0
+	}
+	return s.factor.Condition()
+}
+
 func (s *exact) state() []plan.Tensor { return nil }
 
 // sumStripe is Σ m² over rows lo ≤ i < hi of C or K up to column hi, those left of lo

@@ -2,6 +2,7 @@ package locoprop
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
@@ -72,6 +73,10 @@ func (o Options) valid(form Form, f transfer.Func) error {
 	need(!n.matching || o.Loss == Matching, "the matching local loss (locoprop-m)")
 	need(!n.proxOn || o.Prox != ProxOff, "a proximal term (prox auto or a λ)")
 	need(!n.proxOff || o.Prox == ProxOff, "no proximal term (prox off)")
+	for _, g := range o.guards() {
+		need(!g.on || slices.Contains(g.forms, form), g.name+" off, or form "+formNames(g.forms))
+	}
+	need(!o.Clip || o.Loss == Matching, "the matching local loss (locoprop-m) where targets are clipped")
 	if n.rules != nil {
 		ok := false
 		var names []string

@@ -43,6 +43,9 @@ type layer struct {
 	d          backend.Mat // ∂L/∂A, rows × m
 	w          backend.Mat // W̃, m × (n+1)
 	batch      int         // B, examples; rows is B times the layer's positions
+	gamma      float64     // factor of d in the target: γ, or 1 where d holds γD already
+	given      backend.Mat // ∂L/∂A as the backward pass left it; d differs where a variant changes it
+	before     backend.Mat // copy of W̃ₖ, where something needs one
 
 	// This batch's, set by begin.
 	scale float64   // the schedule's factor s
@@ -54,7 +57,7 @@ func newLayer(o Options, ℓ int, t *plan.Tape, n *nn.Network, k backend.Kernels
 	l := n.Layers[ℓ]
 	return &layer{
 		index: ℓ, o: o, kernels: k, f: o.Loss.transfer(l.Transfer()),
-		x: t.Design[ℓ], ahat: t.A[ℓ], yhat: t.Y[ℓ], d: t.D[ℓ], w: l.Weights(), batch: t.Batch,
+		x: t.Design[ℓ], ahat: t.A[ℓ], yhat: t.Y[ℓ], d: t.D[ℓ], w: l.Weights(), batch: t.Batch, gamma: o.Gamma,
 		rates: make([]float64, o.Steps),
 	}
 }
@@ -87,7 +90,7 @@ func (l *layer) units(costPerUnit float64) []plan.Task {
 func (l *layer) block(lo, hi int, slots []backend.Mat) backend.Block {
 	return backend.Block{
 		X: l.x, Ahat: backend.Cols(l.ahat, lo, hi), Yhat: backend.Cols(l.yhat, lo, hi), D: backend.Cols(l.d, lo, hi),
-		W: backend.Rows(l.w, lo, hi), Slots: slots, F: l.f, Gamma: float32(l.o.Gamma),
+		W: backend.Rows(l.w, lo, hi), Slots: slots, F: l.f, Gamma: float32(l.gamma),
 	}
 }
 

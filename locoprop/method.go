@@ -23,6 +23,7 @@ func New(o Options) (*Method, error) {
 	o.Layers = maps.Clone(o.Layers)
 	for ℓ, l := range o.Layers {
 		l.Block, l.Layers = o.Block, nil
+		l.Correction, l.Momentum, l.Diagnose, l.OnLayer = o.Correction, o.Momentum, o.Diagnose, o.OnLayer
 		l = l.withDefaults()
 		if err := l.check(); err != nil {
 			errs = append(errs, fmt.Errorf("layer %d: %w", ℓ, err))
@@ -75,9 +76,13 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 	if err != nil {
 		return nil, err
 	}
-	s := &stepper{net: n, tape: tape}
+	s := &stepper{net: n, tape: tape, o: m.o}
+	if err := s.planVariants(); err != nil {
+		return nil, fmt.Errorf("locoprop: %w", err)
+	}
 	for ℓ := range n.Layers {
 		c := newLayer(m.layer(ℓ), ℓ, tape, n, k)
+		s.planTarget(c)
 		solver, err := newSolver(c)
 		if err != nil {
 			return nil, fmt.Errorf("locoprop: layer %d: %w", ℓ, err)
@@ -85,7 +90,10 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 		s.layers = append(s.layers, c)
 		s.solvers = append(s.solvers, solver)
 	}
-	s.planStages()
+	s.planPhases()
+	if s.memory != nil {
+		return examples{s}, nil
+	}
 	return s, nil
 }
 

@@ -205,6 +205,9 @@ func (s *metric) solve(b *backend.Block, scratch []float32) {
 	k.Update(outer, b.W, backend.Mat{}, delta, b.Slots)
 }
 
+// targetGamma is the factor of D in this batch's target.
+func (s *metric) targetGamma() float64 { return float64(s.gamma) }
+
 func (s *metric) state() []plan.Tensor {
 	count := func(name string, v []int64) plan.Tensor {
 		return plan.Tensor{Name: fmt.Sprintf("layers.%d.metric.%s", s.index, name), Shape: []int{1}, I64: v}

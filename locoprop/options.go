@@ -61,8 +61,19 @@ type Options struct {
 	Implicit   Implicit       // settings of FormImplicit, unused by the others
 	Block      int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
 
+	Safety     Safety  // guards of each unit's update, all off by default
+	Clip       bool    // clip the targets Y* of LocoProp-M into the range of f; see transfer.Func.Clip
+	Correction float64 // c of the forward correction, > 0; 0: off. See docs/method.md
+	Momentum   Momentum
+
+	// Diagnose measures every layer's local problem in batches 0, N, 2N, …; 0 (the
+	// default): never. It changes no result. OnLayer, where given, gets each report, on
+	// the goroutine that calls Step; plan.Report.Layers holds them too.
+	Diagnose int
+	OnLayer  func(plan.LayerReport)
+
 	// Layers holds the settings of layers (from 0) that differ, each complete in itself;
-	// their own Layers and Block aren't used.
+	// their own Layers, Block, Correction, Momentum, Diagnose and OnLayer aren't used.
 	Layers map[int]Options
 }
 
@@ -133,6 +144,13 @@ func (o Options) check() error {
 	}
 	if o.Block < 1 {
 		bad("block of %d units; must be 1 or more", o.Block)
+	}
+	errs = append(errs, o.Safety.check(), o.Momentum.check())
+	if !(o.Correction >= 0) || math.IsInf(o.Correction, 0) {
+		bad("forward correction is %v; must be a positive finite number, or 0 for none", o.Correction)
+	}
+	if o.Diagnose < 0 {
+		bad("diagnostics every %d batches; must be 1 or more, or 0 for none", o.Diagnose)
 	}
 	if err := o.Optimizer.Check(); err != nil {
 		errs = append(errs, err)

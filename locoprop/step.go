@@ -1,6 +1,7 @@
 package locoprop
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -13,42 +14,116 @@ import (
 type stepper struct {
 	net     *nn.Network
 	tape    *plan.Tape
+	o       Options
 	layers  []*layer
 	solvers []solver
-	phases  []*plan.Phase
+	phases  []phase
+
+	memory    *memory // momentum on D; nil: off
+	diagnoses []*diagnosis
+	reports   []plan.LayerReport
+	step      int // batches done
 }
 
-// planStages merges stage s of all layers into one phase.
-func (s *stepper) planStages() {
+// phase is a phase, run in sampled batches only where it says so.
+type phase struct {
+	*plan.Phase
+	sampled bool
+}
+
+// planPhases lines up the work of all layers, or, where the forward correction makes
+// the layers sequential, that of each layer after the one before.
+func (s *stepper) planPhases() {
+	if s.o.Correction == 0 {
+		s.planLayers(0, len(s.layers))
+		return
+	}
+	for ℓ := range s.layers {
+		s.planLayers(ℓ, ℓ+1)
+	}
+}
+
+// planLayers lines up the work of some layers: what precedes the solvers, the solvers'
+// stages, what looks at their outcome.
+func (s *stepper) planLayers(lo, hi int) {
 	var stages [][]work
-	for _, solver := range s.solvers {
+	var targets, copies, safety, diagnoses, corrections []work
+	guarded := false
+	for ℓ := lo; ℓ < hi; ℓ++ {
+		l, solver := s.layers[ℓ], s.solvers[ℓ]
 		for i, stage := range solver.stages() {
 			if i == len(stages) {
 				stages = append(stages, nil)
 			}
 			stages[i] = append(stages[i], stage...)
 		}
-	}
-	for i, stage := range stages {
-		tasks := make([]plan.Task, len(stage))
-		scratch := 0
-		for j := range stage {
-			stage[j].ID = j
-			tasks[j] = stage[j].Task
-			scratch = max(scratch, stage[j].scratch)
+		targets = append(targets, s.targetWork(l)...)
+		needed := l.o.Safety.Cap > 0 || l.o.Safety.Reject
+		guarded = guarded || needed
+		if needed || s.o.Diagnose > 0 {
+			copies = append(copies, l.copyWork()...)
 		}
-		s.phases = append(s.phases, plan.NewPhase(fmt.Sprintf("local problems %d", i), tasks, scratch,
-			func(t *plan.Task, scratch []float32) error {
-				if err := stage[t.ID].do(scratch); err != nil {
-					return fmt.Errorf("layer %d: %w", t.Layer, err)
-				}
-				return nil
-			}))
+		safety = append(safety, l.safetyWork(solver)...)
+		if s.o.Diagnose > 0 {
+			d := newDiagnosis(l, solver)
+			diagnoses = append(diagnoses, d.work()...)
+			s.diagnoses = append(s.diagnoses, d)
+			s.reports = append(s.reports, plan.LayerReport{})
+		}
+		corrections = append(corrections, s.correctionWork(l)...)
 	}
+	s.plan("targets", targets, false)
+	s.plan("weights before", copies, !guarded)
+	for i, stage := range stages {
+		s.plan(fmt.Sprintf("local problems %d", i), stage, false)
+	}
+	s.plan("safety", safety, false)
+	s.plan("diagnostics", diagnoses, true)
+	s.plan("forward correction", corrections, false)
 }
+
+// plan makes a phase of tasks, none where there are none.
+func (s *stepper) plan(name string, list []work, sampled bool) {
+	if len(list) == 0 {
+		return
+	}
+	tasks := make([]plan.Task, len(list))
+	scratch := 0
+	for j := range list {
+		list[j].ID = j
+		tasks[j] = list[j].Task
+		scratch = max(scratch, list[j].scratch)
+	}
+	s.phases = append(s.phases, phase{sampled: sampled, Phase: plan.NewPhase(name, tasks, scratch,
+		func(t *plan.Task, scratch []float32) error {
+			if err := list[t.ID].do(scratch); err != nil {
+				return fmt.Errorf("layer %d: %w", t.Layer, err)
+			}
+			return nil
+		})})
+}
+
+// copyWork makes the tasks that keep W̃ₖ.
+func (l *layer) copyWork() []work {
+	l.before = backend.NewMat(l.w.Rows, l.w.Cols)
+	var tasks []work
+	for _, t := range plan.UnitTasks(l.index, l.w.Rows, l.o.Block, false, float64(l.w.Cols)) {
+		tasks = append(tasks, work{Task: t, do: func([]float32) error {
+			backend.Copy(backend.Rows(l.before, t.Lo, t.Hi), backend.Rows(l.w, t.Lo, t.Hi))
+			return nil
+		}})
+	}
+	return tasks
+}
+
+// SetStep tells how many batches the run has done; see plan.CountingStepper.
+func (s *stepper) SetStep(step int) { s.step = step }
 
 // Step makes one training step; see plan.Stepper.
 func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Report, error) {
+	if s.memory != nil && s.memory.ids == nil {
+		return plan.Report{}, errors.New("locoprop: momentum on D: the examples of the batch weren't set")
+	}
 	mean, err := s.tape.Run(p, x, t)
 	report := plan.Report{Loss: mean}
 	if err != nil {
@@ -58,12 +133,37 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 		l.begin(scale)
 		s.solvers[i].begin()
 	}
+	sampled := s.o.Diagnose > 0 && s.step%s.o.Diagnose == 0
 	for _, phase := range s.phases {
-		if err := p.Run(phase); err != nil {
+		if phase.sampled && !sampled {
+			continue
+		}
+		if err := p.Run(phase.Phase); err != nil {
 			return report, err
 		}
 	}
+	if m := s.memory; m != nil {
+		for _, id := range m.ids {
+			m.visited[id] = 1
+		}
+		m.ids = nil
+	}
+	if sampled {
+		report.Layers = s.diagnose()
+	}
+	s.step++
 	return report, nil
+}
+
+// diagnose makes the reports of a batch.
+func (s *stepper) diagnose() []plan.LayerReport {
+	for i, d := range s.diagnoses {
+		s.reports[i] = d.report(s.step)
+		if s.o.OnLayer != nil {
+			s.o.OnLayer(s.reports[i])
+		}
+	}
+	return s.reports
 }
 
 // State lists, layer by layer, the weights and what the solver carries along.
@@ -72,6 +172,12 @@ func (s *stepper) State() []plan.Tensor {
 	for i, l := range s.layers {
 		state = append(state, plan.MatTensor(i, "w", l.w))
 		state = append(state, s.solvers[i].state()...)
+	}
+	if m := s.memory; m != nil {
+		for i, mean := range m.mean {
+			state = append(state, plan.MatTensor(i, "d.mean", mean))
+		}
+		state = append(state, plan.Tensor{Name: "d.visited", Shape: []int{len(m.visited)}, I64: m.visited})
 	}
 	return state
 }
@@ -82,6 +188,9 @@ func (s *stepper) Explain() []plan.LayerPlan {
 	layers := plan.PassFlops(s.net, s.tape.Batch)
 	for i, solver := range s.solvers {
 		solver.explain(&layers[i])
+		if s.memory != nil {
+			layers[i].StateBytes += 4 * float64(len(s.memory.mean[i].Data))
+		}
 	}
 	return layers
 }

@@ -38,6 +38,7 @@ type configFile struct {
 	Seed           *int64   `toml:"seed,omitempty"`
 	Workers        *int64   `toml:"workers,omitempty"`
 	Block          *int64   `toml:"block,omitempty"`
+	Diagnose       *int64   `toml:"diagnose,omitempty"`
 	Backend        *string  `toml:"backend,omitempty"`
 }
 

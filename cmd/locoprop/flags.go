@@ -67,6 +67,7 @@ func settingFlags() []settingFlag {
 		{"schedule-epochs", groupSchedule, "epochs that the schedule is made for, `NUMBER` from 1", "--epochs; 100 with the paper presets"},
 		{"epochs", groupSchedule, "epochs to train, `NUMBER` from 0, which writes the untrained model", ""},
 		{"eval-every", groupSchedule, "epochs from one evaluation to the next, `NUMBER` from 1; epoch 0 and the last are always evaluated", ""},
+		{"diagnose", groupExperiment, "measure every layer's local problem in batches 0, N, 2N, ..., into layers.jsonl, `NUMBER` from 0 (locoprop-m, -s)", "0, never"},
 		{"seed", groupExperiment, "whole `NUMBER` that fixes initial weights and order of examples", ""},
 		{
 			"workers", groupMachine, fmt.Sprintf("threads, `NUMBER` from 1 to %d or what OpenBLAS was built for; doesn't change the result", mostWorkers),

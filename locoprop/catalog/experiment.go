@@ -38,6 +38,7 @@ type Experiment struct {
 	Gamma      float64 // γ; LocoProp only, as are the next two
 	LocalSteps int     // T
 	Block      int     // units per task
+	Diagnose   int     // measure the local problems of every so many batches; 0: never
 	Batch      int     // B
 
 	Schedule       schedule.Kind
@@ -67,6 +68,7 @@ var methods = []struct {
 func (e *Experiment) locoprop(l locoprop.LocalLoss) (plan.Method, error) {
 	return asMethod(locoprop.New(locoprop.Options{
 		Loss: l, Eta: e.Eta, Gamma: e.Gamma, Steps: e.LocalSteps, Optimizer: e.Optimizer, Block: e.Block,
+		Diagnose: e.Diagnose,
 	}))
 }
 

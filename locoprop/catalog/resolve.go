@@ -136,7 +136,7 @@ func (r *resolver) follow(key string, l Layer, before *Experiment) {
 func (r *resolver) finish() {
 	e := r.e
 	if !IsLocal(e.Method) { // not a setting of such a method, so not what an earlier layer said
-		e.Block = plan.DefaultBlock
+		e.Block, e.Diagnose = plan.DefaultBlock, 0
 	}
 	if e.Dataset == "curves" {
 		e.Data = ""

@@ -41,7 +41,7 @@ func TestResolveSetsEveryKey(t *testing.T) {
 		"arch": "784,20:identity,47:tanh", "activation": "relu", "init": "he", "method": "locoprop-s",
 		"optimizer": "adam:variant=tf1,beta1=0.8,beta2=0.99,epsilon=1e-07", "lr": "0.003", "gamma": "2.5",
 		"local-steps": "3", "batch": "17", "schedule": "cosine", "warmup-steps": "4", "schedule-epochs": "9",
-		"epochs": "6", "eval-every": "2", "seed": "5", "workers": "3", "block": "64", "backend": "gonum",
+		"epochs": "6", "eval-every": "2", "seed": "5", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
 	}
 	e, rate := resolve(t, flags(v))
 	assert.Nil(t, rate)

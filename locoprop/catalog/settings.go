@@ -84,6 +84,7 @@ var settings = []setting{
 	seed("seed", func(e *Experiment) *uint32 { return &e.Seed }),
 	count("workers", 1, MaxCount, func(e *Experiment) *int { return &e.Workers }).as(workersText),
 	count("block", 1, nn.MaxWidth, func(e *Experiment) *int { return &e.Block }).onlyIf(local, localOnly),
+	count("diagnose", 0, MaxCount, func(e *Experiment) *int { return &e.Diagnose }).as(diagnoseText).onlyIf(local, localOnly),
 	{
 		key: "backend", // which there are is known to the program only
 		set: func(e *Experiment, text string) error { e.Backend = text; return nil },
@@ -111,6 +112,14 @@ func workersText(e *Experiment) string {
 		return ""
 	}
 	return strconv.Itoa(e.Workers)
+}
+
+// diagnoseText leaves out what is off.
+func diagnoseText(e *Experiment) string {
+	if e.Diagnose == 0 {
+		return ""
+	}
+	return strconv.Itoa(e.Diagnose)
 }
 
 // nothing sets nothing: Resolve has started from the preset.

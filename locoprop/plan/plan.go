@@ -49,6 +49,9 @@ type Stepper interface {
 // Report is what a step saw.
 type Report struct {
 	Loss float64 // mean loss over the batch, before the step
+	// Layers is what happened layer by layer, in steps that were to be diagnosed, else
+	// nil. It is the stepper's memory, until its next step.
+	Layers []LayerReport
 }
 
 // DivergedError says where a value that isn't finite first appeared.

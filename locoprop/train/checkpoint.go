@@ -194,6 +194,9 @@ func (p *position) put(meta map[string]string) error {
 	} {
 		meta[key] = strconv.FormatInt(n, 10)
 	}
+	if p.layerLines > 0 {
+		meta["layer_lines"] = strconv.Itoa(p.layerLines)
+	}
 	return nil
 }
 
@@ -208,6 +211,9 @@ func (p *position) take(meta map[string]string, batches int) error {
 		return n
 	}
 	p.epoch, p.batch, p.step, p.lines = int(number("epoch")), int(number("batch")), int(number("step")), int(number("lines"))
+	if _, diagnosed := meta["layer_lines"]; diagnosed {
+		p.layerLines = int(number("layer_lines"))
+	}
 	p.trained, p.evaluated = time.Duration(number("nanoseconds")), time.Duration(number("eval_nanoseconds"))
 	if len(errs) == 0 && (p.batch > batches || p.step != p.epoch*batches+p.batch) {
 		errs = append(errs, fmt.Errorf("%d steps don't make %d epochs of %d batches and %d batches", p.step, p.epoch, batches, p.batch))

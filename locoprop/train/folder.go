@@ -20,6 +20,7 @@ import (
 const (
 	ConfigName     = "config.toml"       // the configuration; written by the command line
 	MetricsName    = "metrics.jsonl"     // a line of JSON for every evaluation: Metrics
+	LayersName     = "layers.jsonl"      // a line for every layer and sampled batch, where the method diagnoses
 	ModelName      = "model.safetensors" // the network after the last epoch that ended well
 	CheckpointName = "checkpoints/last"  // all that going on needs
 )
@@ -29,7 +30,9 @@ const (
 //   - a checkpoint before the first step, after each epoch, and where the run is
 //     interrupted;
 //   - the model right after each of these but the first;
-//   - a line of metrics after each evaluation, flushed.
+//   - a line of metrics after each evaluation, flushed;
+//   - a line for each layer of each batch that the method diagnoses, flushed with the
+//     checkpoint.
 //
 // Checkpoint and model are replaced whole or not at all, and never by numbers that
 // aren't finite. A resumed run drops the lines that were written after its checkpoint.
@@ -39,6 +42,7 @@ type Folder struct {
 	fs      atomicfile.FS
 	resume  bool // there is a checkpoint to start from
 	metrics atomicfile.File
+	layers  atomicfile.File // nil until there is something to write
 }
 
 // HoldsRun tells whether a folder holds a run or a part of one.
@@ -118,11 +122,13 @@ func (f *Folder) Attach(t *Trainer) error {
 
 // Close closes the files that are open.
 func (f *Folder) Close() error {
-	if f.metrics == nil {
-		return nil
+	var err error
+	for _, file := range []*atomicfile.File{&f.metrics, &f.layers} {
+		if *file != nil {
+			err = errors.Join(err, (*file).Close())
+			*file = nil
+		}
 	}
-	err := f.metrics.Close()
-	f.metrics = nil
 	return err
 }
 
@@ -152,26 +158,37 @@ func (f *Folder) begin(t *Trainer) error {
 	if err := f.openMetrics(t.lines); err != nil {
 		return err
 	}
+	if t.layerLines > 0 || exists(f.path(LayersName)) {
+		var err error
+		if f.layers, err = f.openLines(LayersName, t.layerLines); err != nil {
+			return err
+		}
+	}
 	if f.resume {
 		return nil
 	}
 	return t.saveTo(f.fs, f.path(CheckpointName))
 }
 
-func (f *Folder) openMetrics(lines int) error {
-	path := f.path(MetricsName)
+func (f *Folder) openMetrics(lines int) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	f.metrics, err = f.openLines(MetricsName, lines)
+	return err
+}
+
+// openLines opens a file to append to, cut after so many lines.
+func (f *Folder) openLines(name string, lines int) (atomicfile.File, error) {
+	path := f.path(name)
 	file, err := f.fs.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return err // names the file
+		return nil, err // names the file
 	}
 	if err := cutLines(file, path, lines); err != nil {
-		return errors.Join(err, file.Close())
+		return nil, errors.Join(err, file.Close())
 	}
-	f.metrics = file
-	return f.fs.SyncDir(f.dir)
+	return file, f.fs.SyncDir(f.dir)
 }
 
 // cutLines cuts a file after so many lines and goes to its end.
@@ -216,6 +233,11 @@ func (f *Folder) appendLine(m Metrics) error {
 
 // save writes the checkpoint and then the model.
 func (f *Folder) save(t *Trainer) error {
+	if f.layers != nil { // the checkpoint counts its lines
+		if err := f.layers.Sync(); err != nil {
+			return fmt.Errorf("writing %s: %w", f.path(LayersName), err)
+		}
+	}
 	if err := t.saveTo(f.fs, f.path(CheckpointName)); err != nil {
 		return err
 	}

@@ -111,6 +111,15 @@ func (t *Trainer) makeStep() error {
 	if err := t.pool.Run(t.gather); err != nil {
 		return fmt.Errorf("epoch %d, batch %d: %w", t.epoch+1, t.batch+1, err)
 	}
+	if s, ok := t.stepper.(plan.ExampleStepper); ok {
+		first := t.batch * t.c.Batch
+		if err := s.SetExamples(t.order[first : first+t.c.Batch]); err != nil {
+			return t.stepFailed(err)
+		}
+	}
+	if s, ok := t.stepper.(plan.CountingStepper); ok {
+		s.SetStep(t.step)
+	}
 	report, err := t.stepper.Step(t.pool, t.x, t.t, scale)
 	if err != nil {
 		return t.stepFailed(err)
@@ -119,6 +128,9 @@ func (t *Trainer) makeStep() error {
 	t.batch++
 	t.step++
 	t.trained += time.Since(start)
+	if err := t.recordLayers(report.Layers); err != nil {
+		return err
+	}
 	if t.c.OnStep != nil {
 		t.c.OnStep(Progress{
 			Epoch: t.epoch + 1, Batch: t.batch, Batches: t.batches, Step: t.step,

@@ -48,6 +48,7 @@ type split struct {
 type position struct {
 	epoch, batch, step int // epochs completed, batches of the next, batches in all
 	lines              int // evaluations so far: lines of metrics.jsonl
+	layerLines         int // lines of layers.jsonl
 	trained, evaluated time.Duration
 	last               Metrics // of the last evaluation
 }
