@@ -27,7 +27,7 @@ var optimizerForms = map[string]struct {
 	keys  []string
 	kinds map[string]optimizer.Kind
 }{
-	"sgd":      {nil, map[string]optimizer.Kind{"": optimizer.SGD}},
+	"sgd": {nil, map[string]optimizer.Kind{"": optimizer.SGD}},
 	"momentum": {
 		[]string{"variant", "momentum"},
 		map[string]optimizer.Kind{"": optimizer.Momentum, "lr-in-buffer": optimizer.MomentumBuffer},

@@ -41,9 +41,11 @@ func (o *Optimizer) special(w, g, eta float64, slot []*float64, bias bool) float
 	*z -= eta * ratio(g, math.Sqrt(*v/(1-math.Pow(r.Beta2, float64(o.K))))+r.Epsilon)
 	if eta != 0 {
 		c := eta * eta / o.Squares
-		*x = (1-c)**x + c**z
+		*x += c * (*z - *x)
 	}
-	return (1-r.Beta1)**z + r.Beta1**x
+	// Exactly z where x is z: Adam's quotient makes full steps of the smallest gradients, those
+	// that a proximal term makes of rounding too.
+	return *z + r.Beta1*(*x-*z)
 }
 
 // pNorm is the step of a unit's row: through the gradient of half the squared p-norm and
