@@ -51,6 +51,15 @@ func (u Update) eguGD(delta []float32, grad func(int) float32, p, q []float32) {
 // pNorm makes θ of the row w, a step, and w of θ again, in float64 since powers magnify
 // rounding. Twice the same θ is cheaper than memory for a row of them.
 func (u Update) pNorm(delta, w0 []float32, grad func(int) float32) {
+	// Without a gradient the row stays as it is. The way there and back rounds, and where p
+	// is large the smallest weights would feel it.
+	moved := false
+	for i := range delta {
+		moved = moved || grad(i) != 0
+	}
+	if !moved {
+		return
+	}
 	p := float64(u.C[1])
 	q := p / (p - 1)
 	at := func(i int) float64 {

@@ -56,13 +56,14 @@ func (r Rule) AtShare(eta float64, k int64, share float64) Update {
 	case PNorm:
 		set(eta, r.P)
 	default:
-		r.adamConstants(set, eta, k, share)
+		constants := r.adamConstants(eta, k, share)
+		set(constants[:]...)
 	}
 	return u
 }
 
-// adamConstants sets the constants of adam and its kin.
-func (r Rule) adamConstants(set func(...float64), eta float64, k int64, share float64) {
+// adamConstants are the constants of adam and its kin.
+func (r Rule) adamConstants(eta float64, k int64, share float64) [8]float64 {
 	// β ≤ 0.9…9 to an integer power: only products, hence the same bits everywhere.
 	c1, c2 := 1-math.Pow(r.Beta1, float64(k)), 1-math.Pow(r.Beta2, float64(k))
 	b := math.Sqrt(c2)
@@ -70,13 +71,14 @@ func (r Rule) adamConstants(set func(...float64), eta float64, k int64, share fl
 	switch r.Kind {
 	case NadamW:
 		next := 1 - math.Pow(r.Beta1, float64(k)+1)
-		set(float64(eta*r.Beta1)*b/next, r.Beta1, 1-r.Beta1, r.Beta2, 1-r.Beta2, float64(r.Epsilon*b),
-			float64(eta*(1-r.Beta1))*b/c1, decay)
+		return [8]float64{
+			float64(eta*r.Beta1) * b / next, r.Beta1, 1 - r.Beta1, r.Beta2, 1 - r.Beta2, float64(r.Epsilon * b),
+			float64(eta*(1-r.Beta1)) * b / c1, decay,
+		}
 	case ScheduleFree:
-		set(float64(eta*b), r.Beta1, share, r.Beta2, 1-r.Beta2, float64(r.Epsilon*b), decay)
+		return [8]float64{float64(eta * b), r.Beta1, share, r.Beta2, 1 - r.Beta2, float64(r.Epsilon * b), decay}
 	case AdamTF1:
-		set(float64(eta*b)/c1, r.Beta1, 1-r.Beta1, r.Beta2, 1-r.Beta2, r.Epsilon, 1/c2)
-	default:
-		set(eta/c1, r.Beta1, 1-r.Beta1, r.Beta2, 1-r.Beta2, r.Epsilon, 1/c2, decay)
+		return [8]float64{float64(eta*b) / c1, r.Beta1, 1 - r.Beta1, r.Beta2, 1 - r.Beta2, r.Epsilon, 1 / c2}
 	}
+	return [8]float64{eta / c1, r.Beta1, 1 - r.Beta1, r.Beta2, 1 - r.Beta2, r.Epsilon, 1 / c2, decay}
 }
