@@ -19,9 +19,9 @@ func (r Rule) Slots() []Slot {
 	case Momentum, Nesterov, MomentumBuffer:
 		return []Slot{{Name: "v"}}
 	case AdaGrad:
-		return []Slot{{Name: "s", Init: float32(r.Epsilon)}}
+		return []Slot{{Name: "s", Init: r.init(0)}}
 	case RMSPropTF1:
-		return []Slot{{Name: "s", Init: 1}, {Name: "v"}}
+		return []Slot{{Name: "s", Init: r.init(0)}, {Name: "v"}}
 	case RMSPropTorch:
 		return []Slot{{Name: "s"}, {Name: "v"}}
 	case AdamTF1, AdamTorch, AdamW, NadamW:
@@ -61,25 +61,36 @@ func (r Rule) Result() int {
 // Start puts one row of each slot, in the order of [Rule.Slots], to its starting values
 // for weights w of the same length.
 func (r Rule) Start(w []float32, slots [][]float32) {
-	for i, slot := range r.Slots() {
-		row := slots[i][:len(w)]
-		for j := range row {
-			row[j] = slot.Init
+	switch r.Kind {
+	case EGUGD:
+		p, q := slots[0], slots[1]
+		for i, x := range w {
+			plus, minus := r.parts(float64(x))
+			p[i], q[i] = float32(2*math.Sqrt(plus)), float32(2*math.Sqrt(minus))
 		}
-		switch {
-		case !slot.FromWeights:
-		case r.Kind == EGUGD:
-			for j, x := range w {
-				plus, minus := r.parts(float64(x))
-				row[j] = float32(2 * math.Sqrt(plus))
-				if i == 1 {
-					row[j] = float32(2 * math.Sqrt(minus))
-				}
+	case ScheduleFree:
+		clear(slots[0][:len(w)])
+		copy(slots[1], w)
+		copy(slots[2], w)
+	default:
+		for i, row := range slots {
+			init := r.init(i)
+			for j := range w {
+				row[j] = init
 			}
-		default:
-			copy(row, w)
 		}
 	}
+}
+
+// init is where slot i starts in rules whose slots don't depend on the weights.
+func (r Rule) init(i int) float32 {
+	switch {
+	case r.Kind == AdaGrad:
+		return float32(r.Epsilon)
+	case r.Kind == RMSPropTF1 && i == 0:
+		return 1
+	}
+	return 0
 }
 
 // parts splits w into w⁺ − w⁻, both positive with w⁺w⁻ = β². The smaller one is the
