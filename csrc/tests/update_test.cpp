@@ -2,6 +2,8 @@
 // in every layout.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "locoprop.h"
 #include "matrix.h"
 #include "rules.h"
