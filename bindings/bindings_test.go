@@ -61,10 +61,10 @@ func calls() map[string]func() error {
 		"Loss":     func() error { _, err := Loss(n, n, a, n, b, n, c, n, d, n, sigmoid, 0, sigmoidCE, 1); return err },
 		"Residual": func() error { return Residual(n, n, a, n, b, n, c, n, d, n, e, n, tanh, 0) },
 		"Scale":    func() error { return Scale(n, n, a, n, b, n, 2) },
-		"Update":   func() error { return Update(rule, n, n, a, n, b, n, c, n, d, n, e, n) },
+		"Update":   func() error { return Update(rule, n, n, a, n, b, n, c, n, d, n, e, n, nil, 0) },
 		"AddInto":  func() error { return AddInto(n, n, a, n, b, n) },
 		"SolveDirect": func() error {
-			return SolveDirect(n, n, n, a, n, b, n, b, n, b, n, c, n, d, n, e, n, tanh, 0, 1, rule, 1, &scratch[0], len(scratch))
+			return SolveDirect(n, n, n, a, n, b, n, b, n, b, n, c, n, d, n, e, n, nil, 0, tanh, 0, 1, rule, 1, &scratch[0], len(scratch))
 		},
 		"FMAPeak": func() error { FMAPeak(1); return nil },
 		"Threads": func() error { Threads(); return nil },
@@ -97,7 +97,7 @@ func TestResults(t *testing.T) {
 		t.Errorf("Loss: %v, %v, want 2 log 2", sum, err)
 	}
 	w, g := float32(3), float32(2)
-	if err := Update(&Rule{C: [8]float32{0.5}}, 1, 1, &w, 1, nil, 0, &g, 1, nil, 0, nil, 0); err != nil || w != 2 {
+	if err := Update(&Rule{C: [8]float32{0.5}}, 1, 1, &w, 1, nil, 0, &g, 1, nil, 0, nil, 0, nil, 0); err != nil || w != 2 {
 		t.Errorf("Update: %v, %v, want 2", w, err)
 	}
 }

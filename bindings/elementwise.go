@@ -93,11 +93,11 @@ func Scale(rows, cols int, e *float32, lde int, d *float32, ldd int, gamma float
 
 // Update calls lp_update: one step of r.
 func Update(r *Rule, rows, cols int, delta *float32, lddelta int, w0 *float32, ldw0 int, g *float32, ldg int,
-	s0 *float32, lds0 int, s1 *float32, lds1 int,
+	s0 *float32, lds0 int, s1 *float32, lds1 int, s2 *float32, lds2 int,
 ) error {
 	var e C.lp_error
 	if C.lp_update(rule(r), i64(rows), i64(cols), f32(delta), i64(lddelta), f32(w0), i64(ldw0), f32(g), i64(ldg),
-		f32(s0), i64(lds0), f32(s1), i64(lds1), &e) != C.LP_OK {
+		f32(s0), i64(lds0), f32(s1), i64(lds1), f32(s2), i64(lds2), &e) != C.LP_OK {
 		return failed("lp_update", e)
 	}
 	return nil
@@ -115,11 +115,12 @@ func AddInto(rows, cols int, w *float32, ldw int, delta *float32, lddelta int) e
 // SolveDirect calls lp_solve_direct: all iterations of one block of units.
 func SolveDirect(batch, cols, units int, x *float32, ldx int, ahat *float32, ldahat int, yhat *float32, ldyhat int,
 	d *float32, ldd int, w *float32, ldw int, s0 *float32, lds0 int, s1 *float32, lds1 int,
-	f int, alpha, gamma float32, rules *Rule, steps int, scratch *float32, scratchLen int,
+	s2 *float32, lds2 int, f int, alpha, gamma float32, rules *Rule, steps int, scratch *float32, scratchLen int,
 ) error {
 	var e C.lp_error
 	if C.lp_solve_direct(i64(batch), i64(cols), i64(units), f32(x), i64(ldx), f32(ahat), i64(ldahat), f32(yhat), i64(ldyhat),
-		f32(d), i64(ldd), f32(w), i64(ldw), f32(s0), i64(lds0), f32(s1), i64(lds1), C.int32_t(f), C.float(alpha), C.float(gamma),
+		f32(d), i64(ldd), f32(w), i64(ldw), f32(s0), i64(lds0), f32(s1), i64(lds1),
+		f32(s2), i64(lds2), C.int32_t(f), C.float(alpha), C.float(gamma),
 		rule(rules), i64(steps), f32(scratch), i64(scratchLen), &e) != C.LP_OK {
 		return failed("lp_solve_direct", e)
 	}

@@ -34,13 +34,16 @@ void SoftmaxRow(int64_t cols, float* y, const float* a) noexcept;
 void Residual(int64_t rows, int64_t cols, Out r, In da, In ahat, In yhat, In e, int f,
               float alpha) noexcept;
 void Scale(int64_t rows, int64_t cols, Out e, In d, float gamma) noexcept;
-void Update(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0,
-            Out s1) noexcept;
+void Update(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0, Out s1,
+            Out s2) noexcept;
 void AddInto(int64_t rows, int64_t cols, Out w, In delta) noexcept;
 
 // The slots of a rule, −1 for an unknown kind.
+constexpr int kLastRule = LP_EGU_GD;
+
 constexpr int Slots(int kind) {
-  return kind < 0 || kind > LP_ADAMW ? -1 : kind == LP_SGD ? 0 : kind <= LP_ADAGRAD ? 1 : 2;
+  constexpr int count[kLastRule + 1] = {0, 1, 1, 1, 2, 2, 2, 2, 2, 1, 3, 2, 3, 0, 2};
+  return kind < 0 || kind > kLastRule ? -1 : count[kind];
 }
 
 // Highway's target that this CPU gets.

@@ -40,7 +40,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 1
+#define LP_ABI 2
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -86,7 +86,7 @@ enum {
   LP_SQUARED = 2     /* sum (y - t)^2 / 2, any f */
 };
 
-/* Update rules, with their constants c, slots s0, s1 and, for a gradient g, their effect
+/* Update rules, with their constants c, slots s0, s1, s2 and, for a gradient g, their effect
  * on a weight w; a quotient 0/0 counts as 0:
  *
  *   LP_SGD            c0: eta            w -= c0 g
@@ -103,7 +103,22 @@ enum {
  *                     same s0, s1;  w -= c0 s0 / (sqrt(c6 s1) + c5)
  *   LP_ADAMW          the same, then eta times decay
  *                     w -= c7 w, but not for the bias; then as LP_ADAM_TORCH
- */
+ *   LP_MOMENTUM_BUFFER  eta, mu         s0 = c1 s0 + c0 g;  w -= s0
+ *   LP_AMSGRAD        as LP_ADAM_TORCH
+ *                     same s0, s1;  s2 = max(s2, s1);  w -= c0 s0 / (sqrt(c6 s2) + c5)
+ *   LP_NADAMW         rate of s0, beta1, 1-beta1, beta2, 1-beta2, eps, rate of g, eta times decay
+ *                     w -= c7 w, but not for the bias;  same s0, s1;
+ *                     w -= (c0 s0 + c6 g) / (sqrt(s1) + c5)
+ *   LP_SCHEDULE_FREE  rate, beta1, share, beta2, 1-beta2, eps, eta times decay
+ *                     s0 = c3 s0 + c4 g^2;  s1 -= c6 w, but not for the bias;
+ *                     s1 -= c0 g / (sqrt(s0) + c5);  s2 += c2 (s1 - s2);
+ *                     w = s1 + c1 (s2 - s1)
+ *   LP_EGU            eta, 4 beta^2
+ *                     w = w cosh u - sqrt(w^2 + c1) sinh u, u = c0 g within -4 ... 4
+ *   LP_EGU_GD         eta                the same u, h = u / 2
+ *                     w += h/4 (h (s0^2 - s1^2) - 2 (s0^2 + s1^2));  s0 -= h s0;  s1 += h s1
+ *
+ * The number 15 belongs to a rule that isn't element-wise (p-norm) and has no kernel here. */
 enum {
   LP_SGD = 0,
   LP_MOMENTUM = 1,
@@ -113,7 +128,13 @@ enum {
   LP_RMSPROP_TORCH = 5,
   LP_ADAM_TF1 = 6,
   LP_ADAM_TORCH = 7,
-  LP_ADAMW = 8
+  LP_ADAMW = 8,
+  LP_MOMENTUM_BUFFER = 9,
+  LP_AMSGRAD = 10,
+  LP_NADAMW = 11,
+  LP_SCHEDULE_FREE = 12,
+  LP_EGU = 13,
+  LP_EGU_GD = 14
 };
 
 /* One update: a rule with its numbers. prox is 1/lambda of a proximal term, 0 without
@@ -204,12 +225,13 @@ lp_status lp_residual(int64_t rows, int64_t cols, float* r, int64_t ldr, const f
 lp_status lp_scale(int64_t rows, int64_t cols, float* e, int64_t lde, const float* d, int64_t ldd,
                    float gamma, lp_error* err) LP_NOEXCEPT;
 
-/* lp_update: one step of a rule. delta, g, s0, s1, w0: rows x cols; the last column is
+/* lp_update: one step of a rule. delta, g, s0, s1, s2, w0: rows x cols; the last column is
  * the bias. delta is the change since w0, or the weights themselves where w0 is NULL
  * (prox must be 0 then). Slots that the rule doesn't have aren't used. */
 lp_status lp_update(const lp_rule* rule, int64_t rows, int64_t cols, float* delta, int64_t lddelta,
                     const float* w0, int64_t ldw0, const float* g, int64_t ldg, float* s0,
-                    int64_t lds0, float* s1, int64_t lds1, lp_error* err) LP_NOEXCEPT;
+                    int64_t lds0, float* s1, int64_t lds1, float* s2, int64_t lds2,
+                    lp_error* err) LP_NOEXCEPT;
 
 /* lp_add_into: W = W + Delta. Both rows x cols. */
 lp_status lp_add_into(int64_t rows, int64_t cols, float* w, int64_t ldw, const float* delta,
@@ -229,15 +251,15 @@ lp_status lp_add_into(int64_t rows, int64_t cols, float* w, int64_t ldw, const f
  *
  * with the bits of these very functions called one by one on E, dA, Delta, G without
  * gaps between rows. x: batch x cols; ahat, yhat (unused for LP_IDENTITY), d: batch x
- * units; w, s0, s1: units x cols. All rules have the same number of slots. scratch:
+ * units; w, s0, s1, s2: units x cols. All rules have the same number of slots. scratch:
  * scratch_len >= lp_solve_direct_scratch(batch, cols, units) floats, 64-byte aligned for
  * speed; it holds E, dA, Delta, G in this order, each from a multiple of 16 floats. */
 lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const float* x, int64_t ldx,
                           const float* ahat, int64_t ldahat, const float* yhat, int64_t ldyhat,
                           const float* d, int64_t ldd, float* w, int64_t ldw, float* s0,
-                          int64_t lds0, float* s1, int64_t lds1, int32_t f, float alpha,
-                          float gamma, const lp_rule* rules, int64_t steps, float* scratch,
-                          int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
+                          int64_t lds0, float* s1, int64_t lds1, float* s2, int64_t lds2, int32_t f,
+                          float alpha, float gamma, const lp_rule* rules, int64_t steps,
+                          float* scratch, int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
 
 /* The floats that lp_solve_direct needs; INT64_MAX where a size is out of range. */
 int64_t lp_solve_direct_scratch(int64_t batch, int64_t cols, int64_t units) LP_NOEXCEPT;

@@ -38,7 +38,7 @@ int CheckRules(Check& check, int arg, const lp_rule* rules, int64_t steps) noexc
   int slots = 0;
   for (int64_t t = 0; t < steps && !check.failed(); ++t) {
     const int kind = rules[t].kind;
-    check.Kind(arg, kind, LP_ADAMW);
+    check.Kind(arg, kind, kLastRule);
     if (t == 0) slots = Slots(kind);
     check.Require(Slots(kind) == slots, LP_KIND, arg, kind, rules[0].kind);
   }
@@ -58,27 +58,28 @@ int64_t lp_solve_direct_scratch(int64_t batch, int64_t cols, int64_t units) noex
 lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const float* x, int64_t ldx,
                           const float* ahat, int64_t ldahat, const float* yhat, int64_t ldyhat,
                           const float* d, int64_t ldd, float* w, int64_t ldw, float* s0,
-                          int64_t lds0, float* s1, int64_t lds1, int32_t f, float alpha,
-                          float gamma, const lp_rule* rules, int64_t steps, float* scratch,
-                          int64_t scratch_len, lp_error* err) noexcept {
+                          int64_t lds0, float* s1, int64_t lds1, float* s2, int64_t lds2, int32_t f,
+                          float alpha, float gamma, const lp_rule* rules, int64_t steps,
+                          float* scratch, int64_t scratch_len, lp_error* err) noexcept {
   lp::Check check(err);
   lp::Sizes(check, batch, cols, units)
       .Matrix(4, x, batch, cols, ldx, lp::kBlasMax)
       .Matrix(10, d, batch, units, ldd)
       .Matrix(12, w, units, cols, ldw)
-      .Kind(18, f, LP_SOFTMAX)
-      .Size(22, steps)
-      .Require(steps <= 0 || rules != nullptr, LP_NULL, 21, 0, 0);
+      .Kind(20, f, LP_SOFTMAX)
+      .Size(24, steps)
+      .Require(steps <= 0 || rules != nullptr, LP_NULL, 23, 0, 0);
   if (f != LP_IDENTITY) {
     check.Matrix(6, ahat, batch, units, ldahat).Matrix(8, yhat, batch, units, ldyhat);
   }
   if (check.failed()) return check.status();
-  const int slots = lp::CheckRules(check, 21, rules, steps);
+  const int slots = lp::CheckRules(check, 23, rules, steps);
   if (slots > 0) check.Matrix(14, s0, units, cols, lds0);
   if (slots > 1) check.Matrix(16, s1, units, cols, lds1);
+  if (slots > 2) check.Matrix(18, s2, units, cols, lds2);
   const int64_t need = lp_solve_direct_scratch(batch, cols, units);
-  check.Require(scratch_len >= need, LP_SCRATCH, 24, scratch_len, need)
-      .Require(scratch != nullptr || need == 0, LP_NULL, 23, 0, need);
+  check.Require(scratch_len >= need, LP_SCRATCH, 26, scratch_len, need)
+      .Require(scratch != nullptr || need == 0, LP_NULL, 25, 0, need);
   if (check.failed() || units == 0 || cols == 0) return check.status();
 
   lp::FpMode mode;
@@ -94,7 +95,8 @@ lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const floa
       r = m.da;
     }
     lp::Grad(batch, cols, units, m.g, r, x_in);
-    lp::Update(rules[t], units, cols, m.delta, {w, ldw}, m.g, {s0, lds0}, {s1, lds1});
+    lp::Update(rules[t], units, cols, m.delta, {w, ldw}, m.g, {s0, lds0}, {s1, lds1},
+               {s2, lds2});
   }
   lp::AddInto(units, cols, {w, ldw}, m.delta);
   return LP_OK;

@@ -50,7 +50,7 @@ type needs struct {
 var requirements = map[Form]needs{
 	FormMetric:     {proxOff: true},
 	FormGram:       {squared: true},
-	FormKernel:     {rules: []optimizer.Kind{optimizer.SGD, optimizer.Momentum, optimizer.Nesterov}},
+	FormKernel:     {rules: []optimizer.Kind{optimizer.SGD, optimizer.Momentum, optimizer.Nesterov, optimizer.MomentumBuffer}},
 	FormImplicit:   {matching: true, proxOn: true},
 	FormMajorised:  {matching: true, proxOn: true},
 	FormExact:      {squared: true, proxOn: true},
@@ -82,7 +82,9 @@ func (o Options) valid(form Form, f transfer.Func) error {
 		var names []string
 		for _, k := range n.rules {
 			ok = ok || k == o.Optimizer.Kind
-			names = append(names, optimizer.Rule{Kind: k}.Name())
+			if name := (optimizer.Rule{Kind: k}).Name(); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 		need(ok, "optimizer "+strings.Join(names, ", or ")+", not "+o.Optimizer.Name())
 	}

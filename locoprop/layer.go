@@ -55,9 +55,11 @@ type layer struct {
 
 func newLayer(o Options, ℓ int, t *plan.Tape, n *nn.Network, k backend.Kernels) *layer {
 	l := n.Layers[ℓ]
+	w := l.Weights()
+	o.Optimizer = o.Optimizer.ForLayer(w.Cols-1, w.Rows)
 	return &layer{
 		index: ℓ, o: o, kernels: k, f: o.Loss.transfer(l.Transfer()),
-		x: t.Design[ℓ], ahat: t.A[ℓ], yhat: t.Y[ℓ], d: t.D[ℓ], w: l.Weights(), batch: t.Batch, gamma: o.Gamma,
+		x: t.Design[ℓ], ahat: t.A[ℓ], yhat: t.Y[ℓ], d: t.D[ℓ], w: w, batch: t.Batch, gamma: o.Gamma,
 		rates: make([]float64, o.Steps),
 	}
 }

@@ -155,6 +155,10 @@ func (o Options) check() error {
 	if err := o.Optimizer.Check(); err != nil {
 		errs = append(errs, err)
 	}
+	if o.Optimizer.Kind.Averages() && o.iterates() {
+		bad("optimizer %s doesn't solve local problems: its average over iterates is of one objective, and local problems are new with every batch; use it under backprop, or adamw here",
+			o.Optimizer.Name())
+	}
 	if o.Form == FormMetric {
 		if err := o.Metric.check(); err != nil {
 			errs = append(errs, err)
@@ -169,6 +173,15 @@ func (o Options) check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// iterates reports whether the form takes steps of the optimiser.
+func (o Options) iterates() bool {
+	switch o.Form {
+	case FormAuto, FormDirect, FormGram, FormKernel:
+		return true
+	}
+	return false
 }
 
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }

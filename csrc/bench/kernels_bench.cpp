@@ -73,12 +73,12 @@ void Residual(benchmark::State& state, const Shape& s, int f) {
 void Update(benchmark::State& state, const Shape& s, const lp_rule& rule) {
   const int64_t rows = s.units, cols = s.cols();
   const Matrix g = Make(rows, cols), w0 = g;
-  Matrix delta = g, s0 = g, s1 = g;
+  Matrix delta = g, s0 = g, s1 = g, s2 = g;
   s0.Fill([] { return 1; });
   s1.Fill([] { return 1; });
   for (auto _ : state) {
     lp_update(&rule, rows, cols, delta.data(), cols, w0.data(), cols, g.data(), cols, s0.data(),
-              cols, s1.data(), cols, nullptr);
+              cols, s1.data(), cols, s2.data(), cols, nullptr);
   }
   PerElement(state, rows * cols);
 }

@@ -68,11 +68,12 @@ void CallAll(Fixture& x) {
     lp_residual(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, f, 0, nullptr);
     lp_loss(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, f, 0, LP_SQUARED, 1, &sum, nullptr);
     lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(2), n, x.p(3), n,
-                    x.p(4), n, f, 0, 1, &x.rule, 1, x.scratch.data(),
+                    x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, 1, x.scratch.data(),
                     static_cast<int64_t>(x.scratch.size()), nullptr);
   }
   lp_scale(n, n, x.p(0), n, x.p(1), n, 2, nullptr);
-  lp_update(&x.rule, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr);
+  lp_update(&x.rule, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr, 0,
+            nullptr);
   lp_add_into(n, n, x.p(0), n, x.p(1), n, nullptr);
 }
 
@@ -89,11 +90,11 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
   constexpr int64_t all = INT64_MAX;
   lp_rule* const rule = &x.rule;
   const auto update = [&x, rule](lp_error* e) {
-    return lp_update(rule, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n, e);
+    return lp_update(rule, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr, 0, e);
   };
   const auto solve = [&x](int64_t steps, int64_t scratch_len, int32_t f, lp_error* e) {
     return lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, nullptr, n, x.p(1), n, x.p(2), n, x.p(3),
-                           n, x.p(4), n, f, 0, 1, &x.rule, steps, x.scratch.data(), scratch_len, e);
+                           n, x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, steps, x.scratch.data(), scratch_len, e);
   };
   const int64_t need = static_cast<int64_t>(x.scratch.size());
   double* const sum = nullptr;
@@ -155,11 +156,12 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
        [&](lp_error* e) { return lp_scale(n, n, x.p(0), n, x.p(1), 0, 1, e); }},
       {{LP_NULL, 1, 0, 0},
        [&](lp_error* e) {
-         return lp_update(nullptr, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n, e);
+         return lp_update(nullptr, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n,
+                          nullptr, 0, e);
        }},
-      {{LP_KIND, 1, 9, LP_ADAMW},
+      {{LP_KIND, 1, 15, LP_EGU_GD},
        [=](lp_error* e) {
-         rule->kind = 9;
+         rule->kind = 15;
          const lp_status s = update(e);
          rule->kind = LP_ADAMW;
          return s;
@@ -174,13 +176,13 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
       {{LP_NULL, 12, 0, 0},
        [&](lp_error* e) {
          return lp_update(&x.rule, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, nullptr, n,
-                          e);
+                          nullptr, 0, e);
        }},
       {{LP_NULL, 5, 0, 0},
        [&](lp_error* e) { return lp_add_into(n, n, x.p(0), n, nullptr, n, e); }},
-      {{LP_SIZE, 22, -1, all}, [=](lp_error* e) { return solve(-1, need, LP_IDENTITY, e); }},
+      {{LP_SIZE, 24, -1, all}, [=](lp_error* e) { return solve(-1, need, LP_IDENTITY, e); }},
       {{LP_NULL, 8, 0, 0}, [=](lp_error* e) { return solve(1, need, LP_TANH, e); }},
-      {{LP_SCRATCH, 24, need - 1, need},
+      {{LP_SCRATCH, 26, need - 1, need},
        [=](lp_error* e) { return solve(1, need - 1, LP_IDENTITY, e); }},
   };
 }
@@ -207,9 +209,9 @@ TEST(Contract, RulesWithOtherSlots) {
   lp_error err{};
   EXPECT_EQ(LP_KIND,
             lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(2), n, x.p(3),
-                            n, x.p(4), n, LP_TANH, 0, 1, rules, 2, x.scratch.data(),
+                            n, x.p(4), n, nullptr, 0, LP_TANH, 0, 1, rules, 2, x.scratch.data(),
                             static_cast<int64_t>(x.scratch.size()), &err));
-  EXPECT_EQ(21, err.arg);
+  EXPECT_EQ(23, err.arg);
 }
 
 TEST(Contract, StatusTexts) {

@@ -8,7 +8,10 @@
 
 namespace lp_test {
 
-inline int Slots(int kind) { return kind == LP_SGD ? 0 : kind <= LP_ADAGRAD ? 1 : 2; }
+inline int Slots(int kind) {
+  constexpr int count[] = {0, 1, 1, 1, 2, 2, 2, 2, 2, 1, 3, 2, 3, 0, 2};
+  return count[kind];
+}
 
 // Every rule at rate eta, as at its third step.
 inline std::vector<lp_rule> Rules(float eta = 0.01f) {
@@ -30,6 +33,12 @@ inline std::vector<lp_rule> Rules(float eta = 0.01f) {
       rule(LP_ADAM_TF1, {eta, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f}),
       rule(LP_ADAM_TORCH, {eta / c1, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, 1 / c2}),
       rule(LP_ADAMW, {eta / c1, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, 1 / c2, eta * 0.1f}),
+      rule(LP_MOMENTUM_BUFFER, {eta, 0.9f}),
+      rule(LP_AMSGRAD, {eta / c1, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, 1 / c2}),
+      rule(LP_NADAMW, {eta, 0.9f, 0.1f, 0.999f, 0.001f, 1e-8f, eta, eta * 0.1f}),
+      rule(LP_SCHEDULE_FREE, {eta, 0.9f, 0.3f, 0.999f, 0.001f, 1e-8f, eta * 0.1f}),
+      rule(LP_EGU, {eta, 0.25f}),
+      rule(LP_EGU_GD, {eta}),
   };
 }
 

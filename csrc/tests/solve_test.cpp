@@ -17,7 +17,7 @@ constexpr int kSteps = 4;
 struct Layer {
   Shape s;
   int f;
-  Matrix x, ahat, yhat, d, w, s0, s1;
+  Matrix x, ahat, yhat, d, w, s0, s1, s2;
 
   Layer(const Shape& shape, int transfer, Layout layout)
       : s(shape),
@@ -28,7 +28,8 @@ struct Layer {
         d(s.batch, s.units, layout),
         w(s.units, s.cols(), layout),
         s0(s.units, s.cols(), layout),
-        s1(s.units, s.cols(), layout) {
+        s1(s.units, s.cols(), layout),
+        s2(s.units, s.cols(), layout) {
     Random random(11);
     x.Fill([&] { return random.Uniform(-1, 1); });
     for (int64_t i = 0; i < s.batch; ++i) x(i, s.inputs) = 1;
@@ -50,7 +51,7 @@ struct Layer {
                            ahat.stride(), yhat.data() + lo, yhat.stride(), d.data() + lo,
                            d.stride(), w.data() + lo * w.stride(), w.stride(),
                            s0.data() + lo * s0.stride(), s0.stride(), s1.data() + lo * s1.stride(),
-                           s1.stride(), f, 0.25f, 10, rules.data(),
+                           s1.stride(), s2.data() + lo * s2.stride(), s2.stride(), f, 0.25f, 10, rules.data(),
                            static_cast<int64_t>(rules.size()), scratch.data(), need, nullptr);
   }
 
@@ -69,12 +70,12 @@ struct Layer {
               nullptr);
       lp_update(&rules[t], m, n, delta.data(), n, w.data() + lo * w.stride(), w.stride(), g.data(),
                 n, s0.data() + lo * s0.stride(), s0.stride(), s1.data() + lo * s1.stride(),
-                s1.stride(), nullptr);
+                s1.stride(), s2.data() + lo * s2.stride(), s2.stride(), nullptr);
     }
     lp_add_into(m, n, w.data() + lo * w.stride(), w.stride(), delta.data(), n, nullptr);
   }
 
-  bool SameAs(const Layer& o) const { return w.SameAs(o.w) && s0.SameAs(o.s0) && s1.SameAs(o.s1); }
+  bool SameAs(const Layer& o) const { return w.SameAs(o.w) && s0.SameAs(o.s0) && s1.SameAs(o.s1) && s2.SameAs(o.s2); }
   bool Intact() const {
     return x.Intact() && ahat.Intact() && yhat.Intact() && d.Intact() && w.Intact() &&
            s0.Intact() && s1.Intact();

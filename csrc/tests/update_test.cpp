@@ -2,6 +2,8 @@
 // in every layout.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "locoprop.h"
 #include "matrix.h"
 #include "rules.h"
@@ -11,7 +13,7 @@ namespace {
 
 // One weight in double, and the sizes that errors are relative to.
 struct Weight {
-  double w = 0, base = 0, s0 = 0, s1 = 0;
+  double w = 0, base = 0, s0 = 0, s1 = 0, s2 = 0;
 };
 
 double Quotient(double a, double b) { return a == 0 ? 0 : a / b; }
@@ -45,24 +47,55 @@ void Step(const lp_rule& u, double g, bool bias, Weight* x) {
       x->s1 = c[1] * x->s1 + Quotient(g, std::sqrt(x->s0) + c[4]);
       x->w -= c[0] * x->s1;
       break;
+    case LP_MOMENTUM_BUFFER:
+      x->s0 = c[1] * x->s0 + c[0] * g;
+      x->w -= x->s0;
+      break;
+    case LP_SCHEDULE_FREE:
+      x->s0 = c[3] * x->s0 + c[4] * g * g;
+      if (!bias) x->s1 -= c[6] * x->w;
+      x->s1 -= Quotient(c[0] * g, std::sqrt(x->s0) + c[5]);
+      x->s2 += c[2] * (x->s1 - x->s2);
+      x->w = x->s1 + c[1] * (x->s2 - x->s1);
+      break;
+    case LP_EGU: {
+      const double root = std::sqrt(static_cast<double>(c[1]));
+      x->w = root * std::sinh(std::asinh(x->w / root) - c[0] * g);
+      break;
+    }
+    case LP_EGU_GD: {
+      const double before = (x->s0 * x->s0 - x->s1 * x->s1) / 4;
+      x->s0 *= 1 - c[0] * g / 2;
+      x->s1 *= 1 + c[0] * g / 2;
+      x->w += (x->s0 * x->s0 - x->s1 * x->s1) / 4 - before;
+      break;
+    }
+    case LP_NADAMW:
+      if (!bias) x->w -= c[7] * x->w;
+      x->s0 = c[1] * x->s0 + c[2] * g;
+      x->s1 = c[3] * x->s1 + c[4] * g * g;
+      x->w -= Quotient(c[0] * x->s0 + c[6] * g, std::sqrt(x->s1) + c[5]);
+      break;
     default:
       if (u.kind == LP_ADAMW && !bias) x->w -= c[7] * x->w;
       x->s0 = c[1] * x->s0 + c[2] * g;
       x->s1 = c[3] * x->s1 + c[4] * g * g;
-      const double v = u.kind == LP_ADAM_TF1 ? x->s1 : x->s1 * c[6];
+      x->s2 = std::max(x->s2, x->s1);
+      const double v = u.kind == LP_ADAM_TF1 ? x->s1 : c[6] * (u.kind == LP_AMSGRAD ? x->s2 : x->s1);
       x->w -= Quotient(c[0] * x->s0, std::sqrt(v) + c[5]);
   }
 }
 
 struct Problem {
-  Matrix delta, w0, g, s0, s1;
+  Matrix delta, w0, g, s0, s1, s2;
 
   Problem(int64_t rows, int64_t cols, Layout layout)
       : delta(rows, cols, layout),
         w0(rows, cols, layout),
         g(rows, cols, layout),
         s0(rows, cols, layout),
-        s1(rows, cols, layout) {
+        s1(rows, cols, layout),
+        s2(rows, cols, layout) {
     Random random(9);
     const auto symmetric = [&] { return random.Uniform(-1, 1); };
     delta.Fill([&] { return 0.1 * random.Uniform(-1, 1); });
@@ -70,16 +103,17 @@ struct Problem {
     g.Fill(symmetric);
     s0.Fill([&] { return random.Uniform(0.01, 1); });
     s1.Fill([&] { return random.Uniform(0.01, 1); });
+    s2.Fill([&] { return random.Uniform(0.01, 1); });
   }
 
   lp_status Update(const lp_rule& u, bool base) {
     return lp_update(&u, delta.rows(), delta.cols(), delta.data(), delta.stride(),
                      base ? w0.data() : nullptr, w0.stride(), g.data(), g.stride(), s0.data(),
-                     s0.stride(), s1.data(), s1.stride(), nullptr);
+                     s0.stride(), s1.data(), s1.stride(), s2.data(), s2.stride(), nullptr);
   }
 
   bool Intact() const {
-    return delta.Intact() && w0.Intact() && g.Intact() && s0.Intact() && s1.Intact();
+    return delta.Intact() && w0.Intact() && g.Intact() && s0.Intact() && s1.Intact() && s2.Intact();
   }
 };
 
@@ -93,7 +127,7 @@ void CheckRule(lp_rule u, bool base, float prox) {
   for (int64_t i = 0; i < 3; ++i) {
     for (int64_t j = 0; j < 21; ++j) {
       const double start = base ? p.w0(i, j) : 0;
-      want.push_back({start + p.delta(i, j), start, p.s0(i, j), p.s1(i, j)});
+      want.push_back({start + p.delta(i, j), start, p.s0(i, j), p.s1(i, j), p.s2(i, j)});
     }
   }
   for (int t = 0; t < kSteps; ++t) ASSERT_EQ(LP_OK, p.Update(u, base));
@@ -133,7 +167,8 @@ TEST(Update, BitsDontDependOnLayout) {
           Problem p(3, cols, {offset, offset % 3});
           ASSERT_EQ(LP_OK, p.Update(u, true));
           ASSERT_TRUE(p.Intact()) << int{u.kind};
-          ASSERT_TRUE(p.delta.SameAs(first.delta) && p.s0.SameAs(first.s0) && p.s1.SameAs(first.s1))
+          ASSERT_TRUE(p.delta.SameAs(first.delta) && p.s0.SameAs(first.s0) && p.s1.SameAs(first.s1) &&
+                      p.s2.SameAs(first.s2))
               << "rule " << int{u.kind} << ", " << cols << " columns, offset " << offset;
         }
       }
@@ -144,6 +179,7 @@ TEST(Update, BitsDontDependOnLayout) {
 // A zero gradient moves nothing, where there is no momentum, and 0/0 doesn't arise.
 TEST(Update, ZeroGradient) {
   for (lp_rule u : Rules()) {
+    if (u.kind == LP_SCHEDULE_FREE) continue;  // it takes the weight from its slots
     u.c[4] = u.kind == LP_RMSPROP_TF1 || u.kind == LP_RMSPROP_TORCH ? 0 : u.c[4];
     u.c[5] = 0;
     u.c[7] = 0;

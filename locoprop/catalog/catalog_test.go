@@ -114,6 +114,14 @@ func TestParseOptimizer(t *testing.T) {
 		{"adam", false, optimizer.New(optimizer.AdamTorch)},
 		{"adam:variant=tf1", true, optimizer.New(optimizer.AdamTF1)},
 		{"adamw:weight-decay=0", false, decay},
+		{"momentum:variant=lr-in-buffer", true, optimizer.New(optimizer.MomentumBuffer)},
+		{"amsgrad", true, optimizer.New(optimizer.AMSGrad)},
+		{"nadamw", true, optimizer.New(optimizer.NadamW)},
+		{"schedule-free", false, optimizer.New(optimizer.ScheduleFree)},
+		{"egu", true, optimizer.New(optimizer.EGU)},
+		{"egu:beta=0.25", true, optimizer.Rule{Kind: optimizer.EGU, Beta: 0.25}},
+		{"egu-gd:beta=auto", false, optimizer.New(optimizer.EGUGD)},
+		{"p-norm:p=3", true, optimizer.Rule{Kind: optimizer.PNorm, P: 3}},
 	} {
 		got, err := catalog.ParseOptimizer(c.text, c.local)
 		require.NoError(t, err, c.text)
@@ -127,12 +135,15 @@ func TestParseOptimizer(t *testing.T) {
 	assert.Equal(t, "rmsprop:variant=tf1,rho=0.9,momentum=0.999,epsilon=1e-05", catalog.FormatOptimizer(tf1))
 	assert.Equal(t, "adamw:beta1=0.9,beta2=0.999,epsilon=1e-08,weight-decay=0", catalog.FormatOptimizer(decay))
 	assert.Equal(t, "sgd", catalog.FormatOptimizer(optimizer.Rule{}))
+	assert.Equal(t, "momentum:momentum=0.9", catalog.FormatOptimizer(optimizer.New(optimizer.Momentum)))
+	assert.Equal(t, "momentum:variant=lr-in-buffer,momentum=0.9", catalog.FormatOptimizer(optimizer.New(optimizer.MomentumBuffer)))
+	assert.Equal(t, "p-norm:p=auto", catalog.FormatOptimizer(optimizer.New(optimizer.PNorm)))
 }
 
 func TestParseOptimizerRefuses(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"rmspro", `unknown optimizer "rmspro"; did you mean rmsprop? (known: sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw)`},
-		{"", `unknown optimizer "" (known: sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw)`},
+		{"rmspro", `unknown optimizer "rmspro"; did you mean rmsprop? (known: sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, amsgrad, nadamw, schedule-free, egu, egu-gd, p-norm)`},
+		{"", `unknown optimizer "" (known: sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, amsgrad, nadamw, schedule-free, egu, egu-gd, p-norm)`},
 		{"rmsprop:", `optimizer rmsprop: "" isn't of the form key=value`},
 		{"rmsprop:rho", `optimizer rmsprop: "rho" isn't of the form key=value`},
 		{"rmsprop:rh=1", `optimizer rmsprop: unknown key "rh"; did you mean rho? (known: variant, rho, momentum, epsilon)`},
@@ -144,6 +155,9 @@ func TestParseOptimizerRefuses(t *testing.T) {
 		{"adam:epsilon=-1", `optimizer adam: epsilon is -1; must be a finite number, 0 or more`},
 		{"adam:variant=tf2", `optimizer adam: unknown variant "tf2"; did you mean tf1? (known: tf1, torch)`},
 		{"adam:variant=", `optimizer adam: unknown variant "" (known: tf1, torch)`},
+		{"momentum:variant=", `optimizer momentum: unknown variant "" (known: lr-in-buffer)`},
+		{"adamw:beta=auto", `optimizer adamw has no key beta; its keys are beta1, beta2, epsilon, weight-decay`},
+		{"p-norm:p=1.5", `optimizer p-norm: p is 1.5; must be a finite number, 2 or more`},
 		{"sgd:momentum=0.9", `optimizer sgd takes no keys, but "momentum" is given`},
 		{"adamw:variant=tf1", `optimizer adamw has no key variant; its keys are beta1, beta2, epsilon, weight-decay`},
 	} {

@@ -12,11 +12,14 @@ import (
 )
 
 // Optimizers lists the names of optimisers.
-var Optimizers = []string{"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"}
+var Optimizers = []string{
+	"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw",
+	"amsgrad", "nadamw", "schedule-free", "egu", "egu-gd", "p-norm",
+}
 
 // OptimizerKeys lists all keys of the optimiser grammar; which of them an optimiser
 // takes is told by [OptimizerKeysOf].
-var OptimizerKeys = []string{"variant", "momentum", "rho", "beta1", "beta2", "epsilon", "weight-decay"}
+var OptimizerKeys = []string{"variant", "momentum", "rho", "beta1", "beta2", "epsilon", "weight-decay", "beta", "p"}
 
 // optimizerForms gives, per name, the keys and the rule of each variant; "" is the
 // variant of optimisers that have only one.
@@ -24,8 +27,11 @@ var optimizerForms = map[string]struct {
 	keys  []string
 	kinds map[string]optimizer.Kind
 }{
-	"sgd":      {nil, map[string]optimizer.Kind{"": optimizer.SGD}},
-	"momentum": {[]string{"momentum"}, map[string]optimizer.Kind{"": optimizer.Momentum}},
+	"sgd": {nil, map[string]optimizer.Kind{"": optimizer.SGD}},
+	"momentum": {
+		[]string{"variant", "momentum"},
+		map[string]optimizer.Kind{"": optimizer.Momentum, "lr-in-buffer": optimizer.MomentumBuffer},
+	},
 	"nesterov": {[]string{"momentum"}, map[string]optimizer.Kind{"": optimizer.Nesterov}},
 	"adagrad":  {[]string{"epsilon"}, map[string]optimizer.Kind{"": optimizer.AdaGrad}},
 	"rmsprop": {
@@ -36,7 +42,13 @@ var optimizerForms = map[string]struct {
 		[]string{"variant", "beta1", "beta2", "epsilon"},
 		map[string]optimizer.Kind{"tf1": optimizer.AdamTF1, "torch": optimizer.AdamTorch},
 	},
-	"adamw": {[]string{"beta1", "beta2", "epsilon", "weight-decay"}, map[string]optimizer.Kind{"": optimizer.AdamW}},
+	"adamw":         {[]string{"beta1", "beta2", "epsilon", "weight-decay"}, map[string]optimizer.Kind{"": optimizer.AdamW}},
+	"amsgrad":       {[]string{"beta1", "beta2", "epsilon"}, map[string]optimizer.Kind{"": optimizer.AMSGrad}},
+	"nadamw":        {[]string{"beta1", "beta2", "epsilon", "weight-decay"}, map[string]optimizer.Kind{"": optimizer.NadamW}},
+	"schedule-free": {[]string{"beta1", "beta2", "epsilon", "weight-decay"}, map[string]optimizer.Kind{"": optimizer.ScheduleFree}},
+	"egu":           {[]string{"beta"}, map[string]optimizer.Kind{"": optimizer.EGU}},
+	"egu-gd":        {[]string{"beta"}, map[string]optimizer.Kind{"": optimizer.EGUGD}},
+	"p-norm":        {[]string{"p"}, map[string]optimizer.Kind{"": optimizer.PNorm}},
 }
 
 // OptimizerKeysOf lists the keys that an optimiser takes, in the order in which
@@ -60,7 +72,8 @@ func defaultVariant(name string, local bool) string {
 //
 //	NAME[:key=value,…]      rmsprop:variant=torch,rho=0.95
 //
-// with the defaults of [optimizer.New] for keys that aren't given. local tells whether
+// with the defaults of [optimizer.New] for keys that aren't given; beta and p may be
+// auto, their default, which takes them from each layer's size. local tells whether
 // it solves LocoProp's local problems or is a baseline under back-propagation, which
 // decides rmsprop's default variant.
 func ParseOptimizer(text string, local bool) (optimizer.Rule, error) {
@@ -90,13 +103,17 @@ func ParseOptimizer(text string, local bool) (optimizer.Rule, error) {
 		variant = defaultVariant(name, local)
 	}
 	kind, ok := form.kinds[variant]
-	if !ok {
-		known := slices.Sorted(maps.Keys(form.kinds))
+	if !ok || given && variant == "" {
+		known := slices.DeleteFunc(slices.Sorted(maps.Keys(form.kinds)), func(v string) bool { return v == "" })
 		return optimizer.Rule{}, fmt.Errorf("optimizer %s: %w", name, &UnknownError{What: "variant", Name: variant, Known: known})
 	}
 	rule := optimizer.New(kind)
 	for key, value := range values {
 		if key == "variant" {
+			continue
+		}
+		if value == auto && byLayer(key) {
+			*ruleField(&rule, key) = 0
 			continue
 		}
 		v, err := strconv.ParseFloat(value, 64)
@@ -107,6 +124,11 @@ func ParseOptimizer(text string, local bool) (optimizer.Rule, error) {
 	}
 	return rule, rule.Check()
 }
+
+// auto is the value of keys whose number follows from each layer's size.
+const auto = "auto"
+
+func byLayer(key string) bool { return key == "beta" || key == "p" }
 
 // checkKey returns an error where an optimiser doesn't take a key.
 func checkKey(name, key string) error {
@@ -136,6 +158,10 @@ func ruleField(r *optimizer.Rule, key string) *float64 {
 		return &r.Epsilon
 	case "weight-decay":
 		return &r.WeightDecay
+	case "beta":
+		return &r.Beta
+	case "p":
+		return &r.P
 	}
 	panic("catalog: optimizer key without a field")
 }
@@ -148,6 +174,12 @@ func FormatOptimizer(r optimizer.Rule) string {
 		value := r.Variant()
 		if key != "variant" {
 			value = formatFloat(*ruleField(&r, key))
+		}
+		switch {
+		case value == "": // the form without a name
+			continue
+		case value == "0" && byLayer(key):
+			value = auto
 		}
 		items = append(items, key+"="+value)
 	}

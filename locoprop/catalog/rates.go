@@ -56,12 +56,17 @@ func RateOf(p Pair) (Rate, error) {
 	return Rate{}, fmt.Errorf("no default rate is known for %v; name one with --lr", p)
 }
 
-// Pairs lists all combinations of method and optimiser, variants apart, in the order
-// in which the table of rates holds them.
+// searched are the optimisers that the table of rates covers; of others there is no
+// default rate.
+var searched = []string{"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"}
+
+// Pairs lists the combinations of method and optimiser that the search for default rates
+// goes over, variants apart, in the order in which the table of rates holds them. Any
+// other needs a rate of its own.
 func Pairs() []Pair {
 	var pairs []Pair
 	for _, m := range methods {
-		for _, name := range Optimizers {
+		for _, name := range searched {
 			for _, variant := range []string{"", "tf1", "torch"} {
 				if _, ok := optimizerForms[name].kinds[variant]; ok {
 					pairs = append(pairs, Pair{Method: m.name, Optimizer: name, Variant: variant})

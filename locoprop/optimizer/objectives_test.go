@@ -44,6 +44,7 @@ func quadratic() objective {
 			optimizer.SGD: 0.1, optimizer.Momentum: 0.02, optimizer.Nesterov: 0.02, optimizer.AdaGrad: 0.5,
 			optimizer.RMSPropTF1: 2e-5, optimizer.RMSPropTorch: 0.005,
 			optimizer.AdamTF1: 0.02, optimizer.AdamTorch: 0.02, optimizer.AdamW: 0.02,
+			optimizer.MomentumBuffer: 0.02, optimizer.AMSGrad: 0.02, optimizer.NadamW: 0.02, optimizer.ScheduleFree: 0.1, optimizer.EGU: 0.1, optimizer.EGUGD: 0.1, optimizer.PNorm: 0.1,
 		},
 	}
 }
@@ -67,6 +68,7 @@ func rosenbrock() objective {
 			optimizer.SGD: 1e-3, optimizer.Momentum: 2e-4, optimizer.Nesterov: 2e-4, optimizer.AdaGrad: 0.5,
 			optimizer.RMSPropTF1: 1e-5, optimizer.RMSPropTorch: 2e-3,
 			optimizer.AdamTF1: 0.01, optimizer.AdamTorch: 0.01, optimizer.AdamW: 0.01,
+			optimizer.MomentumBuffer: 2e-4, optimizer.AMSGrad: 0.01, optimizer.NadamW: 0.01, optimizer.ScheduleFree: 0.05, optimizer.EGU: 4e-4, optimizer.EGUGD: 4e-4, optimizer.PNorm: 1e-3,
 		},
 	}
 }
@@ -115,6 +117,7 @@ func logistic() objective {
 			optimizer.SGD: 0.5, optimizer.Momentum: 0.1, optimizer.Nesterov: 0.1, optimizer.AdaGrad: 0.3,
 			optimizer.RMSPropTF1: 1e-4, optimizer.RMSPropTorch: 0.01,
 			optimizer.AdamTF1: 0.05, optimizer.AdamTorch: 0.05, optimizer.AdamW: 0.05,
+			optimizer.MomentumBuffer: 0.1, optimizer.AMSGrad: 0.05, optimizer.NadamW: 0.05, optimizer.ScheduleFree: 0.1, optimizer.EGU: 0.5, optimizer.EGUGD: 0.5, optimizer.PNorm: 0.3,
 		},
 	}
 }

@@ -16,12 +16,27 @@
 //	               w ← w − η·√(1−β₂ᵏ)/(1−β₁ᵏ)·m/(√v+ε)
 //	adam torch     same m, v;  w ← w − η·(m/(1−β₁ᵏ))/(√(v/(1−β₂ᵏ))+ε)
 //	adamw          w ← (1 − η·wd)w first (weights, not biases), then adam torch
+//	momentum lr-in-buffer
+//	               v ← μv + ηg;  w ← w − v
+//	amsgrad        adam torch with v̂ ← max(v̂, v) in place of v
+//	nadamw         same m, v;  w ← (1 − η·wd)w first (weights, not biases);
+//	               w ← w − η(β₁m/(1−β₁ᵏ⁺¹) + (1−β₁)g/(1−β₁ᵏ))/(√(v/(1−β₂ᵏ))+ε)
+//	schedule-free  w = (1−β₁)z + β₁x, g at this w;  same v;
+//	               z ← z − η(g/(√(v/(1−β₂ᵏ))+ε) + wd·w)       wd for weights, not biases
+//	               x ← (1−c)x + cz, c = η²/Ση²                z and x start at w
+//	egu            w ← w·cosh u − √(w²+4β²)·sinh u, u = ηg within ±4
+//	egu-gd         p ← p(1−u/2);  q ← q(1+u/2);  w = (p²−q²)/4, the same u
+//	                                                        p², q² start at 2(√(w²+4β²) ± w)
+//	p-norm         θ ← ∇½‖w‖ₚ² − ηg;  w ← ∇½‖θ‖², in the dual norm; w a unit's row
 //
 // Slots start at 0 unless said. `tf1` and `torch` name the forms of TensorFlow 1 and
 // PyTorch, which differ in where ε and η stand and in the starting value.
 //
 // Sources: Polyak 1964; Nesterov 1983 in the form of Sutskever et al. 2013; Duchi et
-// al. 2011; Tieleman & Hinton 2012; Kingma & Ba 2015; Loshchilov & Hutter 2019.
+// al. 2011; Tieleman & Hinton 2012; Kingma & Ba 2015; Loshchilov & Hutter 2019; Reddi
+// et al. 2018 (amsgrad); Dozat 2016 with decoupled decay (nadamw); Defazio et al. 2024
+// (schedule-free, whose result is x); Kivinen & Warmuth 1997, Amid & Warmuth 2020 (egu
+// and its reparameterised form); Grove et al. 2001, Gentile & Littlestone 1999 (p-norm).
 package optimizer
 
 import (
@@ -45,6 +60,17 @@ const (
 	AdamTF1      Kind = 6
 	AdamTorch    Kind = 7
 	AdamW        Kind = 8
+
+	MomentumBuffer Kind = 9 // momentum with the learning rate in its buffer
+	AMSGrad        Kind = 10
+	NadamW         Kind = 11
+	ScheduleFree   Kind = 12
+	EGU            Kind = 13
+	EGUGD          Kind = 14
+	PNorm          Kind = 15
+
+	// NumKinds is the number of update rules.
+	NumKinds = 16
 )
 
 // Rule is an update rule with its constants. Fields that a rule doesn't use are
@@ -53,20 +79,24 @@ type Rule struct {
 	Kind        Kind
 	Momentum    float64 // μ in [0, 1): momentum, nesterov, rmsprop
 	Rho         float64 // ρ in [0, 1): rmsprop
-	Beta1       float64 // β₁ in [0, 1): adam, adamw
-	Beta2       float64 // β₂ in [0, 1): adam, adamw
-	Epsilon     float64 // ε ≥ 0: adagrad (the starting value), rmsprop, adam, adamw
-	WeightDecay float64 // wd ≥ 0: adamw
+	Beta1       float64 // β₁ in [0, 1): adam and its kin
+	Beta2       float64 // β₂ in [0, 1): adam and its kin
+	Epsilon     float64 // ε ≥ 0: adagrad (the starting value), rmsprop, adam and its kin
+	WeightDecay float64 // wd ≥ 0: adamw, nadamw, schedule-free
+	Beta        float64 // β ≥ 0: egu, egu-gd; 0 means ½√(6/(n+m)) of each layer, see ForLayer
+	P           float64 // p ≥ 2: p-norm; 0 means max(2, 2 ln(n+1)) of each layer, see ForLayer
 }
 
 // New returns the rule with its default constants: momentum and nesterov μ = 0.9;
 // adagrad ε = 1e-5; rmsprop tf1 ρ = 0.9, μ = 0.999, ε = 1e-5 (those of the LocoProp
 // paper); rmsprop torch ρ = 0.99, μ = 0, ε = 1e-8; adam and adamw β₁ = 0.9,
-// β₂ = 0.999, ε = 1e-8, adamw wd = 0.01.
+// β₂ = 0.999, ε = 1e-8, adamw wd = 0.01. Of the others, momentum lr-in-buffer has
+// momentum's, amsgrad adam's, nadamw adamw's; schedule-free adam's with wd = 0; egu,
+// egu-gd and p-norm take theirs from the layer.
 func New(k Kind) Rule {
 	r := Rule{Kind: k}
 	switch k {
-	case Momentum, Nesterov:
+	case Momentum, Nesterov, MomentumBuffer:
 		r.Momentum = 0.9
 	case AdaGrad:
 		r.Epsilon = 1e-5
@@ -74,44 +104,55 @@ func New(k Kind) Rule {
 		r.Rho, r.Momentum, r.Epsilon = 0.9, 0.999, 1e-5
 	case RMSPropTorch:
 		r.Rho, r.Epsilon = 0.99, 1e-8
-	case AdamTF1, AdamTorch, AdamW:
+	case AdamTF1, AdamTorch, AdamW, AMSGrad, NadamW, ScheduleFree:
 		r.Beta1, r.Beta2, r.Epsilon = 0.9, 0.999, 1e-8
-		if k == AdamW {
+		if k == AdamW || k == NadamW {
 			r.WeightDecay = 0.01
 		}
 	}
 	return r
 }
 
+// ForLayer replaces constants that are to follow from the layer by their values for n
+// inputs and m units: β = ½√(6/(n+m)), half the bound of Glorot's uniform weights, and
+// p = max(2, 2 ln(n+1)), the choice of Gentile & Littlestone. Other rules come back as
+// they are. [Rule.At] and [Rule.Start] need a rule that went through it.
+func (r Rule) ForLayer(inputs, units int) Rule {
+	switch {
+	case (r.Kind == EGU || r.Kind == EGUGD) && r.Beta == 0:
+		r.Beta = math.Sqrt(6/float64(inputs+units)) / 2
+	case r.Kind == PNorm && r.P == 0:
+		r.P = math.Max(2, float64(2*math.Log(float64(inputs+1))))
+	}
+	return r
+}
+
+// names are those of the kinds, as the command line has them.
+var names = [NumKinds]string{
+	"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "rmsprop", "adam", "adam", "adamw",
+	"momentum", "amsgrad", "nadamw", "schedule-free", "egu", "egu-gd", "p-norm",
+}
+
 // Name is the rule's family as the command line names it: sgd, momentum, nesterov,
-// adagrad, rmsprop, adam, adamw. It prefixes the names of slots in checkpoints.
+// adagrad, rmsprop, adam, adamw, amsgrad, nadamw, schedule-free, egu, egu-gd, p-norm. It
+// prefixes the names of slots in checkpoints.
 func (r Rule) Name() string {
-	switch r.Kind {
-	case SGD:
-		return "sgd"
-	case Momentum:
-		return "momentum"
-	case Nesterov:
-		return "nesterov"
-	case AdaGrad:
-		return "adagrad"
-	case RMSPropTF1, RMSPropTorch:
-		return "rmsprop"
-	case AdamTF1, AdamTorch:
-		return "adam"
-	case AdamW:
-		return "adamw"
+	if r.Kind < NumKinds {
+		return names[r.Kind]
 	}
 	return fmt.Sprintf("optimizer.Kind(%d)", r.Kind)
 }
 
-// Variant is tf1 or torch for rules that exist in both forms, else "".
+// Variant is tf1 or torch for rules that exist in both forms, lr-in-buffer for that form
+// of momentum, else "".
 func (r Rule) Variant() string {
 	switch r.Kind {
 	case RMSPropTF1, AdamTF1:
 		return "tf1"
 	case RMSPropTorch, AdamTorch:
 		return "torch"
+	case MomentumBuffer:
+		return "lr-in-buffer"
 	}
 	return ""
 }
@@ -119,7 +160,7 @@ func (r Rule) Variant() string {
 // Check returns an error for every constant outside its range.
 func (r Rule) Check() error {
 	var errs []error
-	if r.Kind > AdamW {
+	if r.Kind >= NumKinds {
 		return fmt.Errorf("optimizer: unknown kind %d", r.Kind)
 	}
 	below1 := func(name string, v float64) {
@@ -138,95 +179,28 @@ func (r Rule) Check() error {
 	below1("beta2", r.Beta2)
 	atLeast0("epsilon", r.Epsilon)
 	atLeast0("weight-decay", r.WeightDecay)
+	atLeast0("beta", r.Beta)
+	if r.P != 0 && (!(r.P >= 2) || math.IsInf(r.P, 0)) {
+		errs = append(errs, fmt.Errorf("optimizer %s: p is %v; must be a finite number, 2 or more", r.Name(), r.P))
+	}
 	return errors.Join(errs...)
 }
 
-// Slot is one piece of a rule's state: an array of the shape of the weights.
-type Slot struct {
-	Name string  // as in the formulas: v, s, m
-	Init float32 // the value it starts at
-}
-
-// MaxSlots is the largest number of slots that any rule has.
-const MaxSlots = 2
-
-// Slots lists the rule's state in the order in which kernels take it.
-func (r Rule) Slots() []Slot {
-	switch r.Kind {
-	case Momentum, Nesterov:
-		return []Slot{{Name: "v"}}
-	case AdaGrad:
-		return []Slot{{Name: "s", Init: float32(r.Epsilon)}}
-	case RMSPropTF1:
-		return []Slot{{Name: "s", Init: 1}, {Name: "v"}}
-	case RMSPropTorch:
-		return []Slot{{Name: "s"}, {Name: "v"}}
-	case AdamTF1, AdamTorch, AdamW:
-		return []Slot{{Name: "m"}, {Name: "v"}}
-	}
-	return nil
-}
-
-// NumSlots is the number of slots of every rule of this kind.
-func (k Kind) NumSlots() int {
-	switch k {
-	case SGD:
-		return 0
-	case Momentum, Nesterov, AdaGrad:
-		return 1
-	}
-	return 2
-}
-
 // NeedsWeights reports whether the update reads the weights themselves, not just
-// their change (AdamW's decay does).
-func (r Rule) NeedsWeights() bool { return r.Kind == AdamW }
-
-// Update is a rule at one iteration: every scalar that its element-wise loop needs,
-// derived in float64 and rounded to float32 once, so that all backends compute with
-// the same numbers. Made by [Rule.At].
-type Update struct {
-	Kind Kind
-	// Prox is 1/λ of the proximal term (1/2λ)‖Δ‖², 0 without one: kernels add
-	// Prox·Δ to the gradient before anything else.
-	Prox float32
-	// C holds the constants in the order that the kernels document:
-	//
-	//	sgd            η
-	//	momentum       η, μ
-	//	nesterov       η, μ
-	//	adagrad        η
-	//	rmsprop        η, μ, ρ, 1−ρ, ε
-	//	adam tf1       η√(1−β₂ᵏ)/(1−β₁ᵏ), β₁, 1−β₁, β₂, 1−β₂, ε
-	//	adam torch     η/(1−β₁ᵏ), β₁, 1−β₁, β₂, 1−β₂, ε, 1/(1−β₂ᵏ)
-	//	adamw          as adam torch, then η·wd
-	C [8]float32
-}
-
-// At gives the update for learning rate eta at the k-th update since the start,
-// k = 1, 2, …
-func (r Rule) At(eta float64, k int64) Update {
-	u := Update{Kind: r.Kind}
-	set := func(v ...float64) {
-		for i, x := range v {
-			u.C[i] = float32(x)
-		}
-	}
+// their change: rules with a decay of their own do, and those whose step depends on the
+// weight.
+func (r Rule) NeedsWeights() bool {
 	switch r.Kind {
-	case SGD, AdaGrad:
-		set(eta)
-	case Momentum, Nesterov:
-		set(eta, r.Momentum)
-	case RMSPropTF1, RMSPropTorch:
-		set(eta, r.Momentum, r.Rho, 1-r.Rho, r.Epsilon)
-	case AdamTF1, AdamTorch, AdamW:
-		// β ≤ 0.9…9 to an integer power: only products, hence the same bits everywhere.
-		c1, c2 := 1-math.Pow(r.Beta1, float64(k)), 1-math.Pow(r.Beta2, float64(k))
-		rate := eta / c1
-		if r.Kind == AdamTF1 {
-			rate = float64(eta*math.Sqrt(c2)) / c1
-		}
-		set(rate, r.Beta1, 1-r.Beta1, r.Beta2, 1-r.Beta2, r.Epsilon, 1/c2, float64(eta*r.WeightDecay))
+	case AdamW, NadamW, ScheduleFree, EGU, PNorm:
+		return true
 	}
-	return u
+	return false
 }
+
+// WholeRows reports whether a weight's update depends on the others of its row, its
+// unit: no part of a row can be updated alone then.
+func (k Kind) WholeRows() bool { return k == PNorm }
+
+// Averages reports whether the rule trains at one point and gives another as result: the
+// slot of [Rule.Result].
+func (k Kind) Averages() bool { return k == ScheduleFree }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const lastKind = optimizer.AdamW
+const lastKind = optimizer.Kind(optimizer.NumKinds - 1)
 
 // rules lists every kind with its defaults, and settings that reach other branches.
 func rules() []optimizer.Rule {
@@ -33,18 +33,21 @@ type state struct {
 }
 
 func newState(r optimizer.Rule, n int) *state {
-	s := &state{rule: r}
-	for _, slot := range r.Slots() {
-		row := make([]float32, n)
-		for i := range row {
-			row[i] = slot.Init
-		}
-		s.slots = append(s.slots, row)
+	s := &state{rule: r.ForLayer(n-1, 1)}
+	for range r.Slots() {
+		s.slots = append(s.slots, make([]float32, n))
 	}
 	return s
 }
 
 func (s *state) step(delta, w0, g []float32, eta, prox float64) {
+	if s.k == 0 {
+		w := append([]float32(nil), delta...)
+		for i := range w0 {
+			w[i] += w0[i]
+		}
+		s.rule.Start(w, s.slots)
+	}
 	s.k++
 	u := s.rule.At(eta, s.k)
 	u.Prox = float32(prox)
@@ -120,6 +123,13 @@ func TestFirstStep(t *testing.T) {
 		{optimizer.AdamTF1, -eta},   // m/√v after the correction of both is ±1, ε apart
 		{optimizer.AdamTorch, -eta}, // likewise
 		{optimizer.AdamW, -eta},     // from w = 0 nothing decays
+		{optimizer.MomentumBuffer, -eta * g},
+		{optimizer.AMSGrad, -eta},
+		{optimizer.NadamW, -eta * (0.9*0.1/(1-0.81) + 1)},
+		{optimizer.ScheduleFree, -eta},                    // c = 1: x is z
+		{optimizer.EGU, -math.Sqrt(3) * math.Sinh(eta*g)}, // n = m = 1: β = √3/2
+		{optimizer.EGUGD, -math.Sqrt(3) * eta * g},
+		{optimizer.PNorm, -eta * g}, // n = 1: p = 2
 	} {
 		delta := []float32{0, 0}
 		newState(optimizer.New(c.kind), 2).step(delta, nil, []float32{g, g}, eta, 0)
@@ -161,6 +171,9 @@ func TestZeroGradient(t *testing.T) {
 // TestNaN: a NaN in the gradient reaches its own weight and no other.
 func TestNaN(t *testing.T) {
 	for _, r := range rules() {
+		if r.Kind.WholeRows() {
+			continue
+		}
 		delta := []float32{0, 0, 0}
 		newState(r, 3).step(delta, nil, []float32{1, float32(math.NaN()), 1}, 0.1, 0)
 		assert.True(t, delta[1] != delta[1], "%s %s", r.Name(), r.Variant())
@@ -184,6 +197,15 @@ func TestCoefficients(t *testing.T) {
 		{optimizer.New(optimizer.RMSPropTorch), []float64{0.1, 0, 0.99, 0.01, 1e-8}},
 		{optimizer.New(optimizer.AdamTF1), []float64{0.1 * math.Sqrt(c2) / c1, 0.9, 0.1, 0.999, 0.001, 1e-8}},
 		{optimizer.New(optimizer.AdamTorch), []float64{0.1 / c1, 0.9, 0.1, 0.999, 0.001, 1e-8, 1 / c2}},
+		{optimizer.New(optimizer.MomentumBuffer), []float64{0.1, 0.9}},
+		{optimizer.New(optimizer.AMSGrad), []float64{0.1 / c1, 0.9, 0.1, 0.999, 0.001, 1e-8, 1 / c2}},
+		{optimizer.New(optimizer.NadamW), []float64{
+			0.09 * math.Sqrt(c2) / (1 - 0.9*0.9*0.9), 0.9, 0.1, 0.999, 0.001, 1e-8 * math.Sqrt(c2), 0.01 * math.Sqrt(c2) / c1, 0.1 * 0.01,
+		}},
+		{optimizer.New(optimizer.ScheduleFree), []float64{0.1 * math.Sqrt(c2), 0.9, 0.5, 0.999, 0.001, 1e-8 * math.Sqrt(c2), 0}},
+		{optimizer.Rule{Kind: optimizer.EGU, Beta: 0.25}, []float64{0.1, 0.25}},
+		{optimizer.Rule{Kind: optimizer.EGUGD, Beta: 0.25}, []float64{0.1}},
+		{optimizer.Rule{Kind: optimizer.PNorm, P: 5}, []float64{0.1, 5}},
 		{adam, []float64{0.1 / c1, 0.9, 0.1, 0.999, 0.001, 1e-8, 1 / c2, 0.1 * 0.01}},
 	} {
 		u := c.r.At(0.1, 2)
@@ -211,7 +233,7 @@ func TestSlots(t *testing.T) {
 	for _, r := range rules() {
 		assert.Len(t, r.Slots(), r.Kind.NumSlots(), "%s", r.Name())
 		assert.LessOrEqual(t, r.Kind.NumSlots(), optimizer.MaxSlots)
-		assert.Equal(t, r.Kind == optimizer.AdamW, r.NeedsWeights())
+		assert.Equal(t, r.Kind == optimizer.AdamW || r.Kind >= optimizer.NadamW && r.Kind != optimizer.EGUGD, r.NeedsWeights())
 	}
 	assert.Equal(t, []optimizer.Slot{{Name: "s", Init: 1}, {Name: "v"}}, optimizer.New(optimizer.RMSPropTF1).Slots())
 	assert.Equal(t, []optimizer.Slot{{Name: "s", Init: 1e-5}}, optimizer.New(optimizer.AdaGrad).Slots())
@@ -220,7 +242,8 @@ func TestSlots(t *testing.T) {
 }
 
 func TestNamesAndNumbers(t *testing.T) {
-	want := []string{"sgd", "momentum", "nesterov", "adagrad", "rmsprop tf1", "rmsprop torch", "adam tf1", "adam torch", "adamw"}
+	want := []string{"sgd", "momentum", "nesterov", "adagrad", "rmsprop tf1", "rmsprop torch", "adam tf1", "adam torch", "adamw",
+		"momentum lr-in-buffer", "amsgrad", "nadamw", "schedule-free", "egu", "egu-gd", "p-norm"}
 	for k := optimizer.SGD; k <= lastKind; k++ {
 		r := optimizer.New(k)
 		name := r.Name()
@@ -250,7 +273,10 @@ func TestCheck(t *testing.T) {
 		{set(func(r *optimizer.Rule) { r.Epsilon = -1e-9 }), "epsilon is -1e-09; must be a finite number, 0 or more"},
 		{set(func(r *optimizer.Rule) { r.Epsilon = math.Inf(1) }), "epsilon is +Inf"},
 		{set(func(r *optimizer.Rule) { r.WeightDecay = math.NaN() }), "weight-decay is NaN"},
-		{optimizer.Rule{Kind: lastKind + 1}, "unknown kind 9"},
+		{optimizer.Rule{Kind: optimizer.EGU, Beta: -1}, "beta is -1; must be a finite number, 0 or more"},
+		{optimizer.Rule{Kind: optimizer.PNorm, P: 1.5}, "p is 1.5; must be a finite number, 2 or more"},
+		{optimizer.Rule{Kind: optimizer.PNorm, P: math.Inf(1)}, "p is +Inf"},
+		{optimizer.Rule{Kind: lastKind + 1}, "unknown kind 16"},
 	} {
 		assert.ErrorContains(t, c.r.Check(), c.want)
 	}

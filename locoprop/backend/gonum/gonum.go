@@ -205,18 +205,7 @@ func (k *Backend) Scale(e, d backend.Mat, gamma float32) {
 // Update implements backend.Kernels.
 func (k *Backend) Update(u optimizer.Update, delta, w0, g backend.Mat, slots []backend.Mat) {
 	backend.CheckUpdate(u, delta, w0, g, slots)
-	var held [optimizer.MaxSlots][]float32
-	rows := held[:len(slots)]
-	for i := range delta.Rows {
-		for s := range slots {
-			rows[s] = row(slots[s], i)
-		}
-		var wi []float32
-		if w0.Data != nil {
-			wi = row(w0, i)
-		}
-		u.Apply(row(delta, i), wi, row(g, i), rows)
-	}
+	backend.ApplyRows(u, delta, w0, g, slots)
 }
 
 // AddInto implements backend.Kernels.

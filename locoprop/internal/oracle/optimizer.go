@@ -11,11 +11,15 @@ type Optimizer struct {
 	Rule  optimizer.Rule
 	K     int64 // updates so far
 	Slots []Mat // as named by Rule.Slots
+	// Squares is Ση² of the updates so far, for schedule-free.
+	Squares float64
 }
 
 // NewOptimizer returns the rule in its starting state for a rows × cols matrix W̃,
-// whose last column is the bias.
+// whose last column is the bias. Slots that start from the weights are set by the first
+// Step.
 func NewOptimizer(r optimizer.Rule, rows, cols int) *Optimizer {
+	r = r.ForLayer(cols-1, rows)
 	o := &Optimizer{Rule: r}
 	for _, s := range r.Slots() {
 		init := float64(s.Init)
@@ -29,7 +33,17 @@ func NewOptimizer(r optimizer.Rule, rows, cols int) *Optimizer {
 
 // Step updates w in place by the gradient g at rate eta.
 func (o *Optimizer) Step(w, g Mat, eta float64) {
+	if o.K == 0 {
+		o.start(w)
+	}
 	o.K++
+	o.Squares += eta * eta
+	if o.Rule.Kind == optimizer.PNorm {
+		for i := range w.Rows {
+			o.pNorm(w.Data[i*w.Cols:(i+1)*w.Cols], g.Data[i*w.Cols:(i+1)*w.Cols], eta)
+		}
+		return
+	}
 	s := make([]*float64, len(o.Slots))
 	for i := range w.Data {
 		for j := range s {
@@ -64,11 +78,27 @@ func (o *Optimizer) step(w, g, eta float64, slot []*float64, bias bool) float64 
 		*slot[1] = r.Momentum**slot[1] + ratio(g, math.Sqrt(*slot[0])+r.Epsilon)
 		return w - eta**slot[1]
 	}
-	if r.Kind == optimizer.AdamW && !bias {
+	switch r.Kind {
+	case optimizer.MomentumBuffer:
+		*slot[0] = r.Momentum**slot[0] + eta*g
+		return w - *slot[0]
+	case optimizer.EGU, optimizer.EGUGD, optimizer.ScheduleFree:
+		return o.special(w, g, eta, slot, bias)
+	}
+	if (r.Kind == optimizer.AdamW || r.Kind == optimizer.NadamW) && !bias {
 		w *= 1 - eta*r.WeightDecay
 	}
 	*slot[0] = r.Beta1**slot[0] + (1-r.Beta1)*g
 	*slot[1] = r.Beta2**slot[1] + (1-r.Beta2)*g*g
+	if r.Kind == optimizer.AMSGrad {
+		*slot[2] = math.Max(*slot[2], *slot[1])
+		return w - o.adam(*slot[0], *slot[2], eta)
+	}
+	if r.Kind == optimizer.NadamW {
+		k := float64(o.K)
+		ahead := r.Beta1**slot[0]/(1-math.Pow(r.Beta1, k+1)) + (1-r.Beta1)*g/(1-math.Pow(r.Beta1, k))
+		return w - eta*ratio(ahead, math.Sqrt(*slot[1]/(1-math.Pow(r.Beta2, k)))+r.Epsilon)
+	}
 	return w - o.adam(*slot[0], *slot[1], eta)
 }
 

@@ -68,8 +68,11 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 	}
 	s := &stepper{o: m.o, net: n, tape: tape, kernels: k}
 	for _, w := range n.Weights() {
-		s.slots = append(s.slots, plan.NewSlots(w, m.o.Optimizer))
+		slots := plan.NewSlots(w, m.o.Optimizer.ForLayer(w.Cols-1, w.Rows))
+		s.slots = append(s.slots, slots)
+		s.results = append(s.results, slots.Result())
 	}
+	s.updates = make([]optimizer.Update, len(s.slots))
 	s.planUpdates()
 	return s, nil
 }
@@ -87,7 +90,8 @@ type stepper struct {
 	tape    *plan.Tape
 	kernels backend.Kernels
 	slots   []*plan.Slots // per layer
-	update  optimizer.Update
+	results []backend.Mat // per layer: its weights, or their average where the optimiser keeps one
+	updates []optimizer.Update
 	blocks  []block // by Task.ID
 	phase   *plan.Phase
 }
@@ -113,7 +117,7 @@ func (s *stepper) planUpdates() {
 		b := &s.blocks[t.ID]
 		g := backend.Mat{Rows: b.w.Rows, Cols: b.w.Cols, Stride: b.w.Cols, Data: scratch[:b.w.Rows*b.w.Cols]}
 		s.kernels.Grad(g, b.d, b.x)
-		s.kernels.Update(s.update, b.w, backend.Mat{}, g, b.slots)
+		s.kernels.Update(s.updates[t.Layer], b.w, backend.Mat{}, g, b.slots)
 		return nil
 	})
 }
@@ -129,12 +133,11 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	if err != nil {
 		return plan.Report{Loss: mean}, err
 	}
-	s.update = s.o.Optimizer.At(float64(s.o.Eta*scale), s.slots[0].Count[0]+1) // all layers have made as many updates
+	for ℓ, slots := range s.slots {
+		s.updates[ℓ] = slots.Next(float64(s.o.Eta * scale))
+	}
 	if err := p.Run(s.phase); err != nil {
 		return plan.Report{Loss: mean}, fmt.Errorf("gradients and updates: %w", err)
-	}
-	for _, slots := range s.slots {
-		slots.Count[0]++
 	}
 	return plan.Report{Loss: mean}, nil
 }
@@ -149,7 +152,9 @@ func (s *stepper) State() []plan.Tensor {
 	return state
 }
 
-func (s *stepper) EvalWeights() []backend.Mat { return s.net.Weights() }
+// EvalWeights are the weights, or schedule-free's averages x: the weights of the forward
+// pass are the points at which its gradients are taken.
+func (s *stepper) EvalWeights() []backend.Mat { return s.results }
 
 func (s *stepper) Explain() []plan.LayerPlan {
 	layers := plan.PassFlops(s.net, s.tape.Batch)
