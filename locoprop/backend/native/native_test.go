@@ -124,6 +124,9 @@ func TestSolveBlockIsTheLoopBitForBit(t *testing.T) {
 			continue
 		}
 		for _, f := range backendtest.Transfers() {
+			if !k.SolvesBlock(f) {
+				continue // the loop is all there is
+			}
 			for n, r := range backendtest.Rules() {
 				gap := n % 3
 				updates := make([]optimizer.Update, 3)
