@@ -82,6 +82,15 @@ HWY_INLINE hn::Vec<Tag> Sigmoid(Tag d, hn::Vec<Tag> x) {
   return hn::Div(numerator, hn::Add(one, z));
 }
 
+// x for x > 0, else αx, where α = 0 gives 0 at −∞ too. NaN stays NaN.
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> LeakyRelu(Tag d, hn::Vec<Tag> x, float alpha) {
+  const auto zero = hn::Zero(d);
+  const auto below = alpha == 0 ? hn::IfThenElse(hn::Le(x, zero), zero, x)
+                                : hn::Mul(x, hn::Set(d, alpha));
+  return hn::IfThenElse(hn::Gt(x, zero), x, below);
+}
+
 // log(1 + z) for 0 ≤ z ≤ 1 and NaN, as 2 atanh s with s = z/(2 + z) ≤ 1/3.
 template <class Tag>
 HWY_INLINE hn::Vec<Tag> Log1pUnit(Tag d, hn::Vec<Tag> z) {

@@ -26,8 +26,7 @@ struct SigmoidF {
 struct LeakyReluF {
   float alpha;
   HWY_INLINE V operator()(V a) const {
-    const D d;
-    return hn::IfThenElse(hn::Gt(a, hn::Zero(d)), a, hn::Mul(a, hn::Set(d, alpha)));
+    return LeakyRelu(D(), a, alpha);
   }
 };
 

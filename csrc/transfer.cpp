@@ -34,10 +34,7 @@ void ApplyT(int64_t rows, int64_t cols, Out y, In a, int f, float alpha) {
       return Map(
           rows, cols,
           [=](const float* in, float* out) HWY_ATTR {
-            const V x = hn::LoadU(d, in);
-            // NaN isn't > 0 and stays NaN by α·NaN.
-            const V slope = hn::Mul(x, hn::Set(d, alpha));
-            hn::StoreU(hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, slope), d, out);
+            hn::StoreU(LeakyRelu(d, hn::LoadU(d, in), alpha), d, out);
           },
           a, y);
     case LP_SIGMOID:

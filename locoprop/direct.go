@@ -31,7 +31,7 @@ func newDirect(l *layer) *direct {
 				if l.o.Reset {
 					s.slots.ResetRows(t.Lo, t.Hi)
 				}
-				if fast != nil {
+				if fast != nil && fast.SolvesBlock(b.F) {
 					return fast.SolveBlock(&b, s.list, scratch)
 				}
 				SolveBlock(l.kernels, &b, s.list, scratch)

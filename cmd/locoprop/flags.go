@@ -10,6 +10,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/urfave/cli/v2"
 )
 
@@ -44,13 +45,13 @@ func settingFlags() []settingFlag {
 		{"data-prefix", groupData, "`START` of the names of the files to read, where --dataset idx finds several", "none"},
 		{"data-seed", groupData, "whole `NUMBER` that generates data set curves", ""},
 		{"target", groupData, "what the network learns to give, `NAME`: input (the example itself), label (its class)", ""},
-		{"loss", groupNetwork, "`NAME`: " + list(loss.Names), "sigmoid-ce for --target input, softmax-ce for label"},
+		{"loss", groupNetwork, "`NAME`: " + list(loss.Names) + "; bi-tempered(T1,T2) takes its temperatures", "sigmoid-ce for --target input, softmax-ce for label"},
 		{
 			"arch", groupNetwork, "`WIDTHS` in values per example, input to output, with commas between; WIDTH:NAME names the transfer function of " +
 				"the layer that gives it (of the last one under --loss squared only)",
 			curvesLayout() + " with preset curves, first and last width following the data",
 		},
-		{"activation", groupNetwork, "transfer function of hidden layers, `NAME`: identity, tanh, relu, leaky-relu(SLOPE), sigmoid", ""},
+		{"activation", groupNetwork, "transfer function of hidden layers, `NAME`: " + activations(), ""},
 		{"init", groupNetwork, "initial weights, `NAME`: " + list(nn.InitNames), ""},
 		{"method", groupMethod, "`NAME`: " + list(catalog.Methods()), ""},
 		{"optimizer", groupMethod, "`NAME[:KEY=VALUE,...]`: " + list(catalog.Optimizers) + "; keys " + list(catalog.OptimizerKeys), ""},
@@ -155,4 +156,21 @@ func locateData(e *catalog.Experiment) error {
 	}
 	e.Data = path
 	return nil
+}
+
+// activations lists the transfer functions that a hidden layer may have.
+func activations() string {
+	var own []string
+	for _, name := range transfer.Names {
+		switch name {
+		case "softmax", "tempered-softmax": // these couple a row: last layer only
+		case "leaky-relu":
+			own = append(own, "leaky-relu(SLOPE)")
+		case "elu":
+			own = append(own, "elu(ALPHA)")
+		default:
+			own = append(own, name)
+		}
+	}
+	return strings.Join(own, ", ")
 }

@@ -73,6 +73,7 @@ float Apply(int f, float a) {
 
 TEST(Accuracy, SpecialValues) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
+  constexpr float kMinus = -kInf;
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   constexpr float kDenormal = std::numeric_limits<float>::denorm_min();
   for (const int f : {LP_IDENTITY, LP_TANH, LP_LEAKY_RELU, LP_SIGMOID, LP_SOFTMAX}) {
@@ -97,6 +98,9 @@ TEST(Accuracy, SpecialValues) {
   EXPECT_EQ(kInf, Apply(LP_LEAKY_RELU, kInf));
   EXPECT_EQ(-kInf, Apply(LP_LEAKY_RELU, -kInf));
   EXPECT_EQ(-kInf, Apply(LP_IDENTITY, -kInf));
+  float zero = 7;
+  EXPECT_EQ(LP_OK, lp_apply(1, 1, &zero, 1, &kMinus, 1, LP_LEAKY_RELU, 0, nullptr));
+  EXPECT_EQ(0, zero);  // ReLU: not 0·∞
 }
 
 TEST(Accuracy, TanhIsOdd) {

@@ -169,5 +169,9 @@ func round16(n int) int { return (n + 15) &^ 15 }
 // The result is bit for bit that of the same loop over the backend's Kernels, which
 // is [SolveBlock] in package locoprop. It doesn't allocate.
 type BlockSolver interface {
+	// SolvesBlock tells whether SolveBlock takes blocks with transfer function f; it
+	// always takes the identity. The caller's own loop serves the others.
+	SolvesBlock(f transfer.Func) bool
+
 	SolveBlock(b *Block, updates []optimizer.Update, scratch []float32) error
 }

@@ -54,11 +54,10 @@ func choose(what, name string, known []string) (int, error) {
 	return 0, &UnknownError{What: what, Name: name, Known: known}
 }
 
-// ParseTransfer returns the transfer function of a name: identity, tanh, relu,
-// leaky-relu, leaky-relu(slope) with a slope of 0 or more, sigmoid, softmax.
+// ParseTransfer returns the transfer function of a name, as transfer.Parse has them.
 func ParseTransfer(name string) (transfer.Func, error) {
 	base, _, _ := strings.Cut(name, "(")
-	if _, err := choose("transfer function", base, transfer.Names); err != nil {
+	if _, err := choose("transfer function", base, transfer.Known()); err != nil {
 		return transfer.Func{}, err
 	}
 	return transfer.Parse(name)
@@ -66,7 +65,8 @@ func ParseTransfer(name string) (transfer.Func, error) {
 
 // ParseLoss returns the loss of a name.
 func ParseLoss(name string) (loss.Loss, error) {
-	if _, err := choose("loss", name, loss.Names); err != nil {
+	base, _, _ := strings.Cut(name, "(")
+	if _, err := choose("loss", base, loss.Known()); err != nil {
 		return loss.Loss{}, err
 	}
 	return loss.Parse(name)

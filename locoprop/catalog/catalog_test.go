@@ -52,7 +52,9 @@ func TestNamesRoundTrip(t *testing.T) {
 	for _, name := range loss.Names {
 		l, err := catalog.ParseLoss(name)
 		require.NoError(t, err)
-		assert.Equal(t, name, l.String())
+		again, err := catalog.ParseLoss(l.String())
+		require.NoError(t, err)
+		assert.Equal(t, l, again)
 	}
 	for _, name := range schedule.Names {
 		k, err := catalog.ParseSchedule(name)
@@ -76,9 +78,9 @@ func TestUnknownNames(t *testing.T) {
 		}
 	}
 	a, err := catalog.ParseTransfer("tanhh")
-	fails(`unknown transfer function "tanhh"; did you mean tanh? (known: identity, tanh, relu, leaky-relu, sigmoid, softmax)`)(a, err)
+	fails(`unknown transfer function "tanhh"; did you mean tanh? (known: identity, tanh, relu, leaky-relu, sigmoid, softmax, relu2, arctan, softplus, softsign, elu, hard-tanh, exp, gelu, silu, tempered-softmax)`)(a, err)
 	b, err := catalog.ParseLoss("crossentropy")
-	fails(`unknown loss "crossentropy" (known: sigmoid-ce, softmax-ce, squared)`)(b, err)
+	fails(`unknown loss "crossentropy" (known: sigmoid-ce, softmax-ce, squared, bi-tempered)`)(b, err)
 	c, err := catalog.ParseSchedule("cosin")
 	fails(`unknown schedule "cosin"; did you mean cosine? (known: constant, linear, cosine, paper)`)(c, err)
 	d, err := catalog.ParseInit("xavier")
@@ -196,7 +198,7 @@ func TestParseLayoutRefuses(t *testing.T) {
 		{"784,99999999999999999999,10", `width 2 is "99999999999999999999"; must be a whole number, 1 to 1048576`},
 		{"784-10", `width 1 is "784-10"; must be a whole number, 1 to 1048576`},
 		{"784:tanh,10", "the first width, 784:tanh, is the input's, which has no transfer function"},
-		{"784,20:rely,10", `width 2: unknown transfer function "rely"; did you mean relu? (known: identity, tanh, relu, leaky-relu, sigmoid, softmax)`},
+		{"784,20:rely,10", `width 2: unknown transfer function "rely"; did you mean relu? (known: identity, tanh, relu, leaky-relu, sigmoid, softmax, relu2, arctan, softplus, softsign, elu, hard-tanh, exp, gelu, silu, tempered-softmax)`},
 	} {
 		_, err := catalog.ParseLayout(c.text)
 		assert.EqualError(t, err, c.want, c.text)

@@ -7,6 +7,7 @@
 //	sigmoid-ce   Σ max(a, 0) − a·t + log1p(e^(−|a|))     ∂ℓ/∂a = y − t          y = sigmoid(a)
 //	softmax-ce   logsumexp(a)·Σt − ⟨t, a⟩               ∂ℓ/∂a = y − t          y = softmax(a), Σt = 1
 //	squared      ½ Σ (y − t)²                            ∂ℓ/∂a = (y − t)∘f′(a)   y = f(a), any f
+//	bi-tempered  see [BiTempered]
 //
 // Cross-entropies are computed from pre-activations, never from the logarithm of
 // a rounded probability. Formulas in docs/method.md.
@@ -28,16 +29,24 @@ const (
 	KindSigmoidCE Kind = 0
 	KindSoftmaxCE Kind = 1
 	KindSquared   Kind = 2
+
+	KindBiTempered Kind = 3
+
+	KindCustom Kind = 255 // registered by the program, see [Register]
 )
 
 // Loss is a loss of the last layer: a small comparable value.
-type Loss struct{ kind Kind }
+type Loss struct {
+	kind   Kind
+	t1, t2 float32 // temperatures of KindBiTempered
+	custom *custom // of KindCustom
+}
 
 // The losses.
 var (
-	SigmoidCE = Loss{KindSigmoidCE} // sigmoid cross-entropy, summed over outputs
-	SoftmaxCE = Loss{KindSoftmaxCE} // softmax cross-entropy; targets of an example sum to 1
-	Squared   = Loss{KindSquared}   // half squared error, summed over outputs
+	SigmoidCE = Loss{kind: KindSigmoidCE} // sigmoid cross-entropy, summed over outputs
+	SoftmaxCE = Loss{kind: KindSoftmaxCE} // softmax cross-entropy; targets of an example sum to 1
+	Squared   = Loss{kind: KindSquared}   // half squared error, summed over outputs
 )
 
 // SumTolerance is how far the targets of one example may be from summing to 1
@@ -48,7 +57,7 @@ const SumTolerance = 1e-4
 func (l Loss) Kind() Kind { return l.kind }
 
 // String gives the name that the command line uses: sigmoid-ce, softmax-ce,
-// squared.
+// squared, bi-tempered(0.8,1.2).
 func (l Loss) String() string {
 	switch l.kind {
 	case KindSigmoidCE:
@@ -57,6 +66,10 @@ func (l Loss) String() string {
 		return "softmax-ce"
 	case KindSquared:
 		return "squared"
+	case KindBiTempered:
+		return fmt.Sprintf("bi-tempered(%v,%v)", l.t1, l.t2)
+	case KindCustom:
+		return l.custom.name
 	}
 	return fmt.Sprintf("loss.Kind(%d)", l.kind)
 }
@@ -69,13 +82,20 @@ func (l Loss) Transfer() transfer.Func {
 		return transfer.Sigmoid
 	case KindSoftmaxCE:
 		return transfer.Softmax
+	case KindBiTempered:
+		return transfer.TemperedSoftmax(float64(l.t2))
+	case KindCustom:
+		return l.custom.Transfer
 	}
 	return transfer.Identity
 }
 
 // CheckTransfer returns an error where f can't be the last transfer function
-// under this loss: the cross-entropies need their own.
+// under this loss: the cross-entropies and bi-tempered need their own.
 func (l Loss) CheckTransfer(f transfer.Func) error {
+	if l.kind == KindCustom && l.custom.AnyTransfer {
+		return nil
+	}
 	if l.kind != KindSquared && f != l.Transfer() {
 		return fmt.Errorf("loss %v needs %v as the last transfer function, not %v", l, l.Transfer(), f)
 	}
@@ -83,8 +103,9 @@ func (l Loss) CheckTransfer(f transfer.Func) error {
 }
 
 // CheckTarget returns an error where t can't be the target of an example: a NaN or
-// infinity anywhere, values outside [0, 1] under the cross-entropies, a sum that
-// isn't 1 (±SumTolerance) under softmax cross-entropy.
+// infinity anywhere, values outside [0, 1] under the cross-entropies and bi-tempered, a
+// sum that isn't 1 (±SumTolerance) under softmax cross-entropy and bi-tempered. A
+// registered loss may add a check of its own.
 func (l Loss) CheckTarget(t []float32) error {
 	var sum float64
 	for j, v := range t {
@@ -92,12 +113,15 @@ func (l Loss) CheckTarget(t []float32) error {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return fmt.Errorf("target %d is %v", j, v)
 		}
-		if l.kind != KindSquared && (x < 0 || x > 1) {
+		if l.kind <= KindBiTempered && l.kind != KindSquared && (x < 0 || x > 1) {
 			return fmt.Errorf("target %d is %v, outside [0, 1], which %v needs", j, v, l)
 		}
 		sum += x
 	}
-	if l.kind == KindSoftmaxCE && !(math.Abs(sum-1) <= SumTolerance) {
+	if l.kind == KindCustom && l.custom.CheckTarget != nil {
+		return l.custom.CheckTarget(t)
+	}
+	if (l.kind == KindSoftmaxCE || l.kind == KindBiTempered) && !(math.Abs(sum-1) <= SumTolerance) {
 		return fmt.Errorf("targets sum to %.6g, and %v needs 1 within %g", sum, l, SumTolerance)
 	}
 	return nil
@@ -108,6 +132,10 @@ func (l Loss) CheckTarget(t []float32) error {
 func (l Loss) Eval(d, a, y, t []float32, f transfer.Func, scale float32) float64 {
 	var sum float64
 	switch l.kind {
+	case KindBiTempered:
+		return l.biTempered(d, a, t, scale)
+	case KindCustom:
+		return l.custom.Eval(d, a, y, t, f, scale)
 	case KindSigmoidCE:
 		for j, v := range a {
 			x := float64(v)
@@ -139,7 +167,8 @@ func (l Loss) Eval(d, a, y, t []float32, f transfer.Func, scale float32) float64
 }
 
 // Floor is the least loss that any prediction reaches on one example with target
-// t: the targets' own entropy under the cross-entropies, 0 under squared error.
+// t: the targets' own entropy under the cross-entropies, 0 under squared error and
+// bi-tempered, 0 too under a registered loss that names none.
 // Subtracting its mean from a measured loss gives the excess.
 func (l Loss) Floor(t []float32) float64 {
 	var sum float64
@@ -153,18 +182,31 @@ func (l Loss) Floor(t []float32) float64 {
 		for _, v := range t {
 			sum -= xlogx(float64(v))
 		}
+	case KindCustom:
+		if l.custom.Floor != nil {
+			return l.custom.Floor(t)
+		}
 	}
 	return sum
 }
 
 // OfPrediction is the loss of predicting y (not pre-activations) for target t, in
 // float64; 0·log 0 is 0, and a certain prediction that is wrong costs +Inf. It
-// serves reference points such as the mean-image predictor, not training.
+// serves reference points such as the mean-image predictor, not training. NaN under a
+// registered loss without an OfPrediction of its own.
 func (l Loss) OfPrediction(y []float64, t []float32) float64 {
+	if l.kind == KindCustom {
+		if l.custom.OfPrediction == nil {
+			return math.NaN()
+		}
+		return l.custom.OfPrediction(y, t)
+	}
 	var sum float64
 	for j, v := range t {
 		p := float64(v)
 		switch l.kind {
+		case KindBiTempered:
+			sum += biTerm(p, y[j], math.Log(y[j]), float64(l.t1))
 		case KindSigmoidCE:
 			sum -= xlogy(p, y[j]) + xlogy(1-p, 1-y[j])
 		case KindSoftmaxCE:

@@ -26,9 +26,17 @@ var pairs = []pair{
 	{loss.Squared, transfer.Sigmoid},
 	{loss.Squared, transfer.LeakyReLU(0.2)},
 	{loss.Squared, transfer.Softmax},
+	{loss.Squared, transfer.Softplus},
+	{loss.Squared, transfer.GELU},
+	{loss.Squared, transfer.TemperedSoftmax(1.5)},
+	{loss.BiTempered(0.8, 1.2), transfer.TemperedSoftmax(1.2)},
+	{loss.BiTempered(0, 2), transfer.TemperedSoftmax(2)},
+	{loss.BiTempered(1, 1.5), transfer.TemperedSoftmax(1.5)},
+	{loss.BiTempered(0.5, 1), transfer.Softmax},
+	{loss.BiTempered(1, 1), transfer.Softmax},
 }
 
-var losses = []loss.Loss{loss.SigmoidCE, loss.SoftmaxCE, loss.Squared}
+var losses = []loss.Loss{loss.SigmoidCE, loss.SoftmaxCE, loss.Squared, loss.BiTempered(0.8, 1.2)}
 
 // example draws pre-activations and targets that sum to 1.
 func example(n int) (a, t []float32) {
@@ -67,7 +75,7 @@ func TestEvalAgainstFormula(t *testing.T) {
 		// Squared takes y rounded to float32; the others see no rounding at all.
 		assert.InEpsilon(t, want, eval(p, nil, a, target, 1), 1e-6, "%v, %v", p.l, p.f)
 		if p.l != loss.Squared {
-			assert.InEpsilon(t, want, eval(p, nil, a, target, 1), 1e-13, "%v, %v", p.l, p.f)
+			assert.InEpsilon(t, want, eval(p, nil, a, target, 1), 1e-12, "%v, %v", p.l, p.f)
 		}
 	}
 }
@@ -148,6 +156,7 @@ func TestFloor(t *testing.T) {
 	assert.InDelta(t, math.Ln2, loss.SigmoidCE.Floor([]float32{0.5, 0, 1}), 1e-15)
 	assert.InDelta(t, math.Ln2, loss.SoftmaxCE.Floor([]float32{0.5, 0.5, 0}), 1e-15)
 	assert.Zero(t, loss.Squared.Floor([]float32{0.5, 0.5, 0}))
+	assert.Zero(t, loss.BiTempered(0.5, 1.5).Floor([]float32{0.5, 0.5, 0}))
 }
 
 // TestOfPrediction agrees with the loss of the pre-activations that give the prediction.

@@ -1,6 +1,7 @@
 package loss_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop/loss"
@@ -16,5 +17,5 @@ func TestParse(t *testing.T) {
 		assert.Equal(t, loss.Names[i], l.String())
 	}
 	_, err := loss.Parse("mse")
-	assert.EqualError(t, err, `unknown loss "mse"; known are sigmoid-ce, softmax-ce, squared`)
+	assert.EqualError(t, err, `unknown loss "mse"; known are `+strings.Join(loss.Known(), ", "))
 }

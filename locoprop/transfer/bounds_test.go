@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -12,12 +13,16 @@ import (
 func TestMaxSlope(t *testing.T) {
 	for _, f := range elementwise {
 		limit, ok := f.MaxSlope()
-		assert.True(t, ok, "%v", f)
+		assert.Equal(t, f != transfer.Exp && f != transfer.ReLU2, ok, "%v", f)
+		if !ok {
+			continue
+		}
 		var top float64
 		for i := range 4001 {
-			top = max(top, f.Deriv(float64(i-2000)/100))
+			top = max(top, math.Abs(f.Deriv(float64(i-2000)/100)))
 		}
-		assert.Equal(t, limit, top, "%v", f)
+		assert.LessOrEqual(t, top, limit, "%v", f)
+		assert.InDelta(t, limit, top, 1e-4, "%v", f)
 	}
 }
 

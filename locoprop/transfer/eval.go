@@ -7,13 +7,19 @@ import "math"
 func (f Func) Eval(y, a []float32) {
 	y = y[:len(a)]
 	switch f.kind {
+	case KindIdentity:
+		copy(y, a)
 	case KindTanh:
 		for i, v := range a {
 			y[i] = float32(math.Tanh(float64(v)))
 		}
 	case KindLeakyReLU:
 		for i, v := range a {
-			if !(v > 0) { // NaN goes through α·NaN and stays NaN
+			switch {
+			case v > 0:
+			case f.alpha == 0 && v <= 0: // not α·v, which is NaN at −∞
+				v = 0
+			default: // NaN too, which stays NaN
 				v *= f.alpha
 			}
 			y[i] = v
@@ -24,15 +30,23 @@ func (f Func) Eval(y, a []float32) {
 		}
 	case KindSoftmax:
 		softmax(y, a)
+	case KindTemperedSoftmax:
+		temperedSoftmax(y, a, float64(f.alpha))
+	case KindCustom:
+		f.custom.eval(y, a)
 	default:
-		copy(y, a)
+		for i, v := range a {
+			y[i] = float32(f.At(float64(v)))
+		}
 	}
 }
 
-// EvalDeriv multiplies d by the derivative, for one row: d ← d ∘ f′(a), or
-// d ← (diag(y) − y yᵀ) d for softmax. a holds the pre-activations, y = f(a).
+// EvalDeriv multiplies d by the derivative, for one row: d ← d ∘ f′(a), or the row's
+// symmetric Jacobian, (diag(y) − y yᵀ) d for softmax. a holds the pre-activations,
+// y = f(a).
 func (f Func) EvalDeriv(d, a, y []float32) {
 	switch f.kind {
+	case KindIdentity:
 	case KindTanh:
 		for i, v := range y {
 			d[i] *= 1 - float32(v*v)
@@ -55,76 +69,27 @@ func (f Func) EvalDeriv(d, a, y []float32) {
 		for i, v := range y {
 			d[i] = float32(float64(v) * (float64(d[i]) - dot))
 		}
+	case KindTemperedSoftmax:
+		temperedJacobian(d, y, float64(f.alpha))
+	case KindELU:
+		for i, v := range a {
+			if !(v > 0) { // f′(0) = α
+				d[i] *= y[i] + f.alpha
+			}
+		}
+	case KindExp:
+		for i, v := range y {
+			d[i] *= v
+		}
+	case KindCustom:
+		for i, v := range a {
+			d[i] *= f.custom.Deriv(v, y[i])
+		}
+	default: // from a: y doesn't tell f′, or has lost digits of it
+		for i, v := range a {
+			d[i] = float32(float64(d[i]) * f.Deriv(float64(v)))
+		}
 	}
-}
-
-// At is f at one pre-activation, in float64. It panics for a row-coupled f.
-func (f Func) At(a float64) float64 {
-	switch f.kind {
-	case KindIdentity:
-		return a
-	case KindTanh:
-		return math.Tanh(a)
-	case KindLeakyReLU:
-		if a > 0 {
-			return a
-		}
-		return float64(f.alpha) * a
-	case KindSigmoid:
-		return sigmoid(a)
-	}
-	panic("transfer: At of a row-coupled function")
-}
-
-// Deriv is f′ at one pre-activation, in float64; at the kink of (leaky) ReLU it
-// is α. It panics for a row-coupled f.
-func (f Func) Deriv(a float64) float64 {
-	switch f.kind {
-	case KindIdentity:
-		return 1
-	case KindTanh:
-		y := math.Tanh(a)
-		return 1 - y*y
-	case KindLeakyReLU:
-		if a > 0 {
-			return 1
-		}
-		return float64(f.alpha)
-	case KindSigmoid:
-		y := sigmoid(a)
-		return y * (1 - y)
-	}
-	panic("transfer: Deriv of a row-coupled function")
-}
-
-// Integral is Σ F over one row of pre-activations, in float64, where F′ = f; it
-// doesn't overflow for any finite float32:
-//
-//	identity     a²/2
-//	tanh         log cosh a = |a| + log1p(e^(−2|a|)) − log 2
-//	leaky ReLU   a·f(a)/2
-//	sigmoid      log(1 + eᵃ) = max(a, 0) + log1p(e^(−|a|))
-//	softmax      log Σ eᵃ, one value for the row
-func (f Func) Integral(a []float32) float64 {
-	var sum float64
-	switch f.kind {
-	case KindIdentity, KindLeakyReLU:
-		for _, v := range a {
-			sum += float64(v) * f.At(float64(v)) / 2
-		}
-	case KindTanh:
-		for _, v := range a {
-			x := math.Abs(float64(v))
-			sum += x + math.Log1p(math.Exp(-2*x)) - math.Ln2
-		}
-	case KindSigmoid:
-		for _, v := range a {
-			sum += math.Max(float64(v), 0) + math.Log1p(math.Exp(-math.Abs(float64(v))))
-		}
-	case KindSoftmax:
-		sum = LogSumExp(a)
-	}
-	return sum
 }
 
 // LogSumExp is log Σ eᵃ over a row, in float64, computed from the row's maximum.
@@ -154,16 +119,4 @@ func softmax(y, a []float32) {
 	for i, v := range a {
 		y[i] = float32(math.Exp(float64(v)-top) / sum)
 	}
-}
-
-// sigmoid never overflows: e^(−|a|) is at most 1.
-func sigmoid(a float64) float64 {
-	e := math.Exp(-math.Abs(a))
-	if a >= 0 {
-		return 1 / (1 + e)
-	}
-	if a < 0 {
-		return e / (1 + e)
-	}
-	return a // NaN
 }

@@ -234,6 +234,8 @@ func (k tails) Residual(r, da, ahat, yhat, e backend.Mat, f transfer.Func) {
 // wrongBlock is a fast path that differs from the loop in the last bit.
 type wrongBlock struct{ *gonum.Backend }
 
+func (k wrongBlock) SolvesBlock(transfer.Func) bool { return true }
+
 func (k wrongBlock) SolveBlock(b *backend.Block, updates []optimizer.Update, scratch []float32) error {
 	backend.CheckBlock(b, updates, scratch)
 	solve(k, b, updates, scratch)
@@ -243,6 +245,8 @@ func (k wrongBlock) SolveBlock(b *backend.Block, updates []optimizer.Update, scr
 
 // rightBlock is the loop itself.
 type rightBlock struct{ *gonum.Backend }
+
+func (k rightBlock) SolvesBlock(transfer.Func) bool { return true }
 
 func (k rightBlock) SolveBlock(b *backend.Block, updates []optimizer.Update, scratch []float32) error {
 	backend.CheckBlock(b, updates, scratch)

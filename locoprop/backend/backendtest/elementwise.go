@@ -14,7 +14,17 @@ import (
 func Transfers() []transfer.Func {
 	return []transfer.Func{
 		transfer.Identity, transfer.Tanh, transfer.ReLU, transfer.LeakyReLU(0.25), transfer.Sigmoid, transfer.Softmax,
+		transfer.ReLU2, transfer.Arctan, transfer.Softplus, transfer.Softsign, transfer.ELU(1), transfer.ELU(1.5),
+		transfer.HardTanh, transfer.Exp, transfer.GELU, transfer.SiLU, transfer.TemperedSoftmax(1.5),
 	}
+}
+
+// steepness is max(1, |f′|), by which f passes on an error of its argument.
+func steepness(f transfer.Func, a oracle.Mat) oracle.Mat {
+	if f.RowCoupled() {
+		return a.Map(func(float64) float64 { return 1 })
+	}
+	return oracle.Chain(f, a.Map(func(float64) float64 { return 1 }), a).Map(func(v float64) float64 { return math.Max(1, math.Abs(v)) })
 }
 
 // applyBound is how far f(a) may be from the exact one. Element-wise functions get 8ε
@@ -91,7 +101,22 @@ func elementwise(s Shape, words float64, want func() expected, out backend.Mat, 
 // multiplies by y what is left of d_j − Σ y d: 2(8 + √m)ε of the sum of absolute values.
 func chainBound(f transfer.Func, d, a oracle.Mat) oracle.Mat {
 	if !f.RowCoupled() {
-		return scaled(8*epsilon, d)
+		return scaled(8*epsilon, combine(d, steepness(f, a), func(d, s float64) float64 { return d * s }))
+	}
+	if f.Kind() == transfer.KindTemperedSoftmax {
+		// yᵗ in float64 from a rounded y: t·ε, and the mean of d by its escort weights.
+		y := oracle.Apply(f, a)
+		r := oracle.New(d.Rows, d.Cols)
+		for i := range d.Rows {
+			var top float64
+			for _, v := range d.Row(i) {
+				top = math.Max(top, math.Abs(v))
+			}
+			for j := range d.Row(i) {
+				r.Set(i, j, 16*epsilon*math.Pow(y.At(i, j), float64(f.Param()))*top+tiny)
+			}
+		}
+		return r
 	}
 	y := oracle.Apply(f, a)
 	r := oracle.New(d.Rows, d.Cols)
@@ -107,6 +132,9 @@ func chainBound(f transfer.Func, d, a oracle.Mat) oracle.Mat {
 	return r
 }
 
+// biTempered are the temperatures that the suite tries.
+var biTempered = []loss.Loss{loss.BiTempered(0.8, 1.2), loss.BiTempered(1, 1), loss.BiTempered(0.5, 2)}
+
 // losses lists Loss for every pair of loss and transfer function, with D and without.
 func losses() []operation {
 	type pair struct {
@@ -114,6 +142,9 @@ func losses() []operation {
 		f transfer.Func
 	}
 	pairs := []pair{{loss.SigmoidCE, transfer.Sigmoid}, {loss.SoftmaxCE, transfer.Softmax}}
+	for _, l := range biTempered {
+		pairs = append(pairs, pair{l, l.Transfer()})
+	}
 	for _, f := range Transfers() {
 		pairs = append(pairs, pair{loss.Squared, f})
 	}
@@ -132,7 +163,7 @@ func lossCall(ar *arena, s Shape, l loss.Loss, f transfer.Func, gradient bool) c
 	a := ar.in(s.B, s.M, preActivation)
 	y := ar.applied(f, a)
 	t := ar.out(s.B, s.M, unit) // an output for the moment it is normalised
-	if l == loss.SoftmaxCE {
+	if l == loss.SoftmaxCE || l.Kind() == loss.KindBiTempered {
 		normalise(t)
 	}
 	b := &ar.blocks[len(ar.blocks)-1]
@@ -194,6 +225,8 @@ func lossBound(l loss.Loss, f transfer.Func, a, t oracle.Mat) float64 {
 				sum += 16 * epsilon * (v + v*w + 1)
 			case loss.KindSoftmaxCE:
 				sum += 16 * epsilon * w * (v + top + math.Log(float64(a.Cols)) + 1)
+			case loss.KindBiTempered: // 1/(1 − t₁) grows what cancels
+				sum += 64 * epsilon * (w*(v+top+1) + 1)
 			case loss.KindSquared:
 				e := math.Abs(y.At(i, j) - t.At(i, j))
 				sum += (e + dy.At(i, j)) * (dy.At(i, j) + 2*epsilon*e)
@@ -210,6 +243,9 @@ func lossGradientBound(l loss.Loss, f transfer.Func, a, t oracle.Mat, scale floa
 	diff := combine(y, t, func(y, t float64) float64 { return scale * (y - t) })
 	off := combine(dy, combine(y, t, func(y, t float64) float64 { return 8 * epsilon * (math.Abs(y) + math.Abs(t)) }),
 		func(p, q float64) float64 { return scale*(p+q) + tiny })
+	if l.Kind() == loss.KindBiTempered { // |∂ℓ/∂a| ≤ 2, in float64
+		return off.Map(func(v float64) float64 { return v + 4*epsilon*scale })
+	}
 	if l.Kind() != loss.KindSquared {
 		return off
 	}
@@ -226,6 +262,7 @@ func lossGradientBound(l loss.Loss, f transfer.Func, a, t oracle.Mat, scale floa
 			}
 		}
 	}
+	off = combine(off, steepness(f, a), func(v, s float64) float64 { return v * s })
 	return oracle.Plus(off, 1, chainBound(f, diff, a))
 }
 
@@ -286,17 +323,17 @@ func residualCall(ar *arena, s Shape, f transfer.Func, inplace bool) call {
 	return elementwise(s, 5, want, r, func(k backend.Kernels) { k.Residual(r, da, ahat, yhat, e, f) })
 }
 
-// residualBound: a = Â + dA is off by ε|a| (softmax: the row's largest), which f, of
-// slope at most 1, passes on; f itself by applyBound; the two sums by ε of their terms.
+// residualBound: a = Â + dA is off by ε|a| (softmax: the row's largest), which f passes on
+// by its slope; f itself by applyBound; the two sums by ε of their terms.
 func residualBound(f transfer.Func, a, yhat, e oracle.Mat) oracle.Mat {
-	y, bound := oracle.Apply(f, a), applyBound(f, a)
+	y, bound, slope := oracle.Apply(f, a), applyBound(f, a), steepness(f, a)
 	for i := range a.Rows {
 		var top float64
 		for _, v := range a.Row(i) {
 			top = math.Max(top, math.Abs(v))
 		}
 		for j, v := range a.Row(i) {
-			off := 2 * epsilon * math.Abs(v)
+			off := 2 * epsilon * math.Abs(v) * slope.At(i, j)
 			if f.RowCoupled() {
 				off = 4 * epsilon * top * y.At(i, j)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/locoprop/locoprop-go/bindings"
 	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
@@ -115,20 +116,41 @@ func (k *Backend) Syrk(trans bool, alpha float32, x backend.Mat, beta float32, c
 	must(bindings.Syrk(trans, x.Rows, x.Cols, alpha, data(x), x.Stride, beta, data(c), c.Stride))
 }
 
+// loops serve the functions that the C++ kernels don't know.
+var loops = gonum.New()
+
+// inGo tells whether f runs in Go: a registered function, or one that csrc has no vector
+// code for yet.
+func inGo(f transfer.Func) bool { return f.Kind() > transfer.KindSoftmax }
+
+// SolvesBlock implements backend.BlockSolver.
+func (k *Backend) SolvesBlock(f transfer.Func) bool { return !inGo(f) }
+
 // Apply implements backend.Kernels.
 func (k *Backend) Apply(y, a backend.Mat, f transfer.Func) {
+	if inGo(f) {
+		loops.Apply(y, a, f)
+		return
+	}
 	backend.CheckSame(y, a)
 	must(bindings.Apply(a.Rows, a.Cols, data(y), y.Stride, data(a), a.Stride, int(f.Kind()), f.Param()))
 }
 
 // Chain implements backend.Kernels.
 func (k *Backend) Chain(d, a, y backend.Mat, f transfer.Func) {
+	if inGo(f) {
+		loops.Chain(d, a, y, f)
+		return
+	}
 	backend.CheckSame(d, a, y)
 	must(bindings.Chain(d.Rows, d.Cols, data(d), d.Stride, data(a), a.Stride, data(y), y.Stride, int(f.Kind()), f.Param()))
 }
 
 // Loss implements backend.Kernels.
 func (k *Backend) Loss(d, a, y, t backend.Mat, f transfer.Func, l loss.Loss, scale float32) float64 {
+	if inGo(f) || l.Kind() > loss.KindSquared {
+		return loops.Loss(d, a, y, t, f, l, scale)
+	}
 	backend.CheckSame(a, y, t)
 	if d.Data != nil {
 		backend.CheckSame(a, d)
@@ -141,6 +163,10 @@ func (k *Backend) Loss(d, a, y, t backend.Mat, f transfer.Func, l loss.Loss, sca
 
 // Residual implements backend.Kernels.
 func (k *Backend) Residual(r, da, ahat, yhat, e backend.Mat, f transfer.Func) {
+	if inGo(f) {
+		loops.Residual(r, da, ahat, yhat, e, f)
+		return
+	}
 	backend.CheckSame(r, da, e)
 	if f != transfer.Identity {
 		backend.CheckSame(r, ahat, yhat)

@@ -128,6 +128,9 @@ func TestSolveBlockIsTheLoopOnLargeShapes(t *testing.T) {
 			continue
 		}
 		for _, f := range backendtest.Transfers() {
+			if !k.SolvesBlock(f) {
+				continue // the loop is all there is
+			}
 			r := rules[turn%len(rules)]
 			turn++
 			updates := make([]optimizer.Update, 3)

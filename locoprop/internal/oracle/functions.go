@@ -24,6 +24,10 @@ func applyRow(f transfer.Func, y, a []float64) {
 		}
 		return
 	}
+	if f.Kind() == transfer.KindTemperedSoftmax {
+		tempered(float64(f.Param()), y, a)
+		return
+	}
 	for j, v := range a {
 		y[j] = apply(f, v)
 	}
@@ -36,9 +40,36 @@ func apply(f transfer.Func, a float64) float64 {
 	case transfer.KindTanh:
 		return math.Tanh(a)
 	case transfer.KindLeakyReLU:
+		if f.Param() == 0 {
+			return math.Max(a, 0)
+		}
 		return math.Max(a, 0) + float64(f.Param())*math.Min(a, 0)
 	case transfer.KindSigmoid:
 		return math.Exp(-softplus(-a)) // 1/(1 + e⁻ᵃ)
+	}
+	return moreApply(f, a)
+}
+
+func moreApply(f transfer.Func, a float64) float64 {
+	switch f.Kind() {
+	case transfer.KindReLU2:
+		return math.Pow(math.Max(a, 0), 2)
+	case transfer.KindArctan:
+		return math.Atan(a)
+	case transfer.KindSoftplus:
+		return softplus(a)
+	case transfer.KindSoftsign:
+		return math.Copysign(1/(1+1/math.Abs(a)), a)
+	case transfer.KindELU:
+		return math.Max(a, 0) + float64(f.Param())*math.Expm1(math.Min(a, 0))
+	case transfer.KindHardTanh:
+		return math.Max(math.Min(a, 1), -1)
+	case transfer.KindExp:
+		return math.Exp(a)
+	case transfer.KindGELU:
+		return math.Max(a, -1e3) * math.Erfc(-a/math.Sqrt2) / 2
+	case transfer.KindSiLU:
+		return math.Max(a, -1e3) * math.Exp(-softplus(-a))
 	}
 	panic("oracle: unknown transfer function")
 }
@@ -75,6 +106,10 @@ func Chain(f transfer.Func, d, a Mat) Mat {
 			}
 			continue
 		}
+		if f.Kind() == transfer.KindTemperedSoftmax {
+			temperedChain(float64(f.Param()), ri, di, ai)
+			continue
+		}
 		for j := range ri {
 			ri[j] = di[j] * derivative(f, ai[j])
 		}
@@ -95,6 +130,30 @@ func derivative(f transfer.Func, a float64) float64 {
 		return float64(f.Param())
 	case transfer.KindSigmoid:
 		return math.Exp(-softplus(a) - softplus(-a)) // σ(a)·σ(−a)
+	case transfer.KindReLU2:
+		return 2 * math.Max(a, 0)
+	case transfer.KindArctan:
+		return 1 / (1 + a*a)
+	case transfer.KindSoftplus:
+		return math.Exp(-softplus(-a))
+	case transfer.KindSoftsign:
+		return math.Pow(1+math.Abs(a), -2)
+	case transfer.KindELU:
+		if a > 0 {
+			return 1
+		}
+		return float64(f.Param()) * math.Exp(a)
+	case transfer.KindHardTanh:
+		if a > -1 && a < 1 {
+			return 1
+		}
+		return 0
+	case transfer.KindExp:
+		return math.Exp(a)
+	case transfer.KindGELU:
+		return math.Erfc(-a/math.Sqrt2)/2 + a*math.Exp(-a*a/2)/math.Sqrt(2*math.Pi)
+	case transfer.KindSiLU: // σ(a)(1 + a·σ(−a))
+		return math.Exp(-softplus(-a)) * (1 + a*math.Exp(-softplus(a)))
 	}
 	panic("oracle: unknown transfer function")
 }
@@ -103,6 +162,9 @@ func derivative(f transfer.Func, a float64) float64 {
 func Integral(f transfer.Func, a []float64) float64 {
 	if f.Kind() == transfer.KindSoftmax {
 		return logSumExp(a)
+	}
+	if f.Kind() == transfer.KindTemperedSoftmax {
+		return temperedIntegral(float64(f.Param()), a)
 	}
 	var sum float64
 	for _, v := range a {
@@ -113,6 +175,8 @@ func Integral(f transfer.Func, a []float64) float64 {
 			sum += softplus(-2*v) + v - math.Ln2 // log((eᵛ + e⁻ᵛ)/2)
 		case transfer.KindSigmoid:
 			sum += softplus(v)
+		default:
+			sum += moreIntegral(f, v)
 		}
 	}
 	return sum
@@ -144,6 +208,9 @@ func Loss(l loss.Loss, f transfer.Func, a, t Mat) float64 {
 				sum += w*softplus(-v) + (1-w)*softplus(v)
 			case loss.KindSoftmaxCE: // −t log y
 				sum += w * (lse - v)
+			case loss.KindBiTempered:
+				t1, _ := l.Temperatures()
+				sum += w*(logT(w, t1)-logT(y.At(i, j), t1)) - (math.Pow(w, 2-t1)-math.Pow(y.At(i, j), 2-t1))/(2-t1)
 			case loss.KindSquared:
 				sum += (y.At(i, j) - w) * (y.At(i, j) - w) / 2
 			}
@@ -167,7 +234,15 @@ func LossGradient(l loss.Loss, f transfer.Func, a, t Mat, scale float64) Mat {
 			d.Set(i, j, scale*(y-t.At(i, j)))
 		}
 	}
-	if l.Kind() == loss.KindSquared {
+	switch l.Kind() {
+	case loss.KindSquared:
+		return Chain(f, d, a)
+	case loss.KindBiTempered: // ∂ℓ/∂y = (y − t)·y^(−t₁), then the Jacobian
+		t1, _ := l.Temperatures()
+		y := Apply(f, a)
+		for i := range d.Data {
+			d.Data[i] *= math.Pow(y.Data[i], -t1)
+		}
 		return Chain(f, d, a)
 	}
 	return d
