@@ -86,8 +86,8 @@ HWY_INLINE hn::Vec<Tag> Sigmoid(Tag d, hn::Vec<Tag> x) {
 template <class Tag>
 HWY_INLINE hn::Vec<Tag> LeakyRelu(Tag d, hn::Vec<Tag> x, float alpha) {
   const auto zero = hn::Zero(d);
-  const auto below = alpha == 0 ? hn::IfThenElse(hn::Le(x, zero), zero, x)
-                                : hn::Mul(x, hn::Set(d, alpha));
+  const auto below =
+      alpha == 0 ? hn::IfThenElse(hn::Le(x, zero), zero, x) : hn::Mul(x, hn::Set(d, alpha));
   return hn::IfThenElse(hn::Gt(x, zero), x, below);
 }
 

@@ -25,9 +25,7 @@ struct SigmoidF {
 
 struct LeakyReluF {
   float alpha;
-  HWY_INLINE V operator()(V a) const {
-    return LeakyRelu(D(), a, alpha);
-  }
+  HWY_INLINE V operator()(V a) const { return LeakyRelu(D(), a, alpha); }
 };
 
 template <class F>

@@ -95,8 +95,7 @@ lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const floa
       r = m.da;
     }
     lp::Grad(batch, cols, units, m.g, r, x_in);
-    lp::Update(rules[t], units, cols, m.delta, {w, ldw}, m.g, {s0, lds0}, {s1, lds1},
-               {s2, lds2});
+    lp::Update(rules[t], units, cols, m.delta, {w, ldw}, m.g, {s0, lds0}, {s1, lds1}, {s2, lds2});
   }
   lp::AddInto(units, cols, {w, ldw}, m.delta);
   return LP_OK;

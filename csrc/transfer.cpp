@@ -33,9 +33,8 @@ void ApplyT(int64_t rows, int64_t cols, Out y, In a, int f, float alpha) {
     case LP_LEAKY_RELU:
       return Map(
           rows, cols,
-          [=](const float* in, float* out) HWY_ATTR {
-            hn::StoreU(LeakyRelu(d, hn::LoadU(d, in), alpha), d, out);
-          },
+          [=](const float* in, float* out)
+              HWY_ATTR { hn::StoreU(LeakyRelu(d, hn::LoadU(d, in), alpha), d, out); },
           a, y);
     case LP_SIGMOID:
       return Map(

@@ -217,8 +217,9 @@ HWY_INLINE void RunWeights(const lp_rule& u, int64_t count, const float* w0, flo
                            const float* g, float* s0, float* s1, float* s2) {
   constexpr int slots = Slots(kKind);
   if constexpr (slots == 0) {
-    const auto f = [&u](const float* pw, float* pd, const float* pg)
-                       HWY_ATTR { StepWeights<kKind, kDecay>(u, pw, pd, pg, nullptr, nullptr, nullptr); };
+    const auto f = [&u](const float* pw, float* pd, const float* pg) HWY_ATTR {
+      StepWeights<kKind, kDecay>(u, pw, pd, pg, nullptr, nullptr, nullptr);
+    };
     const auto h = [&u](float* pd, const float* pg) HWY_ATTR {
       StepWeights<kKind, kDecay>(u, nullptr, pd, pg, nullptr, nullptr, nullptr);
     };
@@ -226,12 +227,14 @@ HWY_INLINE void RunWeights(const lp_rule& u, int64_t count, const float* w0, flo
   } else if constexpr (slots == 2) {
     const auto f = [&u](const float* pw, float* pd, const float* pg, float* p0, float* p1)
                        HWY_ATTR { StepWeights<kKind, kDecay>(u, pw, pd, pg, p0, p1, nullptr); };
-    const auto h = [&u](float* pd, const float* pg, float* p0, float* p1)
-                       HWY_ATTR { StepWeights<kKind, kDecay>(u, nullptr, pd, pg, p0, p1, nullptr); };
+    const auto h = [&u](float* pd, const float* pg, float* p0, float* p1) HWY_ATTR {
+      StepWeights<kKind, kDecay>(u, nullptr, pd, pg, p0, p1, nullptr);
+    };
     w0 != nullptr ? Run(count, f, w0, d, g, s0, s1) : Run(count, h, d, g, s0, s1);
   } else {
-    const auto f = [&u](const float* pw, float* pd, const float* pg, float* p0, float* p1, float* p2)
-                       HWY_ATTR { StepWeights<kKind, kDecay>(u, pw, pd, pg, p0, p1, p2); };
+    const auto f =
+        [&u](const float* pw, float* pd, const float* pg, float* p0, float* p1, float* p2)
+            HWY_ATTR { StepWeights<kKind, kDecay>(u, pw, pd, pg, p0, p1, p2); };
     const auto h = [&u](float* pd, const float* pg, float* p0, float* p1, float* p2)
                        HWY_ATTR { StepWeights<kKind, kDecay>(u, nullptr, pd, pg, p0, p1, p2); };
     w0 != nullptr ? Run(count, f, w0, d, g, s0, s1, s2) : Run(count, h, d, g, s0, s1, s2);

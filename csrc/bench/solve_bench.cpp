@@ -69,7 +69,8 @@ void Solve(benchmark::State& state, const Layer& layer) {
     const double now = Seconds([&] {
       lp_solve_direct(kBatch, n, m, x.data(), x.stride(), ahat.data(), ahat.stride(), yhat.data(),
                       yhat.stride(), d.data(), d.stride(), w.data(), n, s0.data(), n, s1.data(), n,
-                      nullptr, 0, layer.f, 0, 10, rules.data(), kSteps, scratch.data(), need, nullptr);
+                      nullptr, 0, layer.f, 0, 10, rules.data(), kSteps, scratch.data(), need,
+                      nullptr);
     });
     square += Seconds([&] {
       lp_gemm(0, 0, kSquare, kSquare, kSquare, 1, p.data(), p.stride(), q.data(), q.stride(), 0,

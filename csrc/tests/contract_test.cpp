@@ -90,11 +90,13 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
   constexpr int64_t all = INT64_MAX;
   lp_rule* const rule = &x.rule;
   const auto update = [&x, rule](lp_error* e) {
-    return lp_update(rule, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr, 0, e);
+    return lp_update(rule, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr, 0,
+                     e);
   };
   const auto solve = [&x](int64_t steps, int64_t scratch_len, int32_t f, lp_error* e) {
     return lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, nullptr, n, x.p(1), n, x.p(2), n, x.p(3),
-                           n, x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, steps, x.scratch.data(), scratch_len, e);
+                           n, x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, steps, x.scratch.data(),
+                           scratch_len, e);
   };
   const int64_t need = static_cast<int64_t>(x.scratch.size());
   double* const sum = nullptr;

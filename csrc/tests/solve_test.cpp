@@ -47,12 +47,12 @@ struct Layer {
     const int64_t units = hi - lo;
     const int64_t need = lp_solve_direct_scratch(s.batch, s.cols(), units);
     std::vector<float> scratch(static_cast<size_t>(need), std::nanf(""));
-    return lp_solve_direct(s.batch, s.cols(), units, x.data(), x.stride(), ahat.data() + lo,
-                           ahat.stride(), yhat.data() + lo, yhat.stride(), d.data() + lo,
-                           d.stride(), w.data() + lo * w.stride(), w.stride(),
-                           s0.data() + lo * s0.stride(), s0.stride(), s1.data() + lo * s1.stride(),
-                           s1.stride(), s2.data() + lo * s2.stride(), s2.stride(), f, 0.25f, 10, rules.data(),
-                           static_cast<int64_t>(rules.size()), scratch.data(), need, nullptr);
+    return lp_solve_direct(
+        s.batch, s.cols(), units, x.data(), x.stride(), ahat.data() + lo, ahat.stride(),
+        yhat.data() + lo, yhat.stride(), d.data() + lo, d.stride(), w.data() + lo * w.stride(),
+        w.stride(), s0.data() + lo * s0.stride(), s0.stride(), s1.data() + lo * s1.stride(),
+        s1.stride(), s2.data() + lo * s2.stride(), s2.stride(), f, 0.25f, 10, rules.data(),
+        static_cast<int64_t>(rules.size()), scratch.data(), need, nullptr);
   }
 
   // The same, function by function.
@@ -75,7 +75,9 @@ struct Layer {
     lp_add_into(m, n, w.data() + lo * w.stride(), w.stride(), delta.data(), n, nullptr);
   }
 
-  bool SameAs(const Layer& o) const { return w.SameAs(o.w) && s0.SameAs(o.s0) && s1.SameAs(o.s1) && s2.SameAs(o.s2); }
+  bool SameAs(const Layer& o) const {
+    return w.SameAs(o.w) && s0.SameAs(o.s0) && s1.SameAs(o.s1) && s2.SameAs(o.s2);
+  }
   bool Intact() const {
     return x.Intact() && ahat.Intact() && yhat.Intact() && d.Intact() && w.Intact() &&
            s0.Intact() && s1.Intact();

@@ -81,7 +81,8 @@ void Step(const lp_rule& u, double g, bool bias, Weight* x) {
       x->s0 = c[1] * x->s0 + c[2] * g;
       x->s1 = c[3] * x->s1 + c[4] * g * g;
       x->s2 = std::max(x->s2, x->s1);
-      const double v = u.kind == LP_ADAM_TF1 ? x->s1 : c[6] * (u.kind == LP_AMSGRAD ? x->s2 : x->s1);
+      const double v =
+          u.kind == LP_ADAM_TF1 ? x->s1 : c[6] * (u.kind == LP_AMSGRAD ? x->s2 : x->s1);
       x->w -= Quotient(c[0] * x->s0, std::sqrt(v) + c[5]);
   }
 }
@@ -167,8 +168,8 @@ TEST(Update, BitsDontDependOnLayout) {
           Problem p(3, cols, {offset, offset % 3});
           ASSERT_EQ(LP_OK, p.Update(u, true));
           ASSERT_TRUE(p.Intact()) << int{u.kind};
-          ASSERT_TRUE(p.delta.SameAs(first.delta) && p.s0.SameAs(first.s0) && p.s1.SameAs(first.s1) &&
-                      p.s2.SameAs(first.s2))
+          ASSERT_TRUE(p.delta.SameAs(first.delta) && p.s0.SameAs(first.s0) &&
+                      p.s1.SameAs(first.s1) && p.s2.SameAs(first.s2))
               << "rule " << int{u.kind} << ", " << cols << " columns, offset " << offset;
         }
       }

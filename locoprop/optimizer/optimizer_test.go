@@ -242,8 +242,10 @@ func TestSlots(t *testing.T) {
 }
 
 func TestNamesAndNumbers(t *testing.T) {
-	want := []string{"sgd", "momentum", "nesterov", "adagrad", "rmsprop tf1", "rmsprop torch", "adam tf1", "adam torch", "adamw",
-		"momentum lr-in-buffer", "amsgrad", "nadamw", "schedule-free", "egu", "egu-gd", "p-norm"}
+	want := []string{
+		"sgd", "momentum", "nesterov", "adagrad", "rmsprop tf1", "rmsprop torch", "adam tf1", "adam torch", "adamw",
+		"momentum lr-in-buffer", "amsgrad", "nadamw", "schedule-free", "egu", "egu-gd", "p-norm",
+	}
 	for k := optimizer.SGD; k <= lastKind; k++ {
 		r := optimizer.New(k)
 		name := r.Name()

@@ -257,9 +257,11 @@ func TestConstructorPanics(t *testing.T) {
 
 // TestNumbers pins what files and the C interface rely on.
 func TestNumbers(t *testing.T) {
-	for want, f := range []transfer.Func{transfer.Identity, transfer.Tanh, transfer.ReLU, transfer.Sigmoid, transfer.Softmax,
+	for want, f := range []transfer.Func{
+		transfer.Identity, transfer.Tanh, transfer.ReLU, transfer.Sigmoid, transfer.Softmax,
 		transfer.ReLU2, transfer.Arctan, transfer.Softplus, transfer.Softsign, transfer.ELU(1), transfer.HardTanh, transfer.Exp,
-		transfer.GELU, transfer.SiLU, transfer.TemperedSoftmax(2)} {
+		transfer.GELU, transfer.SiLU, transfer.TemperedSoftmax(2),
+	} {
 		assert.EqualValues(t, want, f.Kind(), "%v", f)
 	}
 	assert.EqualValues(t, float32(0.25), transfer.LeakyReLU(0.25).Param())

@@ -160,7 +160,11 @@ func losses() []operation {
 
 func lossCall(ar *arena, s Shape, l loss.Loss, f transfer.Func, gradient bool) call {
 	const scale = 0.125
-	a := ar.in(s.B, s.M, preActivation)
+	inputs := preActivation
+	if f == transfer.Exp {
+		inputs = symmetric // e^a is its own derivative: the gradient's square overflows above 44
+	}
+	a := ar.in(s.B, s.M, inputs)
 	y := ar.applied(f, a)
 	t := ar.out(s.B, s.M, unit) // an output for the moment it is normalised
 	if l == loss.SoftmaxCE || l.Kind() == loss.KindBiTempered {
