@@ -97,10 +97,10 @@ func (l *layer) groups(units int) [][2]int {
 func velocitySlot(r optimizer.Rule) int {
 	at := -1
 	for i, slot := range r.Slots() {
-		switch {
-		case slot.Name == "m": // beside it, v is a second moment
+		switch slot.Name {
+		case "m": // beside it, v is a second moment
 			return i
-		case slot.Name == "v":
+		case "v":
 			at = i
 		}
 	}

@@ -190,13 +190,13 @@ func (l *layer) clip(d, yhat []float32) {
 		}
 		return
 	}
-	sum, any := 0.0, false
+	sum, moved := 0.0, false
 	for j := range d {
 		y, changed := clipped(j)
-		sum, any = sum+float64(y), any || changed
+		sum, moved = sum+float64(y), moved || changed
 	}
 	for j := range d {
-		if !any {
+		if !moved {
 			d[j] *= gamma
 			continue
 		}
