@@ -11,6 +11,27 @@ const (
 	DefaultMetricSteps = 4
 )
 
+// GammaRule is what γ of [Options] is to a layer.
+type GammaRule uint8
+
+// The rules.
+const (
+	GammaAuto   GammaRule = iota // GammaFisher in the metric form, elsewhere GammaFixed
+	GammaFixed                   // γ itself, the same for every layer and batch: E = γD
+	GammaFisher                  // γ over the layer's own gradient scale; see Metric. In the metric form only
+)
+
+// GammaRules are the names of the rules, in the order of their constants.
+var GammaRules = []string{"auto", "fixed", "fisher"}
+
+// String gives the name that the command line uses.
+func (r GammaRule) String() string {
+	if int(r) < len(GammaRules) {
+		return GammaRules[r]
+	}
+	return fmt.Sprintf("locoprop.GammaRule(%d)", uint8(r))
+}
+
 // Metric holds the constants of the metric form: LocoProp in the metric of the running
 // second moment. Every zero value means the default.
 //
@@ -22,7 +43,7 @@ const (
 //	Z ← Z − ηR, T times, from Z = 0, η = Step/λ, λ an estimate of ‖K′‖₂
 //
 // followed by a Nesterov step on Δ: V ← μV + αΔ, W̃ ← W̃ + μV + αΔ, α the schedule's
-// factor times Options.Eta. γ is set per layer and batch by the layer's own gradient
+// factor times Options.Eta. Under GammaFisher γ is set per layer and batch by the layer's own gradient
 // scale, the isotropic Fisher information: with d = B·D and e a running mean of d²,
 // γ_ℓ = γ/(1.001·max(e, mean d² of this batch, 1e-30)).
 type Metric struct {

@@ -54,6 +54,9 @@ func (s *metricOracle) step(n *oracle.Network, x, t oracle.Mat, alpha float64) {
 			s.scale[ℓ] = 0.99*s.scale[ℓ] + 0.01*mean
 		}
 		gamma := s.o.Gamma / (1.001 * math.Max(s.scale[ℓ], mean))
+		if s.o.GammaRule == locoprop.GammaFixed {
+			gamma = s.o.Gamma / b // e is γ_ℓ·d = γD
+		}
 		if average {
 			beta := math.Min(c.Average, 1-1/float64(s.updates))
 			old := s.second[ℓ].Map(func(v float64) float64 { return beta * v })
@@ -138,21 +141,63 @@ func TestMetricAgreesWithOracle(t *testing.T) {
 	for _, p := range problems() {
 		for _, l := range []locoprop.LocalLoss{locoprop.Matching, locoprop.Squared} {
 			for _, steps := range []int{1, 4} {
-				n := p.network(t, 3)
-				o, start := oracleOf(p, n), snapshot(n)
-				m, err := locoprop.New(metricOptions(l, steps))
-				require.NoError(t, err)
-				s, err := m.Plan(n, p.loss, p.batch, gonum.New())
-				require.NoError(t, err)
-				ref := &metricOracle{o: m.Options()}
-				for batch := range 7 {
-					x, y := p.data(uint32(batch))
-					step(t, s, 2, x, y, 0.5)
-					ref.step(o, oracle.From32(x), oracle.From32(y), 0.5)
-				}
-				requireAgrees(t, n, start, o, 2e-3)
+				requireMetricAgrees(t, p, metricOptions(l, steps))
 			}
 		}
+	}
+}
+
+// requireMetricAgrees compares seven batches with the oracle's.
+func requireMetricAgrees(t *testing.T, p problem, options locoprop.Options) {
+	t.Helper()
+	n := p.network(t, 3)
+	o, start := oracleOf(p, n), snapshot(n)
+	m, err := locoprop.New(options)
+	require.NoError(t, err)
+	s, err := m.Plan(n, p.loss, p.batch, gonum.New())
+	require.NoError(t, err)
+	ref := &metricOracle{o: m.Options()}
+	for batch := range 7 {
+		x, y := p.data(uint32(batch))
+		step(t, s, 2, x, y, 0.5)
+		ref.step(o, oracle.From32(x), oracle.From32(y), 0.5)
+	}
+	requireAgrees(t, n, start, o, 2e-3)
+}
+
+// Under the fixed rule E = γD, whatever the gradient's scale.
+func TestMetricFixedGamma(t *testing.T) {
+	for _, p := range problems() {
+		o := metricOptions(locoprop.Matching, 4)
+		o.GammaRule, o.Gamma = locoprop.GammaFixed, 0.5
+		requireMetricAgrees(t, p, o)
+	}
+}
+
+func TestGammaRule(t *testing.T) {
+	for _, c := range []struct {
+		form  locoprop.Form
+		rule  locoprop.GammaRule
+		is    locoprop.GammaRule
+		gamma float64
+	}{
+		{locoprop.FormMetric, locoprop.GammaAuto, locoprop.GammaFisher, 0.005},
+		{locoprop.FormMetric, locoprop.GammaFisher, locoprop.GammaFisher, 0.005},
+		{locoprop.FormMetric, locoprop.GammaFixed, locoprop.GammaFixed, 10},
+		{locoprop.FormDirect, locoprop.GammaAuto, locoprop.GammaAuto, 10},
+		{locoprop.FormAuto, locoprop.GammaFixed, locoprop.GammaFixed, 10},
+	} {
+		m, err := locoprop.New(locoprop.Options{Eta: 1, Form: c.form, GammaRule: c.rule})
+		require.NoError(t, err)
+		assert.Equal(t, c.is, m.Options().GammaRule)
+		assert.Equal(t, c.gamma, m.Options().Gamma)
+	}
+	_, err := locoprop.New(locoprop.Options{Eta: 1, Form: locoprop.FormKernel, GammaRule: locoprop.GammaFisher})
+	assert.EqualError(t, err, "locoprop: gamma rule fisher needs form metric, not kernel; elsewhere the rule is fixed")
+	_, err = locoprop.New(locoprop.Options{Eta: 1, GammaRule: 7})
+	assert.EqualError(t, err, "locoprop: unknown gamma rule 7")
+	for i, name := range locoprop.GammaRules {
+		assert.Equal(t, name, locoprop.GammaRule(i).String())
 	}
 }
 

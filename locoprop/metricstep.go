@@ -34,7 +34,7 @@ type metric struct {
 	// This batch's.
 	average float32 // 1 − β of the update of C̄; 0: none
 	refresh bool    // P is made anew
-	gamma   float32 // γ_ℓ·B: E = γ_ℓ·d = γ_ℓ·B·D
+	gamma   float32 // of E = gamma·D: γ_ℓ·B, so that E = γ_ℓ·d, or γ under GammaFixed
 	step    float32 // η = Step/λ
 	alpha   float32 // factor of Δ
 	work    [][]work
@@ -92,8 +92,13 @@ func (s *metric) begin() {
 	s.alpha = float32(s.o.Eta * s.scale)
 }
 
-// setGamma sets γ_ℓ from the mean of d² over examples and units.
+// setGamma sets γ_ℓ from the mean of d² over examples and units, unless the rule is that
+// γ is fixed.
 func (s *metric) setGamma([]float32) error {
+	if s.o.GammaRule == GammaFixed {
+		s.gamma = float32(s.o.Gamma)
+		return nil
+	}
 	b := float64(s.batch)
 	mean := sumSquares(s.d) * b * b / float64(s.d.Rows*s.d.Cols)
 	if s.mean[0] == 0 {

@@ -47,7 +47,8 @@ const (
 type Options struct {
 	Loss       LocalLoss      // Matching
 	Eta        float64        // local learning rate η > 0, for gradients summed over the batch; in the metric form a factor of Δ, 0 means 1
-	Gamma      float64        // activation learning rate γ > 0; 0 means 10. In the metric form see Metric; 0 means 0.005
+	Gamma      float64        // activation learning rate γ > 0; 0 means 10. In the metric form see Metric; 0 means 0.005 (under GammaFixed 10)
+	GammaRule  GammaRule      // GammaAuto
 	Steps      int            // local iterations T, 1 to 10000; 0 means 10, in the metric form 4
 	Floor      float64        // φ in [0, 1]: least factor of the local rate's decay; 0 means 0.25; see NoFloor
 	NoFloor    bool           // φ = 0
@@ -69,7 +70,11 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	gamma, steps := float64(DefaultGamma), DefaultSteps
 	if o.Form == FormMetric {
-		gamma, steps = DefaultMetricGamma, DefaultMetricSteps
+		steps = DefaultMetricSteps
+		setDefault(&o.GammaRule, GammaFisher)
+		if o.GammaRule == GammaFisher {
+			gamma = DefaultMetricGamma
+		}
 		o.Metric = o.Metric.withDefaults()
 		setDefault(&o.Eta, 1)
 	}
@@ -110,6 +115,12 @@ func (o Options) check() error {
 	}
 	if !positive(o.Gamma) {
 		bad("gamma is %v; must be a positive finite number", o.Gamma)
+	}
+	if int(o.GammaRule) >= len(GammaRules) {
+		bad("unknown gamma rule %d", o.GammaRule)
+	}
+	if o.GammaRule == GammaFisher && o.Form != FormMetric {
+		bad("gamma rule fisher needs form metric, not %v; elsewhere the rule is fixed", o.Form)
 	}
 	if o.Steps < 1 || o.Steps > MaxSteps {
 		bad("%d local steps; must be 1 to %d", o.Steps, MaxSteps)

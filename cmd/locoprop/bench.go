@@ -19,7 +19,9 @@ const (
 )
 
 // benchKeys are the settings that make a step.
-var benchKeys = []string{"arch", "activation", "loss", "method", "optimizer", "local-steps", "batch", "block", "workers"}
+var benchKeys = []string{
+	"arch", "activation", "loss", "method", "optimizer", "form", "solver", "prox", "local-steps", "batch", "block", "workers",
+}
 
 func benchCommand() *cli.Command {
 	e, err := catalog.Preset(benchPreset)
@@ -55,9 +57,11 @@ func runBench(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range config.Backends {
-		defer closeBackend(k)
-	}
+	defer func() {
+		for _, k := range config.Backends {
+			closeBackend(k)
+		}
+	}()
 	config.OnRound = func(done int) { fmt.Fprintf(c.App.ErrWriter, "round %d of %d\n", done, config.Rounds) }
 	r, err := bench.Run(c.Context, config)
 	if err != nil {
