@@ -19,7 +19,9 @@ const (
 )
 
 // benchKeys are the settings that make a step.
-var benchKeys = []string{"arch", "activation", "loss", "method", "optimizer", "local-steps", "batch", "block", "workers"}
+var benchKeys = []string{
+	"arch", "activation", "loss", "method", "optimizer", "form", "solver", "prox", "local-steps", "batch", "block", "workers",
+}
 
 func benchCommand() *cli.Command {
 	e, err := catalog.Preset(benchPreset)

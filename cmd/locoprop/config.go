@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,43 +15,86 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// configFile is an experiment in TOML: a key per flag, text in the flags' grammar.
+// configFile is an experiment in TOML: a key per flag, text in the flags' grammar, and a
+// table for each layer of the network that has settings of its own.
 type configFile struct {
-	Preset         *string  `toml:"preset,omitempty" comment:"made by locoprop train; locoprop train --config FILE repeats the run"`
-	Dataset        *string  `toml:"dataset,omitempty"`
-	Data           *string  `toml:"data,omitempty"`
-	DataPrefix     *string  `toml:"data-prefix,omitempty"`
-	DataSeed       *int64   `toml:"data-seed,omitempty"`
-	Target         *string  `toml:"target,omitempty"`
-	Loss           *string  `toml:"loss,omitempty"`
-	Arch           *string  `toml:"arch,omitempty"`
-	Activation     *string  `toml:"activation,omitempty"`
-	Init           *string  `toml:"init,omitempty"`
-	Method         *string  `toml:"method,omitempty"`
-	Optimizer      *string  `toml:"optimizer,omitempty"`
-	LR             *float64 `toml:"lr,omitempty"`
-	Gamma          *float64 `toml:"gamma,omitempty"`
-	LocalSteps     *int64   `toml:"local-steps,omitempty"`
-	Batch          *int64   `toml:"batch,omitempty"`
-	Schedule       *string  `toml:"schedule,omitempty"`
-	WarmupSteps    *int64   `toml:"warmup-steps,omitempty"`
-	ScheduleEpochs *int64   `toml:"schedule-epochs,omitempty"`
-	Epochs         *int64   `toml:"epochs,omitempty"`
-	EvalEvery      *int64   `toml:"eval-every,omitempty"`
-	Seed           *int64   `toml:"seed,omitempty"`
-	Workers        *int64   `toml:"workers,omitempty"`
-	Block          *int64   `toml:"block,omitempty"`
-	Diagnose       *int64   `toml:"diagnose,omitempty"`
-	Backend        *string  `toml:"backend,omitempty"`
+	Preset     *string `toml:"preset,omitempty" comment:"made by locoprop train; locoprop train --config FILE repeats the run"`
+	Dataset    *string `toml:"dataset,omitempty"`
+	Data       *string `toml:"data,omitempty"`
+	DataPrefix *string `toml:"data-prefix,omitempty"`
+	DataSeed   *int64  `toml:"data-seed,omitempty"`
+	Target     *string `toml:"target,omitempty"`
+	Loss       *string `toml:"loss,omitempty"`
+	Arch       *string `toml:"arch,omitempty"`
+	Activation *string `toml:"activation,omitempty"`
+	Init       *string `toml:"init,omitempty"`
+	Method     *string `toml:"method,omitempty"`
+	localConfig
+	Batch          *int64  `toml:"batch,omitempty"`
+	Schedule       *string `toml:"schedule,omitempty"`
+	WarmupSteps    *int64  `toml:"warmup-steps,omitempty"`
+	ScheduleEpochs *int64  `toml:"schedule-epochs,omitempty"`
+	Epochs         *int64  `toml:"epochs,omitempty"`
+	EvalEvery      *int64  `toml:"eval-every,omitempty"`
+	Seed           *int64  `toml:"seed,omitempty"`
+	Workers        *int64  `toml:"workers,omitempty"`
+	Block          *int64  `toml:"block,omitempty"`
+	Diagnose       *int64  `toml:"diagnose,omitempty"`
+	Backend        *string `toml:"backend,omitempty"`
+
+	// Layers holds settings of layers by their number. They are read as part of the file
+	// and written one by one, to stand in order.
+	Layers map[string]*localConfig `toml:"layers,omitempty"`
 }
 
-// fields calls f with the key and the (pointer) field of each of the file's keys.
-func (c *configFile) fields(f func(key string, field reflect.Value) error) error {
-	v := reflect.ValueOf(c).Elem()
+// localConfig are the settings of local problems: the run's, or those of one layer.
+type localConfig struct {
+	Form          *string       `toml:"form,omitempty"`
+	Solver        *string       `toml:"solver,omitempty"`
+	Prox          *textOrNumber `toml:"prox,omitempty"`
+	Optimizer     *string       `toml:"optimizer,omitempty"`
+	LR            *float64      `toml:"lr,omitempty"`
+	Gamma         *float64      `toml:"gamma,omitempty"`
+	GammaRule     *string       `toml:"gamma-rule,omitempty"`
+	LocalSteps    *int64        `toml:"local-steps,omitempty"`
+	LocalFloor    *float64      `toml:"local-floor,omitempty"`
+	ResetState    *bool         `toml:"reset-state,omitempty"`
+	MetricDamping *float64      `toml:"metric-damping,omitempty"`
+	MetricStep    *float64      `toml:"metric-step,omitempty"`
+	MetricAverage *float64      `toml:"metric-average,omitempty"`
+	MetricEvery   *int64        `toml:"metric-every,omitempty"`
+	MetricRefresh *int64        `toml:"metric-refresh,omitempty"`
+	OuterMomentum *float64      `toml:"outer-momentum,omitempty"`
+}
+
+// layersKey is the key of the tables of layers, which no flag has.
+const layersKey = "layers"
+
+// textOrNumber is a string that a file may also give as a number.
+type textOrNumber string
+
+// UnmarshalText takes a value as the file spells it.
+func (t *textOrNumber) UnmarshalText(b []byte) error { //nolint:unparam // the interface has it
+	*t = textOrNumber(b)
+	return nil
+}
+
+// eachField calls f with the key and the (pointer) field of each setting of a struct.
+func eachField(v reflect.Value, f func(key string, field reflect.Value) error) error {
 	for i := range v.NumField() {
-		key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("toml"), ",")
-		if err := f(key, v.Field(i)); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
+		field := v.Type().Field(i)
+		key, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
+		var err error
+		switch {
+		case field.Anonymous:
+			err = eachField(v.Field(i), f)
+		case key != layersKey:
+			if err = f(key, v.Field(i)); err != nil {
+				err = fmt.Errorf("%s: %w", key, err)
+			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -57,36 +103,66 @@ func (c *configFile) fields(f func(key string, field reflect.Value) error) error
 // readConfig reads a configuration file as a layer of settings. Whatever is wrong with
 // it is wrong usage.
 func readConfig(path string) (catalog.Layer, error) {
-	f, err := os.Open(path)
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return catalog.Layer{}, usagef("configuration %s: %w", path, cause(err))
 	}
-	defer f.Close()
 	var c configFile
-	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&c); err != nil {
+	if err := decodeStrictly(content, &c); err != nil {
 		return catalog.Layer{}, &usageError{configError(path, err)}
 	}
-	return catalog.Layer{Source: path, Values: c.values()}, nil
+	values := catalog.Values{}
+	take(values, "", &c)
+	for number, table := range c.Layers {
+		prefix := layersKey + "." + number + "."
+		if _, _, ok := catalog.SplitLayerKey(prefix); !ok {
+			row, column := positionOf(content, number)
+			return catalog.Layer{}, usagef("%s:%d:%d: %s.%s: a table of settings for one layer has its number for a name, from 0",
+				path, row, column, layersKey, number)
+		}
+		take(values, prefix, table)
+	}
+	return catalog.Layer{Source: path, Values: values}, nil
 }
 
-// values writes each key that the file holds as a flag would give it.
-func (c *configFile) values() catalog.Values {
-	v := catalog.Values{}
-	_ = c.fields(func(key string, field reflect.Value) error { // no error to return
+func decodeStrictly(content []byte, to any) error {
+	return toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(to)
+}
+
+// positionOf tells where a file first names the table layers.NAME: where a reader to
+// whom all such tables are unknown complains of it.
+func positionOf(content []byte, name string) (row, column int) {
+	var unknown *toml.StrictMissingError
+	if errors.As(decodeStrictly(content, &struct{}{}), &unknown) {
+		for i := range unknown.Errors {
+			if key := unknown.Errors[i].Key(); len(key) > 1 && key[0] == layersKey && key[1] == name {
+				return unknown.Errors[i].Position()
+			}
+		}
+	}
+	return 1, 1
+}
+
+// take adds to v each setting that a struct of a file holds, as a flag would give it.
+func take(v catalog.Values, prefix string, from any) {
+	_ = eachField(reflect.ValueOf(from).Elem(), func(key string, field reflect.Value) error { // no error to return
 		if field.IsNil() {
 			return nil
 		}
 		switch x := field.Elem().Interface().(type) {
 		case string:
-			v[key] = x
+			v[prefix+key] = x
+		case textOrNumber:
+			v[prefix+key] = string(x)
+		case bool:
+			v[prefix+key] = strconv.FormatBool(x)
 		case int64:
-			v[key] = strconv.FormatInt(x, 10)
+			v[prefix+key] = strconv.FormatInt(x, 10)
 		case float64:
-			v[key] = strconv.FormatFloat(x, 'g', -1, 64)
+			v[prefix+key] = strconv.FormatFloat(x, 'g', -1, 64)
 		}
 		return nil
 	})
-	return v
 }
 
 // configError says where in a file the error lies and what would be right.
@@ -99,9 +175,12 @@ func configError(path string, err error) error {
 		for i := range unknown.Errors {
 			e := &unknown.Errors[i]
 			row, column := e.Position()
-			key := strings.Join(e.Key(), ".")
-			errs = append(errs, fmt.Errorf("%s:%d:%d: %w", path, row, column,
-				&catalog.UnknownError{What: "key", Name: key, Known: catalog.Keys()}))
+			what := &catalog.UnknownError{What: "key", Name: strings.Join(e.Key(), "."), Known: append(catalog.Keys(), layersKey)}
+			if key := e.Key(); len(key) > 2 && key[0] == layersKey {
+				what.Known = catalog.LayerKeys()
+				what.What, what.Name = "key of "+strings.Join(key[:2], "."), strings.Join(key[2:], ".")
+			}
+			errs = append(errs, fmt.Errorf("%s:%d:%d: %w", path, row, column, what))
 		}
 		return errors.Join(errs...)
 	case errors.As(err, &wrong):
@@ -113,10 +192,33 @@ func configError(path string, err error) error {
 
 // encodeConfig writes an experiment as a configuration file.
 func encodeConfig(e *catalog.Experiment) ([]byte, error) {
-	values := e.Values()
-	var c configFile
-	err := c.fields(func(key string, field reflect.Value) error {
-		text, found := values[key]
+	run, tables := catalog.Values{}, map[int]catalog.Values{}
+	for key, text := range e.Values() {
+		layer, name, ok := catalog.SplitLayerKey(key)
+		switch {
+		case !ok:
+			run[key] = text
+		case tables[layer] == nil:
+			tables[layer] = catalog.Values{name: text}
+		default:
+			tables[layer][name] = text
+		}
+	}
+	content, err := encodeStruct(&configFile{}, run)
+	for _, layer := range slices.Sorted(maps.Keys(tables)) {
+		var table []byte
+		if err == nil {
+			table, err = encodeStruct(&localConfig{}, tables[layer])
+		}
+		content = fmt.Appendf(content, "\n[%s.%d]\n%s", layersKey, layer, table)
+	}
+	return content, err
+}
+
+// encodeStruct fills a struct of a file with settings and writes it.
+func encodeStruct(to any, values catalog.Values) ([]byte, error) {
+	err := eachField(reflect.ValueOf(to).Elem(), func(key string, field reflect.Value) error {
+		value, found := values[key]
 		if !found {
 			return nil
 		}
@@ -124,16 +226,20 @@ func encodeConfig(e *catalog.Experiment) ([]byte, error) {
 		var err error
 		switch x := field.Interface().(type) {
 		case *string:
-			*x = text
+			*x = value
+		case *textOrNumber:
+			*x = textOrNumber(value)
+		case *bool:
+			*x, err = strconv.ParseBool(value)
 		case *int64:
-			*x, err = strconv.ParseInt(text, 10, 64)
+			*x, err = strconv.ParseInt(value, 10, 64)
 		case *float64:
-			*x, err = strconv.ParseFloat(text, 64)
+			*x, err = strconv.ParseFloat(value, 64)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return toml.Marshal(&c)
+	return toml.Marshal(to)
 }

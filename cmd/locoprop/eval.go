@@ -58,7 +58,7 @@ func evaluate(c *cli.Context) error {
 	if c.Bool("json") {
 		return json.NewEncoder(c.App.Writer).Encode(evaluationObject(d, m, training, test))
 	}
-	return printEvaluation(c.App.Writer, training, test)
+	return printEvaluation(c.App.Writer, d.Name, training, test)
 }
 
 // loadModel reads the model that --model names.
@@ -160,10 +160,10 @@ func finite(x float64) *float64 {
 	return &x
 }
 
-func printEvaluation(out io.Writer, training, test train.Evaluation) error {
+func printEvaluation(out io.Writer, data string, training, test train.Evaluation) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	accuracy := training.Accuracy != nil
-	fmt.Fprint(w, "split\texamples\tloss\tfloor\texcess\tsquared error\t")
+	fmt.Fprintf(w, "%s\texamples\tloss\tfloor\texcess\tsquared error\t", data)
 	if accuracy {
 		fmt.Fprint(w, "accuracy\t")
 	}

@@ -42,7 +42,7 @@ func TestEval(t *testing.T) {
 	assert.Equal(t, "idx input sigmoid-ce", got.Dataset+" "+got.Target+" "+got.Loss)
 
 	out = succeeds(t, dir, args...)
-	assert.Contains(t, out.stdout, "excess")
+	assert.Regexp(t, `^ +idx +examples +loss +floor +excess +squared error\n +train +120 `, out.stdout)
 	assert.NotContains(t, out.stdout, "accuracy")
 	succeeds(t, dir, append(args, "--target", "input", "--workers", "1", "--backend", "gonum")...)
 	refuses(t, dir, exitUsage, []string{"--target label: the model was trained for target input"}, append(args, "--target", "label")...)
@@ -89,6 +89,7 @@ func TestPredict(t *testing.T) {
 	}
 	out := succeeds(t, dir, predict("--dataset", "idx", "--data", data, "--output", "split.npy")...)
 	assert.Empty(t, out.stdout)
+	assert.Contains(t, out.stderr, "split.npy: 40 examples of data set idx, test split, 64 outputs each")
 	images := filepath.Join(data, "t10k-images-idx3-ubyte")
 	succeeds(t, dir, predict("--input", images, "--output", "idx.npy")...)
 	assert.Equal(t, read(t, dir, "split.npy"), read(t, dir, "idx.npy"))

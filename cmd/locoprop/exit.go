@@ -64,7 +64,7 @@ func report(err error, stderr io.Writer) int {
 	}
 	if err != nil {
 		for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
-			fmt.Fprintln(stderr, "locoprop:", line)
+			fmt.Fprintln(stderr, "locoprop:", strings.TrimPrefix(line, "locoprop: ")) // as the library's package begins its own
 		}
 	}
 	return exitCode(err)

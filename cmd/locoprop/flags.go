@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
@@ -22,13 +23,15 @@ const (
 	groupData       = "2. Data"
 	groupNetwork    = "3. Network"
 	groupMethod     = "4. Method"
-	groupSchedule   = "5. Schedule"
-	groupMachine    = "6. Machine"
-	groupOutput     = "7. Output"
+	groupLocal      = "5. Local problems (locoprop-m, -s)"
+	groupSchedule   = "6. Schedule"
+	groupMachine    = "7. Machine"
+	groupOutput     = "8. Output"
 )
 
 // settingFlag describes the flag of one of the catalog's settings. Its default is that
-// of the default preset, unless it says something else.
+// of the default preset, or of the first preset that has the setting, unless it says
+// something else.
 type settingFlag struct {
 	key, group, usage, fallback string
 }
@@ -56,13 +59,37 @@ func settingFlags() []settingFlag {
 		{"method", groupMethod, "`NAME`: " + list(catalog.Methods()), ""},
 		{"optimizer", groupMethod, "`NAME[:KEY=VALUE,...]`: " + list(catalog.Optimizers) + "; keys " + list(catalog.OptimizerKeys), ""},
 		{
-			"lr", groupMethod, "learning `RATE`: per local iteration, for gradients summed over the batch; under backprop per step, for those of the mean loss",
-			"the preset's; of another --method or --optimizer, that pair's in docs/rates.md",
+			"lr", groupMethod, "learning `RATE`: per local iteration, for gradients summed over the batch; in form metric a factor of the update; " +
+				"under backprop per step, for gradients of the mean loss",
+			"the preset's; of another --method or --optimizer, that pair's in docs/rates.md; in form metric 1",
 		},
-		{"gamma", groupMethod, "activation learning `RATE`: how far targets lie from activations, per unit of the mean loss's gradient (locoprop-m, -s)", ""},
-		{"local-steps", groupMethod, "local iterations per batch, `NUMBER` from 1 (locoprop-m, -s)", ""},
 		{"batch", groupMethod, "examples per step, `NUMBER` from 1 to the size of the training data", ""},
-		{"block", groupMethod, "units per task, `NUMBER` from 1; part of what fixes the result's last bits (locoprop-m, -s)", ""},
+		{
+			"form", groupLocal, "how they are solved, `NAME`: auto (the cheapest of the next three), direct, gram (locoprop-s), kernel (sgd, momentum, nesterov), " +
+				"which make the same steps; exact, spectral, statistics (locoprop-s); implicit, mm (locoprop-m); metric (in the metric of running statistics)", "",
+		},
+		{"solver", groupLocal, "of form implicit, `NAME`: anderson, newton (few inputs or examples), fixed", "anderson"},
+		{
+			"prox", groupLocal, "pull towards the weights before the batch, |change|²/2λ: `off|auto|λ`, λ above 0, auto for the sum of the local rates; " +
+				"forms exact, implicit, mm and statistics need one, metric takes none", "",
+		},
+		{
+			"gamma", groupLocal, "activation learning `RATE`: how far targets lie from activations, per unit of the mean loss's gradient; in form metric see --gamma-rule",
+			"10, or the pair's in docs/rates.md; in form metric what the planned epochs ask for, " + fastGammas(),
+		},
+		{
+			"gamma-rule", groupLocal, "of form metric, `NAME`: fisher (gamma over the layer's mean squared gradient, per example), fixed (gamma itself)", "",
+		},
+		{"local-steps", groupLocal, "local iterations per batch, `NUMBER` from 1 to 10000", "10; in form metric 4"},
+		{"local-floor", groupLocal, "least factor of the local rate, which falls evenly over the local steps, `NUMBER` from 0 to 1", ""},
+		{"reset-state", groupLocal, "start the optimizer's state anew at every batch", ""},
+		{"metric-damping", groupLocal, "of form metric: what is added to the inputs' second moment, in units of its mean diagonal, `NUMBER` above 0", ""},
+		{"metric-step", groupLocal, "of form metric: local rate in units of the largest that its first estimate allows, `NUMBER` above 0", ""},
+		{"metric-average", groupLocal, "of form metric: share that the running second moment keeps at an update, `NUMBER` between 0 and 1", ""},
+		{"metric-every", groupLocal, "of form metric: batches from one update of the second moment to the next, `NUMBER` from 1", ""},
+		{"metric-refresh", groupLocal, "of form metric: batches from one inverse to the next, once a hundred are done, `NUMBER` from 1", ""},
+		{"outer-momentum", groupLocal, "of form metric: momentum of the step that takes a batch's update, `NUMBER` between 0 and 1", ""},
+		{"block", groupLocal, "units per task, `NUMBER` from 1; part of what fixes the result's last bits", ""},
 		{"schedule", groupSchedule, "course of the rate over the run, `NAME`: " + list(schedule.Names), ""},
 		{"warmup-steps", groupSchedule, "batches over which the rate rises at the start, `NUMBER` from 0", ""},
 		{"schedule-epochs", groupSchedule, "epochs that the schedule is made for, `NUMBER` from 1", "--epochs; 100 with the paper presets"},
@@ -122,9 +149,38 @@ func flagsOf(e catalog.Experiment, keys ...string) []cli.Flag {
 		if text == "" || e.Preset != catalog.DefaultPreset && defaults[s.key] != "" {
 			text = defaults[s.key]
 		}
+		if text == "" {
+			text = usualValue(s.key)
+		}
+		if s.key == "reset-state" {
+			flags = append(flags, &cli.BoolFlag{Name: s.key, Category: s.group, Usage: s.usage, DefaultText: text})
+			continue
+		}
 		flags = append(flags, &cli.StringFlag{Name: s.key, Category: s.group, Usage: s.usage, DefaultText: text})
 	}
 	return flags
+}
+
+// usualValue is what a setting is in the first preset that has it.
+func usualValue(key string) string {
+	for _, name := range catalog.Presets() {
+		if e, err := catalog.Preset(name); err == nil && e.Values()[key] != "" {
+			return e.Values()[key]
+		}
+	}
+	return ""
+}
+
+// fastGammas shows the rule for γ in the metric form at the lengths of the presets that
+// have it.
+func fastGammas() string {
+	var items []string
+	for _, name := range catalog.Presets() {
+		if e, err := catalog.Preset(name); err == nil && e.Form == locoprop.FormMetric {
+			items = append(items, fmt.Sprintf("%v with preset %s", catalog.FastGamma(&e), name))
+		}
+	}
+	return strings.Join(items, ", ")
 }
 
 // flagLayer collects the settings that were given as flags.

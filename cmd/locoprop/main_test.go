@@ -141,6 +141,14 @@ func read(t *testing.T, path ...string) []byte {
 	return b
 }
 
+// edit replaces text in a file that has it.
+func edit(t *testing.T, path, from, to string) {
+	t.Helper()
+	text := string(read(t, path))
+	require.Contains(t, text, from)
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(text, from, to, 1)), 0o644))
+}
+
 // tree lists the files and folders under a folder.
 func tree(t *testing.T, dir string) []string {
 	t.Helper()
@@ -192,7 +200,7 @@ func TestUsage(t *testing.T) {
 		{"train --batch", "--batch needs a value"},
 		{"train --json=perhaps", "invalid boolean value"},
 		{"train --preset papr", `--preset: unknown preset "papr"; did you mean paper?`},
-		{"train --preset fast", `unknown preset "fast"`},
+		{"train --preset quick", `unknown preset "quick"`},
 		{"train --dataset mnits", `unknown data set "mnits"; did you mean mnist?`},
 		{"train --method locopro-m", `unknown method "locopro-m"; did you mean locoprop-m?`},
 		{"train --optimizer adma", `unknown optimizer "adma"; did you mean adam?`},
@@ -206,6 +214,19 @@ func TestUsage(t *testing.T) {
 		{"train --method backprop --gamma 5 --lr 1", "--gamma: method backprop has no local problems"},
 		{"train --method backprop --local-steps 5 --lr 1", "--local-steps: method backprop has no local problems"},
 		{"train --method backprop --block 5 --lr 1", "--block: method backprop has no local problems"},
+		{"train --method backprop --form direct --lr 1", "--form: method backprop has no local problems"},
+		{"train --method backprop --reset-state --lr 1", "--reset-state: method backprop has no local problems"},
+		{"train --form gram", "locoprop: layer 0: form gram needs the squared local loss (locoprop-s)\n"},
+		{"train --form exact --prox auto", "form exact needs the squared local loss"},
+		{"train --form metric --optimizer sgd", "--optimizer: only forms auto, direct, gram, kernel and spectral have an optimizer"},
+		{"train --solver newton", "--solver: only form implicit has a solver"},
+		{"train --local-floor 1.5", "--local-floor 1.5: must be a number from 0 to 1"},
+		{"train --metric-every 4", "--metric-every: only form metric has it"},
+		{"train --plan --out a", "--plan with --out: a plan trains nothing"},
+		{"train --plan --resume a", "--resume with --plan"},
+		{"train --plan --batch 20001", "--batch 20001: must be 1 to 20000, the number of training examples"},
+		{"train --plan --dataset mnist --arch 784,3,783", "the last width is 783; target input needs 784"},
+		{"train --plan --form implicit --solver newton --prox 1 --batch 600", "newton"},
 		{"train --target label", "data set curves has no labels"},
 		{"train --schedule paper --warmup-steps 5", "it takes no warm-up steps"},
 		{"train --workers 1000", "--workers 1000: must be 1 to"},

@@ -59,7 +59,7 @@ func predict(c *cli.Context) error {
 	if err := checkWritable(out); err != nil {
 		return err
 	}
-	in, err := examplesOf(c, m)
+	in, from, err := examplesOf(c, m)
 	if err != nil {
 		return err
 	}
@@ -70,41 +70,40 @@ func predict(c *cli.Context) error {
 	if err := train.WriteFile(out, func(w io.Writer) error { return encodeNPY(w, y) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%s: %d examples, %d outputs each\n", out, y.Rows, y.Cols)
+	fmt.Fprintf(c.App.ErrWriter, "%s: %d examples of %s, %d outputs each\n", out, y.Rows, from, y.Cols)
 	return nil
 }
 
-// examplesOf reads the examples to predict for.
-func examplesOf(c *cli.Context, m *model.Model) (train.Examples, error) {
+// examplesOf reads the examples to predict for; from says for people what they are.
+func examplesOf(c *cli.Context, m *model.Model) (in train.Examples, from string, err error) {
 	path := c.String("input")
 	if !c.IsSet("input") {
 		e, err := dataOf(c, m)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		e.Target = model.Input // labels aren't needed
 		d, err := loadDataFor(e, m)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		return d.Test, nil
+		return d.Test, "data set " + d.Name + ", test split", nil
 	}
-	var in train.Examples
 	if strings.HasSuffix(path, ".npy") {
 		x, err := readNPY(path)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		in = train.Matrix(x)
 	} else {
 		x, err := dataset.ReadExamples(path, m.Scale)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		in = x
 	}
 	if in.Dim() != m.Network.Inputs() {
-		return nil, &dataset.Error{Path: path, Reason: fmt.Sprintf("%d values per example, the model reads %d", in.Dim(), m.Network.Inputs())}
+		return nil, "", &dataset.Error{Path: path, Reason: fmt.Sprintf("%d values per example, the model reads %d", in.Dim(), m.Network.Inputs())}
 	}
-	return in, nil
+	return in, path, nil
 }

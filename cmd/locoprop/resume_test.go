@@ -128,7 +128,11 @@ func TestResumeGoesOn(t *testing.T) {
 	assert.Contains(t, out.stdout, "reached after 6 epochs")
 	refuses(t, dir, exitUsage, []string{"--epochs 2: the run has trained 6 epochs"}, "train", "--resume", "part", "--epochs", "2")
 	out = succeeds(t, dir, "train", "--resume", "part", "--epochs", "7")
-	assert.Contains(t, out.stderr, "the schedule ends after 6 epochs: the rate is 0 from there on")
+	assert.Contains(t, out.stderr, "the schedule ends after 6 epochs: the rate is 0 from there on, but momentum carried from before goes on moving the weights")
+
+	succeeds(t, dir, small(data, "--epochs", "1", "--reset-state", "--out", "reset")...)
+	out = succeeds(t, dir, "train", "--resume", "reset", "--epochs", "2")
+	assert.Contains(t, out.stderr, "the rate is 0 from there on\n", "nothing is carried")
 }
 
 func TestResumeRefuses(t *testing.T) {

@@ -19,7 +19,7 @@ func trainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "train",
 		Usage:     "train a network",
-		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--json]",
+		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--json]",
 		Description: "With no flags: preset " + catalog.DefaultPreset + ", whose settings are the defaults shown below. Flags override the\n" +
 			"preset, or the file that --config names.\n" +
 			"Another method or optimiser without --lr takes the documented rate of the two, and prints it.\n" +
@@ -36,7 +36,8 @@ func trainCommand() *cli.Command {
 				Name: "resume", Category: groupExperiment, DefaultText: "none",
 				Usage: "`FOLDER` of a run to go on with, from its last checkpoint; only --" + strings.Join(resumeFlags, ", --") + " may stand beside it",
 			},
-			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print the lines of metrics.jsonl, and nothing else, on standard output"},
+			&cli.BoolFlag{Name: "plan", Category: groupOutput, Usage: "print what a step would do, layer by layer, and train nothing"},
+			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print the lines of metrics.jsonl, and nothing else, on standard output; with --plan one JSON object"},
 		),
 		Action: trainAction,
 	}
@@ -59,8 +60,16 @@ func trainAction(c *cli.Context) error {
 			return err
 		}
 	}
+	if c.Bool("plan") {
+		if err := checkPlanFlags(c); err != nil {
+			return err
+		}
+	}
 	if err := r.settle(c); err != nil {
 		return err
+	}
+	if c.Bool("plan") {
+		return r.printPlan()
 	}
 	return r.run(c.Context)
 }

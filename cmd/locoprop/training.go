@@ -71,39 +71,36 @@ func (r *training) run(ctx context.Context) (err error) {
 // announce says what will be trained, before anything takes time.
 func (r *training) announce() {
 	e := &r.e
-	if r.rate != nil {
-		r.say("%v: taking the default rate of this pair, lr %v", r.rate.Pair, r.rate.Eta)
-	}
+	r.sayRate()
 	verb := "training"
 	if r.resume != "" {
 		verb = "going on with"
 	}
 	s, _ := e.BuildSchedule() // checked when the experiment was made
 	r.say("%s preset %s: %s, %d epochs of data set %s, batch %d, seed %d", verb, e.Preset, e.Method, e.Epochs, e.Dataset, e.Batch, e.Seed)
-	line := fmt.Sprintf("optimizer %s, lr %v", catalog.FormatOptimizer(e.Optimizer), e.Eta)
-	if catalog.IsLocal(e.Method) {
-		line += fmt.Sprintf(", gamma %v (gamma/batch %v), %d local steps", e.Gamma, e.Gamma/float64(e.Batch), e.LocalSteps)
+	r.say("%s, schedule %s", describeMethod(e), describeSchedule(s))
+	for _, line := range describeLayers(e) {
+		r.say("%s", line)
 	}
-	r.say("%s, schedule %s", line, describeSchedule(s))
 	info := r.kernels.Info()
 	r.say("backend %s (%s), %d workers; files go to %s", info.Name, info.Detail, e.Workers, r.folder.Dir())
 	if whyPure != "" {
 		r.say("%s", whyPure)
 	}
 	if s.Kind != schedule.Constant && e.Epochs > s.Epochs {
-		r.say("the schedule ends after %d epochs: the rate is 0 from there on", s.Epochs)
+		text := "the rate is 0 from there on"
+		if e.Coasts() {
+			text += ", but momentum carried from before goes on moving the weights, which may make the model worse"
+		}
+		r.say("the schedule ends after %d epochs: %s", s.Epochs, text)
 	}
 }
 
-func describeSchedule(s schedule.Schedule) string {
-	text := s.Kind.String()
-	if s.Kind != schedule.Constant {
-		text += fmt.Sprintf(" over %d epochs", s.Epochs)
+// sayRate tells of a rate that nobody named.
+func (r *training) sayRate() {
+	if r.rate != nil {
+		r.say("%v: taking the default rate of this pair, lr %v", r.rate.Pair, r.rate.Eta)
 	}
-	if s.Warmup > 0 {
-		text += fmt.Sprintf(" with %d warm-up steps", s.Warmup)
-	}
-	return text
 }
 
 // prepare loads the data and makes the trainer, at its checkpoint if it has one.
@@ -139,7 +136,7 @@ func (r *training) network() (*nn.Network, error) {
 		return nil, &usageError{err}
 	}
 	if n := r.data.Train.Len(); r.e.Batch > n {
-		return nil, usagef("--batch %d: must be 1 to %d, the number of training examples", r.e.Batch, n)
+		return nil, batchError(r.e.Batch, n)
 	}
 	net, err := nn.New(arch)
 	if err != nil {
@@ -165,15 +162,33 @@ func (r *training) makeTrainer(net *nn.Network) error {
 		Seed: r.e.Seed, Workers: r.e.Workers, Settings: r.methodSettings(),
 		OnEpoch: r.onEpoch, OnStep: r.onStep,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if forms := describeForms(r.trainer.Explain()); forms != "" {
+		r.say("forms: %s", forms)
+	}
+	return nil
 }
 
-// methodSettings are those of the method's settings that a checkpoint depends on.
+// methodSettings are those of the method's settings that a checkpoint depends on: all
+// of local problems, of the run and of single layers, but the rate, which the trainer
+// itself records.
 func (r *training) methodSettings() map[string]string {
 	all := r.e.Values()
 	settings := map[string]string{}
-	for _, key := range []string{"optimizer", "gamma", "local-steps", "block", "init"} {
+	keep := func(key, text string) {
+		if key != "lr" {
+			settings[key] = text
+		}
+	}
+	for _, key := range append(catalog.LayerKeys(), "block", "init") {
 		if text, found := all[key]; found {
+			keep(key, text)
+		}
+	}
+	for key, text := range all {
+		if _, _, ofLayer := catalog.SplitLayerKey(key); ofLayer {
 			settings[key] = text
 		}
 	}

@@ -85,8 +85,8 @@ func TestUnknownNames(t *testing.T) {
 	fails(`unknown schedule "cosin"; did you mean cosine? (known: constant, linear, cosine, paper)`)(c, err)
 	d, err := catalog.ParseInit("xavier")
 	fails(`unknown initialisation "xavier" (known: glorot, he)`)(d, err)
-	e, err := catalog.Preset("fast")
-	fails(`unknown preset "fast" (known: curves, paper, paper-wide, paper-deep)`)(e, err)
+	e, err := catalog.Preset("quick")
+	fails(`unknown preset "quick" (known: curves, fast, fast-curves, paper, paper-wide, paper-deep)`)(e, err)
 
 	_, err = catalog.ParseTransfer("leaky-relu(-2)")
 	assert.ErrorContains(t, err, "the slope must be a finite number, 0 or more")
@@ -207,12 +207,14 @@ func TestParseLayoutRefuses(t *testing.T) {
 
 func TestPresets(t *testing.T) {
 	widths := map[string]string{
-		"curves":     "784,400,200,100,50,25,6:identity,25,50,100,200,400,784",
-		"paper":      "784,1000,500,250,30:identity,250,500,1000,784",
-		"paper-wide": "784,2000,1000,500,60:identity,500,1000,2000,784",
-		"paper-deep": "784,1000,500,500,500,250,30:identity,250,500,500,500,1000,784",
+		"curves":      "784,400,200,100,50,25,6:identity,25,50,100,200,400,784",
+		"fast":        "784,1000,500,250,30:identity,250,500,1000,784",
+		"fast-curves": "784,400,200,100,50,25,6:identity,25,50,100,200,400,784",
+		"paper":       "784,1000,500,250,30:identity,250,500,1000,784",
+		"paper-wide":  "784,2000,1000,500,60:identity,500,1000,2000,784",
+		"paper-deep":  "784,1000,500,500,500,250,30:identity,250,500,500,500,1000,784",
 	}
-	assert.Equal(t, []string{"curves", "paper", "paper-wide", "paper-deep"}, catalog.Presets())
+	assert.Equal(t, []string{"curves", "fast", "fast-curves", "paper", "paper-wide", "paper-deep"}, catalog.Presets())
 	for _, name := range catalog.Presets() {
 		e, err := catalog.Preset(name)
 		require.NoError(t, err)

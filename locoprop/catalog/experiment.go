@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
@@ -32,14 +33,22 @@ type Experiment struct {
 	Activation transfer.Func // of hidden layers whose transfer function isn't named
 	Init       nn.Init
 
-	Method     string // one of Methods
-	Optimizer  optimizer.Rule
-	Eta        float64 // η, see the method
-	Gamma      float64 // γ; LocoProp only, as are the next two
-	LocalSteps int     // T
-	Block      int     // units per task
-	Diagnose   int     // measure the local problems of every so many batches; 0: never
-	Batch      int     // B
+	Method     string         // one of Methods
+	Optimizer  optimizer.Rule // unused by forms that don't iterate one
+	Eta        float64        // η, see the method
+	Gamma      float64        // γ; LocoProp only, as is all up to Block
+	LocalSteps int            // T
+	Floor      float64        // φ, least factor of the local rate's decay
+	Reset      bool           // the optimiser's state starts anew at every batch
+	Form       locoprop.Form
+	Prox       float64                 // λ, locoprop.ProxAuto or locoprop.ProxOff
+	Solver     locoprop.ImplicitSolver // form implicit only
+	GammaRule  locoprop.GammaRule      // form metric only, as is the next
+	Metric     locoprop.Metric
+	Layers     map[int]Values // settings of single layers, from 0, by the keys that LayerKeys lists
+	Block      int            // units per task
+	Diagnose   int            // measure the local problems of every so many batches; 0: never
+	Batch      int            // B
 
 	Schedule       schedule.Kind
 	WarmupSteps    int
@@ -52,24 +61,24 @@ type Experiment struct {
 	Backend string // "" means the best there is
 }
 
-// methods are the ways to train. The constructors get a complete experiment.
+// methods are the ways to train.
 var methods = []struct {
 	name  string
 	local bool // solves local problems: has γ, T and blocks of units to choose
-	build func(e *Experiment) (plan.Method, error)
 }{
-	{"locoprop-m", true, func(e *Experiment) (plan.Method, error) { return e.locoprop(locoprop.Matching) }},
-	{"locoprop-s", true, func(e *Experiment) (plan.Method, error) { return e.locoprop(locoprop.Squared) }},
-	{"backprop", false, func(e *Experiment) (plan.Method, error) {
-		return asMethod(backprop.New(backprop.Options{Eta: e.Eta, Optimizer: e.Optimizer, Block: e.Block}))
-	}},
+	{"locoprop-m", true},
+	{"locoprop-s", true},
+	{"backprop", false},
 }
 
 func (e *Experiment) locoprop(l locoprop.LocalLoss) (plan.Method, error) {
-	return asMethod(locoprop.New(locoprop.Options{
-		Loss: l, Eta: e.Eta, Gamma: e.Gamma, Steps: e.LocalSteps, Optimizer: e.Optimizer, Block: e.Block,
-		Diagnose: e.Diagnose,
-	}))
+	o := e.options(l)
+	o.Layers = make(map[int]locoprop.Options, len(e.Layers))
+	for layer := range e.Layers {
+		x := e.At(layer)
+		o.Layers[layer] = x.options(l)
+	}
+	return asMethod(locoprop.New(o))
 }
 
 // asMethod keeps a nil pointer from becoming an interface that isn't nil.
@@ -98,11 +107,15 @@ func IsLocal(method string) bool {
 
 // BuildMethod returns the training method with its settings.
 func (e *Experiment) BuildMethod() (plan.Method, error) {
-	i, err := choose("method", e.Method, Methods())
-	if err != nil {
-		return nil, err
+	switch e.Method {
+	case "locoprop-m":
+		return e.locoprop(locoprop.Matching)
+	case "locoprop-s":
+		return e.locoprop(locoprop.Squared)
+	case "backprop":
+		return asMethod(backprop.New(backprop.Options{Eta: e.Eta, Optimizer: e.Optimizer, Block: e.Block}))
 	}
-	return methods[i].build(e)
+	return nil, &UnknownError{What: "method", Name: e.Method, Known: Methods()}
 }
 
 // BuildSchedule returns the course of the learning rate.
@@ -132,18 +145,29 @@ func (e *Experiment) LoadData() (*dataset.Data, error) {
 	return dataset.LoadNamed(e.Data, e.Dataset, o)
 }
 
-// Outputs is the number of values that a network gives per example of these data.
-func (e *Experiment) Outputs(d *dataset.Data) int {
-	if e.Target == model.Label {
-		return d.Classes
+// DataInfo is what is known of the data set before it is loaded: its shape and size;
+// known is false where they depend on the files.
+func (e *Experiment) DataInfo() (info dataset.Info, known bool) {
+	for _, d := range dataset.List() {
+		if d.Name == e.Dataset {
+			return d, d.Train > 0
+		}
 	}
-	return d.Dim()
+	return dataset.Info{}, false
 }
 
 // FitArch makes the architecture fit the data where nobody chose it, checks it where
 // somebody did, and returns it. Afterwards e.Arch is what the run uses, and fixed.
-func (e *Experiment) FitArch(d *dataset.Data) (nn.Arch, error) {
-	if err := e.Arch.fit(d.Dim(), e.Outputs(d), e.Target, e.FreeArch); err != nil {
+func (e *Experiment) FitArch(d *dataset.Data) (nn.Arch, error) { return e.FitShape(d.Dim(), d.Classes) }
+
+// FitShape is FitArch for data of which only the values per example and the number of
+// classes are known.
+func (e *Experiment) FitShape(dim, classes int) (nn.Arch, error) {
+	outputs := dim
+	if e.Target == model.Label {
+		outputs = classes
+	}
+	if err := e.Arch.fit(dim, outputs, e.Target, e.FreeArch); err != nil {
 		return nn.Arch{}, fmt.Errorf("arch %v: %w", e.Arch, err)
 	}
 	e.FreeArch = false
@@ -154,7 +178,24 @@ func (e *Experiment) FitArch(d *dataset.Data) (nn.Arch, error) {
 	return a, nil
 }
 
-// Pair is the experiment's combination of method and optimiser.
+// Pair is the experiment's combination of method and optimiser, which its rate belongs
+// to. Forms that iterate no optimiser, but whose proximal term has the rates' sum for
+// its λ, count as sgd.
 func (e *Experiment) Pair() Pair {
+	if !usesOptimizer(e) {
+		return Pair{Method: e.Method, Optimizer: "sgd"}
+	}
 	return Pair{Method: e.Method, Optimizer: e.Optimizer.Name(), Variant: e.Optimizer.Variant()}
+}
+
+// Coasts reports whether weights go on moving where the rate has fallen to 0, because a
+// buffer that outlasts the batch holds displacements and not gradients.
+func (e *Experiment) Coasts() bool {
+	layers := []Experiment{*e}
+	for layer := range e.Layers {
+		layers = append(layers, e.At(layer))
+	}
+	return slices.ContainsFunc(layers, func(x Experiment) bool {
+		return inMetric(&x) || usesOptimizer(&x) && !x.Reset && x.Optimizer.Kind == optimizer.RMSPropTF1 && x.Optimizer.Momentum > 0
+	})
 }

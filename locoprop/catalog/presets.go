@@ -3,6 +3,7 @@ package catalog
 import (
 	"maps"
 
+	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
@@ -21,6 +22,8 @@ var presets = []struct {
 	make        func() Experiment
 }{
 	{"curves", "deep autoencoder of generated curves, about a minute on two cores", curvesPreset},
+	{"fast", "the paper's autoencoder of MNIST by LocoProp-M in the metric of running statistics, 3 epochs", fastPreset},
+	{"fast-curves", "the network and data of curves by the method of fast", fastCurvesPreset},
 	{"paper", "the LocoProp paper's deep autoencoder of MNIST", func() Experiment { return paperPreset(paperLayout()) }},
 	{"paper-wide", "the same with hidden layers twice as wide", func() Experiment { return paperPreset(widen(paperLayout())) }},
 	{"paper-deep", "the same with three layers of 500 units on each side", func() Experiment { return paperPreset(deepLayout()) }},
@@ -64,7 +67,8 @@ func common() Experiment {
 		DataSeed: 1, Target: model.Input, Loss: loss.SigmoidCE, FreeArch: true,
 		Activation: transfer.Tanh, Init: nn.Glorot,
 		Method: "locoprop-m", Optimizer: optimizer.New(optimizer.RMSPropTF1),
-		Gamma: 10, LocalSteps: 10, Block: plan.DefaultBlock,
+		Gamma: locoprop.DefaultGamma, LocalSteps: locoprop.DefaultSteps, Floor: locoprop.DefaultFloor, Block: plan.DefaultBlock,
+		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(),
 		EvalEvery: 1, Seed: 1,
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/model"
-	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 )
 
@@ -16,30 +16,41 @@ import (
 type Layer struct {
 	Source string // names the place in errors: a file; "" for flags
 	Values Values
+
+	prefix string // of its keys: layers.3. in what a source says about one layer of the network
 }
 
 // name is how errors name a key of the layer: --batch, or runs/a/config.toml: batch.
 func (l Layer) name(key string) string {
-	if l.Source == "" {
-		return "--" + key
+	switch {
+	case l.Source != "":
+		return l.Source + ": " + l.prefix + key
+	case l.prefix != "":
+		return l.prefix + key
 	}
-	return l.Source + ": " + key
+	return "--" + key
 }
 
 // Resolve makes an experiment: the preset that the last layer with one names (or
 // [DefaultPreset]), then the settings of each layer, later ones over earlier ones.
 //
 // What a layer leaves open follows from what it says: another target brings its loss,
-// another method its form of the optimiser, schedule paper no warm-up steps; and
-// another combination of method and optimiser without --lr takes the documented rate
-// of that pair, which is returned. The error lists all that is wrong, a line each.
+// another method its form of the optimiser, schedule paper no warm-up steps, form metric
+// its own number of local steps; and another combination of method and optimiser without
+// --lr takes the documented rate of that pair, which is returned. In form metric lr is 1
+// unless it is named, and gamma what [FastGamma] says.
+//
+// Settings for single layers of the network go over those of the run, whichever source
+// they come from, and by the same rules. The error lists all that is wrong, a line each.
 func Resolve(layers ...Layer) (e Experiment, fromPair *Rate, err error) {
 	if e, err = basis(layers); err != nil {
 		return Experiment{}, nil, err
 	}
-	r := resolver{e: &e}
+	r := resolver{e: &e, needGamma: inMetric(&e), tables: map[int]table{}}
 	for _, l := range layers {
-		r.apply(l)
+		run, tables := r.split(l)
+		r.apply(run)
+		r.note(tables)
 	}
 	if len(r.errs) == 0 {
 		r.finish()
@@ -68,9 +79,29 @@ func basis(layers []Layer) (Experiment, error) {
 type resolver struct {
 	e         *Experiment
 	errs      []error
-	needEta   bool // the pair changed, and nobody has named a rate since
+	needEta   bool // what η belongs to changed, and nobody has named one since
 	needGamma bool
 	rate      *Rate
+	tables    map[int]table // by layer of the network
+}
+
+// bases are what an experiment's η and γ belong to: where these differ, a rate of the
+// one means nothing to the other.
+type bases struct {
+	eta, gamma struct {
+		pair   Pair
+		metric bool
+		option bool // η: there is none; γ: it is fixed
+	}
+}
+
+func (e *Experiment) bases() bases {
+	var b bases
+	b.eta.pair, b.eta.metric = e.Pair(), inMetric(e)
+	b.gamma = b.eta
+	b.eta.option = !usesRate(e)
+	b.gamma.option = inMetric(e) && e.GammaRule == locoprop.GammaFixed
+	return b
 }
 
 func (r *resolver) fail(format string, args ...any) {
@@ -91,8 +122,8 @@ func (r *resolver) apply(l Layer) {
 		r.follow(s.key, l, &before)
 	}
 	for _, s := range settings {
-		if _, given := l.Values[s.key]; given && s.applies != nil && !s.applies(r.e) {
-			r.fail("%s: %s", l.name(s.key), s.needs)
+		if _, given := l.Values[s.key]; given && s.missing(r.e) != "" {
+			r.fail("%s: %s", l.name(s.key), s.missing(r.e))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(l.Values)) {
@@ -102,9 +133,16 @@ func (r *resolver) apply(l Layer) {
 	}
 	_, eta := l.Values["lr"]
 	_, gamma := l.Values["gamma"]
-	changed := r.e.Pair() != before.Pair()
-	r.needEta = (r.needEta || changed) && !eta
-	r.needGamma = (r.needGamma || changed) && !gamma
+	_, steps := l.Values["local-steps"]
+	was, is := before.bases(), r.e.bases()
+	r.needEta = (r.needEta || was.eta != is.eta) && !eta
+	r.needGamma = (r.needGamma || was.gamma != is.gamma) && !gamma
+	if is.eta.metric != was.eta.metric && !steps {
+		r.e.LocalSteps = locoprop.DefaultSteps
+		if is.eta.metric {
+			r.e.LocalSteps = locoprop.DefaultMetricSteps
+		}
+	}
 }
 
 // follow sets what follows from a key that a layer has just set, where the layer
@@ -131,47 +169,85 @@ func (r *resolver) follow(key string, l Layer, before *Experiment) {
 	}
 }
 
-// finish takes the pair's rate where one is needed, and checks what single settings
-// can't tell.
+// finish takes the rates that are needed, and checks what single settings can't tell.
 func (r *resolver) finish() {
-	e := r.e
-	if !IsLocal(e.Method) { // not a setting of such a method, so not what an earlier layer said
-		e.Block, e.Diagnose = plan.DefaultBlock, 0
+	r.settle()
+	rateless := r.finishRate()
+	if rateless != nil {
+		r.e.Eta = 1 // so that the rest can be checked
 	}
+	r.check()
+	if rateless != nil {
+		r.errs = append(r.errs, rateless)
+	}
+}
+
+// check looks at the settings together, and settles those of single layers.
+func (r *resolver) check() {
+	e := r.e
 	if e.Dataset == "curves" {
 		e.Data = ""
 		if e.Target == model.Label {
 			r.fail("target label: data set curves has no labels; use target input, or another data set")
 		}
 	}
-	r.finishRate()
 	if _, err := e.BuildSchedule(); err != nil {
 		r.errs = append(r.errs, err)
 	}
-	if _, err := e.Arch.Arch(e.Activation, e.Loss); err != nil {
+	arch, err := e.Arch.Arch(e.Activation, e.Loss)
+	if err != nil {
 		r.fail("arch %v: %w", e.Arch, err)
+	}
+	if len(r.errs) == 0 {
+		r.finishLayers()
 	}
 	if len(r.errs) > 0 {
 		return
 	}
-	if _, err := e.BuildMethod(); err != nil {
+	if err := e.checkMethod(arch); err != nil {
 		r.errs = append(r.errs, err)
 	}
 }
 
-func (r *resolver) finishRate() {
-	if !r.needEta && !r.needGamma {
-		return
+// settle gives settings that mean nothing in the experiment their defaults: an earlier
+// layer may have named them for another method or form.
+func (r *resolver) settle() {
+	e, usual := r.e, common()
+	if !local(e) {
+		e.Block, e.Diagnose = usual.Block, usual.Diagnose
 	}
-	rate, err := RateOf(r.e.Pair())
-	if r.needEta {
-		if err != nil {
-			r.errs = append(r.errs, err)
-			return
+	for _, s := range localSettings {
+		if s.missing(e) == "" || s.key == "lr" {
+			continue
 		}
-		r.e.Eta, r.rate = rate.Eta, &rate
+		if err := s.set(e, s.get(&usual)); err != nil {
+			r.fail("%s: %w", s.key, err)
+		}
 	}
-	if r.needGamma && IsLocal(r.e.Method) && rate.Gamma > 0 {
-		r.e.Gamma = rate.Gamma
+}
+
+// finishRate takes the rates that nobody named. The error tells of a pair that has none.
+func (r *resolver) finishRate() error {
+	e := r.e
+	rate, err := RateOf(e.Pair())
+	switch {
+	case inMetric(e) && r.needEta, !usesRate(e):
+		e.Eta = 1
+	case r.needEta && err != nil:
+		return err
+	case r.needEta:
+		e.Eta, r.rate = rate.Eta, &rate
 	}
+	if !r.needGamma || !local(e) {
+		return nil
+	}
+	switch {
+	case inMetric(e) && e.GammaRule == locoprop.GammaFisher:
+		e.Gamma = FastGamma(e)
+	case !inMetric(e) && err == nil:
+		e.Gamma = rate.Gamma
+	default:
+		e.Gamma = locoprop.DefaultGamma
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"testing"
 
+	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
@@ -40,7 +41,7 @@ func TestResolveSetsEveryKey(t *testing.T) {
 		"preset": "paper", "dataset": "idx", "data": "/d", "data-prefix": "emnist", "target": "label", "loss": "squared",
 		"arch": "784,20:identity,47:tanh", "activation": "relu", "init": "he", "method": "locoprop-s",
 		"optimizer": "adam:variant=tf1,beta1=0.8,beta2=0.99,epsilon=1e-07", "lr": "0.003", "gamma": "2.5",
-		"local-steps": "3", "batch": "17", "schedule": "cosine", "warmup-steps": "4", "schedule-epochs": "9",
+		"local-steps": "3", "form": "direct", "prox": "0.5", "local-floor": "0.1", "reset-state": "true", "batch": "17", "schedule": "cosine", "warmup-steps": "4", "schedule-epochs": "9",
 		"epochs": "6", "eval-every": "2", "seed": "5", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
 	}
 	e, rate := resolve(t, flags(v))
@@ -51,6 +52,17 @@ func TestResolveSetsEveryKey(t *testing.T) {
 	assert.Equal(t, 0.003, e.Eta)
 	assert.Equal(t, schedule.Cosine, e.Schedule)
 	assert.False(t, e.FreeArch)
+
+	v = values{
+		"preset": "fast", "form": "metric", "gamma-rule": "fixed", "gamma": "3", "lr": "0.5", "local-steps": "2", "metric-damping": "0.1", "metric-step": "0.5",
+		"metric-average": "0.8", "metric-every": "2", "metric-refresh": "7", "outer-momentum": "0.6",
+	}
+	e, _ = resolve(t, flags(v))
+	for key, text := range v {
+		assert.Equal(t, text, e.Values()[key], key)
+	}
+	e, _ = resolve(t, flags(values{"form": "implicit", "prox": "0.1", "solver": "newton"}))
+	assert.Equal(t, locoprop.SolverNewton, e.Solver)
 
 	e, _ = resolve(t, flags(values{"data-seed": "7"}))
 	assert.Equal(t, uint32(7), e.DataSeed)
@@ -65,6 +77,15 @@ func TestValuesRoundTrip(t *testing.T) {
 		{"method": "backprop", "optimizer": "adam"},
 		{"optimizer": "sgd", "lr": "0.1"},
 		{"loss": "squared", "arch": "784,10:relu,784:sigmoid"},
+		{"preset": "fast", "seed": "3"},
+		{"preset": "fast", "gamma-rule": "fixed", "epochs": "7"},
+		{"preset": "fast-curves", "epochs": "24", "metric-average": "0.5"},
+		{"preset": "fast", "form": "auto"},
+		{"preset": "fast", "method": "backprop", "optimizer": "adam"},
+		{"method": "locoprop-s", "form": "exact", "prox": "0.01"},
+		{"method": "locoprop-s", "form": "statistics", "prox": "auto", "lr": "0.1", "local-floor": "0", "local-steps": "3"},
+		{"form": "implicit", "prox": "1e-05", "solver": "fixed"},
+		{"form": "kernel", "optimizer": "sgd", "lr": "0.1", "reset-state": "true", "layers.0.lr": "0.5", "layers.11.form": "metric"},
 		{"epochs": "0"},
 	} {
 		e, _ := resolve(t, flags(v))
@@ -167,7 +188,7 @@ func TestResolveRefuses(t *testing.T) {
 		v    values
 		want string
 	}{
-		{values{"preset": "papr"}, `--preset: unknown preset "papr"; did you mean paper? (known: curves, paper, paper-wide, paper-deep)`},
+		{values{"preset": "papr"}, `--preset: unknown preset "papr"; did you mean paper? (known: curves, fast, fast-curves, paper, paper-wide, paper-deep)`},
 		{values{"dataset": "mnits"}, `--dataset mnits: unknown data set "mnits"; did you mean mnist? (known: curves, mnist, fashion-mnist, idx)`},
 		{values{"data": "/d"}, `--data: data set curves is generated; name another with --dataset, or leave this out`},
 		{values{"dataset": "mnist", "data": ""}, `--data : must be a folder`},
@@ -197,7 +218,7 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"arch": "784,5,784:tanh"}, `arch 784,5,784:tanh: the last width names tanh; loss sigmoid-ce sets it (sigmoid), only loss squared leaves it open`},
 		{values{"arch": "4,4:softmax,4"}, `arch 4,4:softmax,4: architecture: softmax in hidden layer 0; it can only be the last transfer function`},
 		{values{"optimizer": "rmsprop:rho=2"}, `--optimizer rmsprop:rho=2: optimizer rmsprop: rho is 2; must be at least 0 and below 1`},
-		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, optimizer, lr, gamma, local-steps, batch, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, workers, block, diagnose, backend)`},
+		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, batch, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, workers, block, diagnose, backend)`},
 		{values{"batch": "0", "lr": "-1"}, "--lr -1: must be a finite number above 0\n--batch 0: must be a whole number from 1 to 1000000000"},
 	} {
 		_, _, err := catalog.Resolve(flags(c.v))

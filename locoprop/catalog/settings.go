@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
@@ -25,18 +25,32 @@ type setting struct {
 	key string
 	set func(e *Experiment, text string) error
 	get func(e *Experiment) string
-	// applies tells whether the key means something in an experiment; nil: always.
-	// Where it doesn't, needs says what would make it.
-	applies func(e *Experiment) bool
-	needs   string
+	// conditions under which the key means something in an experiment.
+	conditions []condition
 }
 
-// settings are all keys, each after those that its meaning depends on.
-var settings = []setting{
+// condition is one that a setting has; needs says what would fulfil it.
+type condition struct {
+	holds func(e *Experiment) bool
+	needs string
+}
+
+// missing says why a setting means nothing in an experiment, "" where it does.
+func (s setting) missing(e *Experiment) string {
+	for _, c := range s.conditions {
+		if !c.holds(e) {
+			return c.needs
+		}
+	}
+	return ""
+}
+
+// settings are all keys of a run, each after those that its meaning depends on.
+var settings = slices.Concat([]setting{
 	{key: "preset", set: nothing, get: func(e *Experiment) string { return e.Preset }},
 	name("dataset", "data set", Datasets, func(e *Experiment) *string { return &e.Dataset }),
-	{
-		key: "data", applies: fromFiles, needs: "data set curves is generated; name another with --dataset, or leave this out",
+	setting{
+		key: "data",
 		set: func(e *Experiment, text string) error {
 			if text == "" {
 				return errors.New("must be a folder")
@@ -45,13 +59,12 @@ var settings = []setting{
 			return nil
 		},
 		get: func(e *Experiment) string { return e.Data },
-	},
-	{
-		key: "data-prefix", needs: "it picks files of --dataset idx",
-		applies: func(e *Experiment) bool { return e.Dataset == "idx" },
-		set:     func(e *Experiment, text string) error { e.DataPrefix = text; return nil },
-		get:     func(e *Experiment) string { return e.DataPrefix },
-	},
+	}.onlyIf(fromFiles, "data set curves is generated; name another with --dataset, or leave this out"),
+	setting{
+		key: "data-prefix",
+		set: func(e *Experiment, text string) error { e.DataPrefix = text; return nil },
+		get: func(e *Experiment) string { return e.DataPrefix },
+	}.onlyIf(func(e *Experiment) bool { return e.Dataset == "idx" }, "it picks files of --dataset idx"),
 	seed("data-seed", func(e *Experiment) *uint32 { return &e.DataSeed }).
 		onlyIf(func(e *Experiment) bool { return !fromFiles(e) }, "it generates data set curves, and no other"),
 	parsed("target", ParseTarget, func(e *Experiment, v model.Target) { e.Target = v }, func(e *Experiment) string { return e.Target.String() }),
@@ -60,20 +73,7 @@ var settings = []setting{
 	parsed("activation", ParseTransfer, func(e *Experiment, v transfer.Func) { e.Activation = v }, func(e *Experiment) string { return e.Activation.String() }),
 	parsed("init", ParseInit, func(e *Experiment, v nn.Init) { e.Init = v }, func(e *Experiment) string { return e.Init.String() }),
 	name("method", "method", Methods, func(e *Experiment) *string { return &e.Method }),
-	{
-		key: "optimizer",
-		set: func(e *Experiment, text string) error {
-			rule, err := ParseOptimizer(text, IsLocal(e.Method))
-			if err == nil {
-				e.Optimizer = rule
-			}
-			return err
-		},
-		get: func(e *Experiment) string { return FormatOptimizer(e.Optimizer) },
-	},
-	positive("lr", func(e *Experiment) *float64 { return &e.Eta }),
-	positive("gamma", func(e *Experiment) *float64 { return &e.Gamma }).onlyIf(local, localOnly),
-	count("local-steps", 1, locoprop.MaxSteps, func(e *Experiment) *int { return &e.LocalSteps }).onlyIf(local, localOnly),
+}, localSettings, []setting{
 	count("batch", 1, MaxCount, func(e *Experiment) *int { return &e.Batch }),
 	parsed("schedule", ParseSchedule, func(e *Experiment, v schedule.Kind) { e.Schedule = v }, func(e *Experiment) string { return e.Schedule.String() }),
 	count("warmup-steps", 0, MaxCount, func(e *Experiment) *int { return &e.WarmupSteps }),
@@ -90,11 +90,7 @@ var settings = []setting{
 		set: func(e *Experiment, text string) error { e.Backend = text; return nil },
 		get: func(e *Experiment) string { return e.Backend },
 	},
-}
-
-const localOnly = "method backprop has no local problems; only locoprop-m and locoprop-s take it"
-
-func local(e *Experiment) bool { return IsLocal(e.Method) }
+})
 
 func fromFiles(e *Experiment) bool { return e.Dataset != "curves" }
 
@@ -125,9 +121,9 @@ func diagnoseText(e *Experiment) string {
 // nothing sets nothing: Resolve has started from the preset.
 func nothing(*Experiment, string) error { return nil }
 
-// onlyIf restricts a setting to experiments in which it means something.
-func (s setting) onlyIf(applies func(*Experiment) bool, needs string) setting {
-	s.applies, s.needs = applies, needs
+// onlyIf restricts a setting further to experiments in which it means something.
+func (s setting) onlyIf(holds func(*Experiment) bool, needs string) setting {
+	s.conditions = append(slices.Clip(s.conditions), condition{holds, needs})
 	return s
 }
 
@@ -200,27 +196,37 @@ func positive(key string, field func(*Experiment) *float64) setting {
 	return setting{
 		key: key,
 		set: func(e *Experiment, text string) error {
-			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-			if err != nil || !(v > 0) || math.IsInf(v, 0) {
-				return errors.New("must be a finite number above 0")
+			v, err := parsePositive(text)
+			if err == nil {
+				*field(e) = v
 			}
-			*field(e) = v
-			return nil
+			return err
 		},
 		get: func(e *Experiment) string { return formatFloat(*field(e)) },
 	}
 }
 
-// Keys lists the keys of all settings in the order of configuration files.
-func Keys() []string {
+func parsePositive(text string) (float64, error) {
+	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || !(v > 0) || math.IsInf(v, 0) {
+		return 0, errors.New("must be a finite number above 0")
+	}
+	return v, nil
+}
+
+// Keys lists the keys of all settings of a run in the order of configuration files.
+func Keys() []string { return keysOf(settings) }
+
+func keysOf(list []setting) []string {
 	var keys []string
-	for _, s := range settings {
+	for _, s := range list {
 		keys = append(keys, s.key)
 	}
 	return keys
 }
 
-// Values are settings by key, in the grammar of flags.
+// Values are settings by key, in the grammar of flags. Settings for one layer of the
+// network have keys as [LayerKey] makes them.
 type Values map[string]string
 
 // Values writes an experiment out, every default spelled out, so that [Resolve] makes
@@ -230,11 +236,16 @@ type Values map[string]string
 func (e *Experiment) Values() Values {
 	v := Values{}
 	for _, s := range settings {
-		if s.applies != nil && !s.applies(e) {
+		if s.missing(e) != "" {
 			continue
 		}
 		if text := s.get(e); text != "" {
 			v[s.key] = text
+		}
+	}
+	for layer, table := range e.Layers {
+		for key, text := range table {
+			v[LayerKey(layer, key)] = text
 		}
 	}
 	return v

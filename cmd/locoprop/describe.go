@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/schedule"
+)
+
+// describeMethod sums up how a run's method is set. Settings with their usual values are
+// left out where they say little; config.toml has them all.
+func describeMethod(e *catalog.Experiment) string {
+	v := e.Values()
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if form := v["form"]; form != "" && form != locoprop.FormAuto.String() {
+		add("form %s", form)
+	}
+	for _, key := range []string{"solver", "optimizer", "lr"} {
+		if v[key] != "" {
+			add("%s %s", key, v[key])
+		}
+	}
+	if catalog.IsLocal(e.Method) {
+		add("%s", describeGamma(e))
+		if v["local-steps"] != "" {
+			add("%d local steps", e.LocalSteps)
+		}
+	}
+	for _, key := range catalog.LayerKeys() {
+		if !slices.Contains(shownKeys, key) && v[key] != "" && v[key] != usualValue(key) {
+			add("%s %s", key, v[key])
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// shownKeys are those that describeMethod shows in any case.
+var shownKeys = []string{"form", "solver", "optimizer", "lr", "gamma", "gamma-rule", "local-steps"}
+
+func describeGamma(e *catalog.Experiment) string {
+	if e.Form != locoprop.FormMetric || e.GammaRule != locoprop.GammaFisher {
+		return fmt.Sprintf("gamma %v (gamma/batch %v)", e.Gamma, e.Gamma/float64(e.Batch))
+	}
+	text := fmt.Sprintf("gamma %v over each layer's gradient scale", e.Gamma)
+	if e.Gamma == catalog.FastGamma(e) {
+		text += fmt.Sprintf(" (the default for %d planned epochs)", e.PlannedEpochs())
+	}
+	return text
+}
+
+// describeLayers has a line for each layer with settings of its own.
+func describeLayers(e *catalog.Experiment) []string {
+	var lines []string
+	for _, layer := range slices.Sorted(maps.Keys(e.Layers)) {
+		var parts []string
+		for _, key := range catalog.LayerKeys() {
+			if text, given := e.Layers[layer][key]; given {
+				parts = append(parts, key+" "+text)
+			}
+		}
+		lines = append(lines, fmt.Sprintf("layer %d: %s", layer, strings.Join(parts, ", ")))
+	}
+	return lines
+}
+
+func describeSchedule(s schedule.Schedule) string {
+	text := s.Kind.String()
+	if s.Kind != schedule.Constant {
+		text += fmt.Sprintf(" over %d epochs", s.Epochs)
+	}
+	if s.Warmup > 0 {
+		text += fmt.Sprintf(" with %d warm-up steps", s.Warmup)
+	}
+	return text
+}
+
+// describeForms counts the forms that layers got, in the order in which they first
+// occur: gram ×3, kernel ×5. It is "" for a method without them.
+func describeForms(layers []plan.LayerPlan) string {
+	counts := map[string]int{}
+	var order []string
+	for _, l := range layers {
+		if l.Form == "" {
+			continue
+		}
+		if counts[l.Form] == 0 {
+			order = append(order, l.Form)
+		}
+		counts[l.Form]++
+	}
+	for i, form := range order {
+		order[i] = fmt.Sprintf("%s ×%d", form, counts[form])
+	}
+	return strings.Join(order, ", ")
+}

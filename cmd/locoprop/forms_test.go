@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Every form trains from the command line, says what it does, and goes on from its
+// checkpoint to the same bits.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	data := writeData(t)
+	for form, c := range map[string]struct{ args, says string }{
+		"auto":       {"--optimizer sgd --lr 1e-3", "optimizer sgd, lr 0.001, gamma 10 (gamma/batch 0.333"},
+		"direct":     {"--lr 1e-4", "form direct, optimizer rmsprop:"},
+		"gram":       {"--method locoprop-s --lr 1e-4 --reset-state", "form gram, optimizer rmsprop:"},
+		"kernel":     {"--optimizer momentum --lr 1e-3 --local-floor 1", "form kernel, optimizer momentum:momentum=0.9, lr 0.001"},
+		"exact":      {"--method locoprop-s --prox 0.001", "form exact, gamma 10 (gamma/batch 0.333"},
+		"spectral":   {"--method locoprop-s --optimizer sgd --lr 1e-3", "form spectral, optimizer sgd"},
+		"statistics": {"--method locoprop-s --prox auto --lr 1e-3", "form statistics, lr 0.001"},
+		"implicit":   {"--prox 0.001 --solver newton", "form implicit, solver newton, gamma 10"},
+		"mm":         {"--prox 0.001 --local-steps 2", "form mm, gamma 10 (gamma/batch 0.3333333333333333), 2 local steps, prox 0.001"},
+		"metric":     {"--metric-every 2 --metric-damping 1", "form metric, lr 1, gamma 0.005 over each layer's gradient scale (the default for 3 planned epochs), 4 local steps, metric-damping 1, metric-every 2"},
+	} {
+		require.Contains(t, locoprop.Forms, form)
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			args := append([]string{
+				"train", "--dataset", "idx", "--data", data, "--arch", "64,16,6:identity,16,64", "--batch", "30",
+				"--schedule-epochs", "3", "--warmup-steps", "4", "--form", form,
+			}, strings.Fields(c.args)...)
+			out := succeeds(t, dir, append(args, "--epochs", "3", "--out", "whole")...)
+			assert.Contains(t, out.stderr, c.says)
+			assert.Regexp(t, `\nforms: [a-z]+ ×\d`, out.stderr)
+			succeeds(t, dir, append(args, "--epochs", "1", "--out", "part", "--workers", "1")...)
+			succeeds(t, dir, "train", "--resume", "part", "--epochs", "3")
+			assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, "part/model.safetensors"))
+			succeeds(t, dir, "train", "--config", "whole/config.toml", "--out", "again")
+			assert.Equal(t, read(t, dir, "whole/config.toml"), read(t, dir, "again/config.toml"))
+		})
+	}
+}
+
+func TestFastPreset(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	fast := []string{"train", "--preset", "fast", "--dataset", "idx", "--data", data, "--arch", "64,20,5:identity,20,64", "--batch", "20", "--warmup-steps", "3"}
+	out := succeeds(t, dir, append(fast, "--epochs", "6")...)
+	assert.Contains(t, out.stderr, "gamma 0.0032 over each layer's gradient scale (the default for 6 planned epochs)")
+	assert.Contains(t, out.stderr, "forms: metric ×4")
+	config := string(read(t, dir, "runs/fast-1/config.toml"))
+	for _, part := range []string{"form = 'metric'\n", "gamma = 0.0032\n", "gamma-rule = 'fisher'\n", "outer-momentum = 0.9\n", "lr = 1.0\n"} {
+		assert.Contains(t, config, part)
+	}
+	assert.NotContains(t, config, "optimizer")
+	out = succeeds(t, dir, append(fast, "--epochs", "1", "--gamma", "0.02", "--gamma-rule", "fisher")...)
+	assert.Contains(t, out.stderr, "gamma 0.02 over each layer's gradient scale, 4 local steps")
+
+	// A setting of the form is part of what a checkpoint belongs to.
+	path := filepath.Join("runs", "fast-1-2", "config.toml")
+	edit(t, filepath.Join(dir, path), "metric-step = 0.7", "metric-step = 0.6")
+	refuses(t, dir, exitData, []string{"checkpoint of another run: metric-step is 0.7 there and 0.6 here"}, "train", "--resume", "runs/fast-1-2")
+}
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out := succeeds(t, dir, "train", "--plan", "--preset", "fast") // without any file
+	lines := strings.Split(out.stdout, "\n")
+	assert.Contains(t, lines[0], "preset fast: locoprop-m, batch 200, backend ")
+	assert.Equal(t, strings.Fields("layer inputs units transfer form tasks forward GF backward GF local GF state MB local ms"), strings.Fields(lines[1]))
+	assert.Regexp(t, `^ +3 +250 +30 +identity +metric +\d+ +0\.0030 +0\.0030( +\d+\.\d+){2} +(-|\d+\.\d+)$`, lines[5])
+	assert.Regexp(t, `^ +total +1\.1349 +0\.8196( +\d+\.\d+){2} +(-|\d+\.\d+)$`, lines[10])
+	assert.Regexp(t, `\d\.\d{3} GF a step, 300 steps an epoch; 2837314 parameters`, out.stdout)
+	assert.Empty(t, out.stderr)
+
+	out = succeeds(t, dir, "train", "--plan", "--method", "backprop", "--optimizer", "adam")
+	assert.Contains(t, out.stderr, "taking the default rate of this pair")
+	assert.Contains(t, out.stdout, "optimizer adam:variant=torch")
+	// The layers of the data where nobody chose them, and no files where somebody did.
+	out = succeeds(t, dir, "train", "--plan", "--dataset", "mnist", "--target", "label")
+	assert.Contains(t, out.stdout, " 400     10   softmax ")
+	out = succeeds(t, dir, "train", "--plan", "--dataset", "idx", "--data", "nowhere", "--arch", "12,3,12")
+	assert.NotContains(t, out.stdout, "steps an epoch")
+	refuses(t, dir, exitData, []string{"nowhere"}, "train", "--plan", "--dataset", "idx", "--data", "nowhere")
+	out = succeeds(t, dir, "train", "--plan", "--dataset", "idx", "--data", writeData(t), "--batch", "50")
+	assert.Contains(t, out.stdout, "2 steps an epoch")
+	assert.Empty(t, tree(t, dir), "a plan leaves nothing behind")
+}
+
+func TestPlanJSON(t *testing.T) {
+	t.Parallel()
+	out := succeeds(t, t.TempDir(), "train", "--plan", "--json", "--form", "direct", "--dataset", "mnist", "--arch", "784,64,784", "--batch", "100")
+	var p runPlan
+	decoder := json.NewDecoder(strings.NewReader(out.stdout))
+	decoder.DisallowUnknownFields()
+	require.NoError(t, decoder.Decode(&p))
+	assert.False(t, decoder.More(), "one object")
+	require.Len(t, p.Layers, 2)
+	assert.Equal(t, []int{784, 64}, []int{p.Layers[0].Inputs, p.Layers[0].Units})
+	assert.Equal(t, 2.*100*785*64, p.Layers[0].ForwardFlops)
+	assert.Zero(t, p.Layers[0].BackwardFlops)
+	assert.Equal(t, 38.*100*785*64, p.Layers[0].LocalFlops, "(4T − 2)·B(n+1)m of the direct form")
+	assert.Equal(t, 2*4.*785*64, p.Layers[0].StateBytes)
+	require.NotNil(t, p.Layers[0].LocalSeconds)
+	require.NotNil(t, p.Total.LocalSeconds)
+	assert.Equal(t, *p.Layers[0].LocalSeconds+*p.Layers[1].LocalSeconds, *p.Total.LocalSeconds)
+	assert.Equal(t, p.Total.ForwardFlops+p.Total.BackwardFlops+p.Total.LocalFlops, p.Total.Flops)
+	assert.Equal(t, 600, *p.Total.StepsPerEpoch)
+}
+
+func TestDescribeForms(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "gram ×2, kernel ×1", describeForms([]plan.LayerPlan{{Form: "gram"}, {Form: "kernel"}, {Form: "gram"}}))
+	assert.Empty(t, describeForms([]plan.LayerPlan{{}, {}}), "back-propagation has none")
+}
+
+func TestHelpNamesForms(t *testing.T) {
+	t.Parallel()
+	for _, f := range settingFlags() {
+		switch f.key {
+		case "form":
+			for _, form := range locoprop.Forms {
+				assert.Contains(t, f.usage, form)
+			}
+		case "solver":
+			for _, solver := range locoprop.ImplicitSolvers {
+				assert.Contains(t, f.usage, solver)
+			}
+		}
+	}
+}

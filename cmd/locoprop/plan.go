@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/urfave/cli/v2"
+)
+
+// runPlan is one plan as `train --plan --json` prints it.
+type runPlan struct {
+	Preset     string      `json:"preset"`
+	Method     string      `json:"method"`
+	Backend    string      `json:"backend"`
+	Arch       string      `json:"arch"`
+	Parameters int         `json:"parameters"`
+	Batch      int         `json:"batch"`
+	Layers     []layerPlan `json:"layers"`
+	Total      planTotal   `json:"total"`
+}
+
+type layerPlan struct {
+	Layer         int      `json:"layer"`
+	Inputs        int      `json:"inputs"`
+	Units         int      `json:"units"`
+	Transfer      string   `json:"transfer"`
+	Form          string   `json:"form,omitempty"`
+	Tasks         int      `json:"tasks"`
+	ForwardFlops  float64  `json:"forward_flops"`
+	BackwardFlops float64  `json:"backward_flops"`
+	LocalFlops    float64  `json:"local_flops"`
+	StateBytes    float64  `json:"state_bytes"`
+	LocalBytes    *float64 `json:"local_traffic_bytes"` // null: no prediction
+	LocalSeconds  *float64 `json:"local_seconds"`       // on one core; null: no prediction
+}
+
+type planTotal struct {
+	Flops         float64  `json:"flops"`
+	ForwardFlops  float64  `json:"forward_flops"`
+	BackwardFlops float64  `json:"backward_flops"`
+	LocalFlops    float64  `json:"local_flops"`
+	StateBytes    float64  `json:"state_bytes"`
+	LocalSeconds  *float64 `json:"local_seconds"` // null where a layer has no prediction
+	StepsPerEpoch *int     `json:"steps_per_epoch"`
+}
+
+// checkPlanFlags refuses what means nothing to a plan.
+func checkPlanFlags(c *cli.Context) error {
+	if c.IsSet("out") {
+		return usagef("--plan with --out: a plan trains nothing and writes no files")
+	}
+	return nil
+}
+
+// printPlan says what a step of the run would do, in place of running.
+func (r *training) printPlan() error {
+	defer closeBackend(r.kernels)
+	p, err := r.makePlan()
+	if err != nil {
+		return err
+	}
+	if r.json {
+		encoder := json.NewEncoder(r.stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(p)
+	}
+	e := &r.e
+	r.sayRate()
+	fmt.Fprintf(r.stdout, "preset %s: %s, batch %d, backend %s, %s\n", e.Preset, e.Method, e.Batch, p.Backend, describeMethod(e))
+	for _, line := range describeLayers(e) {
+		fmt.Fprintln(r.stdout, line)
+	}
+	return p.print(r.stdout)
+}
+
+func (r *training) makePlan() (*runPlan, error) {
+	arch, examples, err := r.planArch()
+	if err != nil {
+		return nil, err
+	}
+	if examples > 0 && r.e.Batch > examples {
+		return nil, batchError(r.e.Batch, examples)
+	}
+	net, err := nn.New(arch)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	method, err := r.e.BuildMethod()
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	stepper, err := method.Plan(net, r.e.Loss, r.e.Batch, r.kernels)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	p := newRunPlan(stepper.Explain())
+	p.Preset, p.Method, p.Backend, p.Batch = r.e.Preset, r.e.Method, r.e.Backend, r.e.Batch
+	p.Arch, p.Parameters = arch.String(), net.Params()
+	if examples > 0 {
+		steps := examples / r.e.Batch
+		p.Total.StepsPerEpoch = &steps
+	}
+	return p, nil
+}
+
+// planArch is the architecture and the number of training examples, 0 where it isn't
+// known. Files are read only where the shape of the data isn't known and decides on the
+// architecture.
+func (r *training) planArch() (nn.Arch, int, error) {
+	e := &r.e
+	if info, known := e.DataInfo(); known {
+		arch, err := e.FitShape(info.Height*info.Width, info.Classes)
+		return arch, info.Train, usage(err)
+	}
+	if !e.FreeArch {
+		arch, err := e.Arch.Arch(e.Activation, e.Loss)
+		return arch, 0, usage(err)
+	}
+	d, err := e.LoadData()
+	if err != nil {
+		return nn.Arch{}, 0, err
+	}
+	arch, err := e.FitArch(d)
+	return arch, d.Train.Len(), usage(err)
+}
+
+func newRunPlan(layers []plan.LayerPlan) *runPlan {
+	p := &runPlan{}
+	seconds, predicted := 0.0, len(layers) > 0
+	for _, l := range layers {
+		p.Layers = append(p.Layers, layerPlan{
+			Layer: l.Layer, Inputs: l.Inputs, Units: l.Units, Transfer: l.Transfer, Form: l.Form, Tasks: l.Tasks,
+			ForwardFlops: l.ForwardFlops, BackwardFlops: l.BackwardFlops, LocalFlops: l.LocalFlops,
+			StateBytes: l.StateBytes, LocalBytes: predictionOf(l.Bytes), LocalSeconds: predictionOf(l.Seconds),
+		})
+		t := &p.Total
+		t.ForwardFlops += l.ForwardFlops
+		t.BackwardFlops += l.BackwardFlops
+		t.LocalFlops += l.LocalFlops
+		t.StateBytes += l.StateBytes
+		seconds += l.Seconds
+		predicted = predicted && l.Seconds > 0
+	}
+	p.Total.Flops = plan.Flops(layers)
+	if predicted {
+		p.Total.LocalSeconds = &seconds
+	}
+	return p
+}
+
+// predictionOf points to a prediction, nil for 0, which stands for none.
+func predictionOf(x float64) *float64 {
+	if x == 0 {
+		return nil
+	}
+	return &x
+}
+
+func (p *runPlan) print(out io.Writer) error {
+	milliseconds := func(s *float64) string {
+		if s == nil {
+			return "-"
+		}
+		return fmt.Sprintf("%.2f", 1e3**s)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "layer\tinputs\tunits\ttransfer\tform\ttasks\tforward GF\tbackward GF\tlocal GF\tstate MB\tlocal ms\t\n")
+	for _, l := range p.Layers {
+		form := l.Form
+		if form == "" {
+			form = "-"
+		}
+		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%d\t%.4f\t%.4f\t%.4f\t%.3f\t%s\t\n", l.Layer, l.Inputs, l.Units, l.Transfer, form, l.Tasks,
+			l.ForwardFlops/1e9, l.BackwardFlops/1e9, l.LocalFlops/1e9, l.StateBytes/1e6, milliseconds(l.LocalSeconds))
+	}
+	t := &p.Total
+	fmt.Fprintf(w, "total\t\t\t\t\t\t%.4f\t%.4f\t%.4f\t%.3f\t%s\t\n",
+		t.ForwardFlops/1e9, t.BackwardFlops/1e9, t.LocalFlops/1e9, t.StateBytes/1e6, milliseconds(t.LocalSeconds))
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	epoch := ""
+	if t.StepsPerEpoch != nil {
+		epoch = fmt.Sprintf(", %d steps an epoch", *t.StepsPerEpoch)
+	}
+	fmt.Fprintf(out, "\n%.3f GF a step%s; %d parameters. GF: billions of operations in matrix products; state: what the method\n"+
+		"keeps beside the weights; local ms: predicted time of the local solve on one core, where there is a prediction.\n",
+		t.Flops/1e9, epoch, p.Parameters)
+	return nil
+}
+
+// usage makes an error one of wrong usage, nil stays nil.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err}
+}
+
+func batchError(batch, examples int) error {
+	return usagef("--batch %d: must be 1 to %d, the number of training examples", batch, examples)
+}
