@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -172,23 +173,14 @@ func (r *training) makeTrainer(net *nn.Network) error {
 }
 
 // methodSettings are those of the method's settings that a checkpoint depends on: all
-// of local problems, of the run and of single layers, but the rate, which the trainer
-// itself records.
+// of local problems, of the run and of single layers. The run's rate is in the trainer's
+// own record.
 func (r *training) methodSettings() map[string]string {
-	all := r.e.Values()
 	settings := map[string]string{}
-	keep := func(key, text string) {
-		if key != "lr" {
-			settings[key] = text
-		}
-	}
-	for _, key := range append(catalog.LayerKeys(), "block", "init") {
-		if text, found := all[key]; found {
-			keep(key, text)
-		}
-	}
-	for key, text := range all {
-		if _, _, ofLayer := catalog.SplitLayerKey(key); ofLayer {
+	own := append(catalog.LayerKeys(), "block", "init")
+	for key, text := range r.e.Values() {
+		_, _, ofLayer := catalog.SplitLayerKey(key)
+		if ofLayer || key != "lr" && slices.Contains(own, key) {
 			settings[key] = text
 		}
 	}

@@ -125,10 +125,10 @@ func (r *resolver) finishLayers() {
 		over := r.overlay(t.Layer)
 		if now := over.e.bases(); now != t.at { // the run's method changed since: its rates are another's
 			t.Values = maps.Clone(t.Values)
-			if now.eta != t.at.eta {
+			if now.otherEta(t.at) {
 				delete(t.Values, "lr")
 			}
-			if now.gamma != t.at.gamma {
+			if now.otherGamma(t.at, true) {
 				delete(t.Values, "gamma")
 			}
 			over = r.overlay(t.Layer)

@@ -88,20 +88,25 @@ type resolver struct {
 // bases are what an experiment's η and γ belong to: where these differ, a rate of the
 // one means nothing to the other.
 type bases struct {
-	eta, gamma struct {
-		pair   Pair
-		metric bool
-		option bool // η: there is none; γ: it is fixed
-	}
+	pair     Pair
+	metric   bool // the form is metric
+	rateless bool // there is no η
+	fixed    bool // the form is metric, and γ is fixed
 }
 
 func (e *Experiment) bases() bases {
-	var b bases
-	b.eta.pair, b.eta.metric = e.Pair(), inMetric(e)
-	b.gamma = b.eta
-	b.eta.option = !usesRate(e)
-	b.gamma.option = inMetric(e) && e.GammaRule == locoprop.GammaFixed
-	return b
+	metric := inMetric(e)
+	return bases{e.Pair(), metric, !usesRate(e), metric && e.GammaRule == locoprop.GammaFixed}
+}
+
+func (b bases) otherEta(c bases) bool {
+	return b.pair != c.pair || b.metric != c.metric || b.rateless != c.rateless
+}
+
+// otherGamma looks at the pair in a run only: in a layer of it γ is the run's as long as
+// it means the same.
+func (b bases) otherGamma(c bases, layer bool) bool {
+	return b.metric != c.metric || b.fixed != c.fixed || !layer && b.pair != c.pair
 }
 
 func (r *resolver) fail(format string, args ...any) {
@@ -135,11 +140,11 @@ func (r *resolver) apply(l Layer) {
 	_, gamma := l.Values["gamma"]
 	_, steps := l.Values["local-steps"]
 	was, is := before.bases(), r.e.bases()
-	r.needEta = (r.needEta || was.eta != is.eta) && !eta
-	r.needGamma = (r.needGamma || was.gamma != is.gamma) && !gamma
-	if is.eta.metric != was.eta.metric && !steps {
+	r.needEta = (r.needEta || was.otherEta(is)) && !eta
+	r.needGamma = (r.needGamma || was.otherGamma(is, l.prefix != "")) && !gamma
+	if is.metric != was.metric && !steps {
 		r.e.LocalSteps = locoprop.DefaultSteps
-		if is.eta.metric {
+		if is.metric {
 			r.e.LocalSteps = locoprop.DefaultMetricSteps
 		}
 	}
