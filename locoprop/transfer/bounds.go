@@ -45,7 +45,7 @@ func (f Func) MaxSlope() (c float64, ok bool) {
 // range that f doesn't reach.
 const margin = 1e-6
 
-// ClipBounds gives the interval that LocoProp-M's targets may be clipped into, a little
+// Clip gives the interval that LocoProp-M's targets may be clipped into, a little
 // inside the range where f doesn't reach its end, so that a clipped target is the image
 // of a finite pre-activation:
 //
@@ -57,8 +57,13 @@ const margin = 1e-6
 //	softmax, tempered too   10⁻⁶ and above; the row is then divided by its sum
 //	ELU                     −α(1 − 10⁻⁶) and above
 //	ReLU, ReLU²             0 and above
-//	others                  no bound: ∓∞
-func (f Func) ClipBounds() (lo, hi float64) {
+//	others                  no bound: ∓∞, and ok is false
+func (f Func) Clip() (lo, hi float64, ok bool) {
+	lo, hi = f.clipBounds()
+	return lo, hi, !math.IsInf(lo, -1) || !math.IsInf(hi, 1)
+}
+
+func (f Func) clipBounds() (lo, hi float64) {
 	lo, hi = math.Inf(-1), math.Inf(1)
 	switch f.kind {
 	case KindTanh, KindSoftsign:

@@ -221,7 +221,7 @@ func TestNaN(t *testing.T) {
 func TestRange(t *testing.T) {
 	for _, f := range all {
 		lo, hi := f.Range()
-		clipLo, clipHi := f.ClipBounds()
+		clipLo, clipHi, _ := f.Clip()
 		assert.True(t, !f.Monotone() || clipLo >= lo && clipLo < clipHi && (clipHi <= hi || f.RowCoupled()), "%v: clip bounds %v, %v", f, clipLo, clipHi)
 		y := make([]float32, 6)
 		f.Eval(y, []float32{-1e9, -3, 0, 0.5, 3, 1e9})

@@ -238,7 +238,7 @@ func (k wrongBlock) SolvesBlock(transfer.Func) bool { return true }
 
 func (k wrongBlock) SolveBlock(b *backend.Block, updates []optimizer.Update, scratch []float32) error {
 	backend.CheckBlock(b, updates, scratch)
-	solve(k, b, updates, scratch)
+	backend.Loop(k, b, updates, scratch)
 	b.W.Data[0] = math.Nextafter32(b.W.Data[0], 9)
 	return nil
 }
@@ -250,7 +250,7 @@ func (k rightBlock) SolvesBlock(transfer.Func) bool { return true }
 
 func (k rightBlock) SolveBlock(b *backend.Block, updates []optimizer.Update, scratch []float32) error {
 	backend.CheckBlock(b, updates, scratch)
-	solve(k, b, updates, scratch)
+	backend.Loop(k, b, updates, scratch)
 	return nil
 }
 

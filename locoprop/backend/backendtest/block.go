@@ -9,24 +9,6 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
-// solve is the generic loop that backend.BlockSolver documents.
-func solve(k backend.Kernels, b *backend.Block, updates []optimizer.Update, scratch []float32) {
-	e, da, delta, g := backend.CarveScratch(scratch, b.X.Rows, b.X.Cols, b.W.Rows)
-	clear(delta.Data)
-	k.Scale(e, b.D, b.Gamma)
-	for t, u := range updates {
-		r := e
-		if t > 0 {
-			k.Affine(da, b.X, delta)
-			k.Residual(da, da, b.Ahat, b.Yhat, e, b.F)
-			r = da
-		}
-		k.Grad(g, r, b.X)
-		k.Update(u, delta, b.W, g, b.Slots)
-	}
-	k.AddInto(b.W, delta)
-}
-
 // testSolveBlock checks that a backend's fast path gives the bits of the generic loop
 // over its own kernels, in weights and optimiser state, writes nothing else, and
 // allocates nothing.
@@ -80,7 +62,7 @@ func checkBlock(t testing.TB, k backend.Kernels, solver backend.BlockSolver, s S
 	t.Helper()
 	scratch := make([]float32, backend.ScratchLen(s.B, s.N+1, s.M))
 	b, updates, outs := newBlock(newArena(50, l), s, f, r, prox)
-	solve(k, b, updates, scratch)
+	backend.Loop(k, b, updates, scratch)
 	want := snapshot(outs)
 
 	a := newArena(50, l)
@@ -98,7 +80,7 @@ func checkBlock(t testing.TB, k backend.Kernels, solver backend.BlockSolver, s S
 	// T = 0 changes nothing; T = 1 needs neither Â nor Ŷ.
 	for _, steps := range []int{0, 1} {
 		a.refresh()
-		solve(k, b, updates[:steps], scratch)
+		backend.Loop(k, b, updates[:steps], scratch)
 		want := snapshot(outs)
 		a.refresh()
 		if err := solver.SolveBlock(b, updates[:steps], scratch); err != nil {
