@@ -104,9 +104,9 @@ func TestFormsRefuse(t *testing.T) {
 		{values{"solver": "newton"}, "--solver: only form implicit has a solver"},
 		{values{"gamma-rule": "fixed"}, "--gamma-rule: only form metric has a rule for γ; elsewhere it is fixed"},
 		{values{"metric-step": "1"}, "--metric-step: only form metric has it"},
-		{values{"preset": "fast", "optimizer": "adam"}, "--optimizer: " + rule},
-		{values{"preset": "fast", "local-floor": "0.5"}, "--local-floor: " + decay},
-		{values{"preset": "fast", "reset-state": "true"}, "--reset-state: " + state},
+		{values{"form": "metric", "optimizer": "adam"}, "--optimizer: " + rule},
+		{values{"form": "metric", "local-floor": "0.5"}, "--local-floor: " + decay},
+		{values{"form": "metric", "reset-state": "true"}, "--reset-state: " + state},
 		{values{"form": "mm", "prox": "1", "optimizer": "sgd"}, "--optimizer: " + rule},
 		{values{"form": "mm", "prox": "1", "lr": "1"}, "--lr: " + proximal},
 		{values{"form": "mm", "prox": "1", "local-floor": "0"}, "--local-floor: " + decay},
@@ -126,14 +126,14 @@ func TestFormsRefuse(t *testing.T) {
 		{values{"form": "kernel"}, "locoprop: layer 0: form kernel needs optimizer sgd, or momentum, or nesterov, not rmsprop"},
 		{values{"form": "exact"}, "locoprop: layer 0: form exact needs the squared local loss (locoprop-s); and a proximal term (prox auto or a λ)"},
 		{values{"form": "mm"}, "locoprop: layer 0: form mm needs a proximal term (prox auto or a λ)"},
-		{values{"preset": "fast", "prox": "auto"}, "locoprop: layer 0: form metric needs no proximal term (prox off)"},
+		{values{"form": "metric", "prox": "auto"}, "locoprop: layer 0: form metric needs no proximal term (prox off)"},
 		{values{"form": "implicit", "prox": "1", "method": "locoprop-s"}, "locoprop: layer 0: form implicit needs the matching local loss (locoprop-m)"},
 	} {
-		_, _, err := catalog.Resolve(flags(c.v))
+		_, _, err := catalog.Resolve(curves, flags(c.v))
 		assert.EqualError(t, err, c.want, c.v)
 	}
 	// Where the pair's rate isn't known either, both are said.
-	_, _, err := catalog.Resolve(flags(values{"method": "locoprop-s", "form": "spectral", "optimizer": "rmsprop"}))
+	_, _, err := catalog.Resolve(curves, flags(values{"method": "locoprop-s", "form": "spectral", "optimizer": "rmsprop"}))
 	assert.ErrorContains(t, err, "form spectral needs optimizer sgd, not rmsprop")
 }
 

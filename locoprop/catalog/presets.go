@@ -14,7 +14,7 @@ import (
 )
 
 // DefaultPreset is the preset that `locoprop train` takes unless one is named.
-const DefaultPreset = "curves"
+const DefaultPreset = "fast-curves"
 
 // presets make experiments anew at every call, so that nobody changes another's.
 var presets = []struct {
