@@ -41,7 +41,7 @@ func TestLayers(t *testing.T) {
 	assert.Equal(t, optimizer.New(optimizer.RMSPropTF1), first.Optimizer)
 	metric := o.Layers[3]
 	assert.Equal(t, locoprop.FormMetric, metric.Form)
-	assert.Equal(t, []float64{1, 0.0021, 4, 0.1, 0.7}, []float64{metric.Eta, metric.Gamma, float64(metric.Steps), metric.Metric.Damping, metric.Metric.Step},
+	assert.Equal(t, []float64{1, 0.007, 4, 0.1, 0.7}, []float64{metric.Eta, metric.Gamma, float64(metric.Steps), metric.Metric.Damping, metric.Metric.Step},
 		"what the form brings with it, unless the table names it")
 	last := o.Layers[11]
 	assert.Equal(t, []float64{0.5, 9, 6}, []float64{last.Eta, last.Gamma, float64(last.Steps)}, "γ means the same to another optimiser")

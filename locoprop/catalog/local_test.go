@@ -150,7 +150,7 @@ func TestAnotherFormForgets(t *testing.T) {
 
 	back, rate := resolve(t, file(e.Values()), flags(values{"form": "metric", "epochs": "3", "schedule-epochs": "3"}))
 	assert.Nil(t, rate, "no pair's rate is taken")
-	assert.Equal(t, []float64{1, 0.005}, []float64{back.Eta, back.Gamma})
+	assert.Equal(t, []float64{1, 0.0075}, []float64{back.Eta, back.Gamma})
 	assert.Equal(t, locoprop.DefaultMetricSteps, back.LocalSteps)
 	assert.NotContains(t, back.Values(), "optimizer")
 
@@ -169,20 +169,22 @@ func TestFastGamma(t *testing.T) {
 		v    values
 		want float64
 	}{
-		{values{"preset": "fast"}, 0.005},
-		{values{"preset": "fast", "epochs": "6"}, 0.0032},
-		{values{"preset": "fast", "epochs": "12"}, 0.0021},
-		{values{"preset": "fast", "epochs": "1"}, 0.01},
-		{values{"preset": "fast", "epochs": "0"}, 0.01},
+		{values{"preset": "fast"}, 0.0075},
+		{values{"preset": "fast", "epochs": "5"}, 0.0045},
+		{values{"preset": "fast", "epochs": "12"}, 0.0019},
+		{values{"preset": "fast", "epochs": "1"}, 0.02},
+		{values{"preset": "fast", "epochs": "0"}, 0.02},
 		{values{"preset": "fast", "epochs": "1000"}, 0.001},
-		{values{"preset": "fast", "epochs": "2", "schedule-epochs": "12"}, 0.0021}, // the planned length counts
+		{values{"preset": "fast", "batch": "400"}, 0.015}, // half the steps
+		{values{"preset": "fast", "batch": "400", "epochs": "6"}, 0.0075},
+		{values{"preset": "fast", "epochs": "2", "schedule-epochs": "12"}, 0.0019}, // the planned length counts
 		{values{"preset": "fast", "epochs": "12", "gamma": "0.004"}, 0.004},
-		{values{"preset": "fast", "dataset": "curves", "method": "locoprop-s"}, 0.005},
+		{values{"preset": "fast", "epochs": "9", "dataset": "curves", "method": "locoprop-s"}, 0.0075}, // a third of the examples,
 		{values{"preset": "fast", "gamma-rule": "fixed"}, 10},
-		{values{"preset": "fast-curves"}, 0.01},
-		{values{"preset": "fast-curves", "epochs": "24"}, 0.0065},
-		{values{"preset": "fast-curves", "epochs": "3"}, 0.01},
-		{values{"form": "metric", "epochs": "12"}, 0.0021}, // measured by preset fast
+		{values{"preset": "fast-curves"}, 0.0065},
+		{values{"preset": "fast-curves", "epochs": "52"}, 0.003},
+		{values{"preset": "fast-curves", "epochs": "3"}, 0.02},
+		{values{"form": "metric", "epochs": "12", "batch": "200"}, 0.0056}, // measured by preset fast
 	} {
 		e, _ := resolve(t, flags(c.v))
 		assert.Equal(t, c.want, e.Gamma, c.v)
@@ -190,7 +192,7 @@ func TestFastGamma(t *testing.T) {
 	// A configuration names γ, which then stays.
 	e, _ := resolve(t, flags(values{"preset": "fast"}))
 	e, _ = resolve(t, file(e.Values()), flags(values{"epochs": "12"}))
-	assert.Equal(t, 0.005, e.Gamma)
+	assert.Equal(t, 0.0075, e.Gamma)
 	e, _ = resolve(t, file(e.Values()), flags(values{"gamma-rule": "fixed"}))
 	assert.Equal(t, 10.0, e.Gamma, "another rule's γ")
 }
