@@ -108,7 +108,7 @@ func TestConfigLayers(t *testing.T) {
 	}
 	write("a.toml", "\n[layers.3]\nform = 'metric'\nlocal-steps = 2\n[layers.1]\nprox = 0.01\ngamma = 5\n")
 	out := succeeds(t, dir, "train", "--config", "a.toml", "--out", "a")
-	assert.Contains(t, out.stderr, "\nlayer 1: prox 0.01, gamma 5\nlayer 3: form metric, lr 1, gamma 0.005, gamma-rule fisher, local-steps 2, metric-damping 0.3,")
+	assert.Contains(t, out.stderr, "\nlayer 1: prox 0.01, gamma 5\nlayer 3: form metric, lr 1, gamma 0.0011, gamma-rule fisher, local-steps 2, metric-damping 0.3,")
 	assert.Contains(t, out.stderr, "forms: direct ×3, metric ×1\n")
 	written := string(read(t, dir, "a/config.toml"))
 	assert.Contains(t, written, "\n[layers.1]\nprox = '0.01'\ngamma = 5.0\n\n[layers.3]\nform = 'metric'\nlr = 1.0\n")

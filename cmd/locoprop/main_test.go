@@ -129,7 +129,7 @@ func writeIDX(t *testing.T, path string, data []byte, shape ...int) {
 // small are the flags of an experiment that takes a moment, on the data of writeData.
 func small(data string, more ...string) []string {
 	return append([]string{
-		"train", "--dataset", "idx", "--data", data, "--arch", "64,24,6:identity,24,64",
+		"train", "--preset", "curves", "--dataset", "idx", "--data", data, "--arch", "64,24,6:identity,24,64",
 		"--batch", "30", "--epochs", "3", "--warmup-steps", "4", "--lr", "1e-4",
 	}, more...)
 }
@@ -221,7 +221,7 @@ func TestUsage(t *testing.T) {
 		{"train --form metric --optimizer sgd", "--optimizer: only forms auto, direct, gram, kernel and spectral have an optimizer"},
 		{"train --solver newton", "--solver: only form implicit has a solver"},
 		{"train --local-floor 1.5", "--local-floor 1.5: must be a number from 0 to 1"},
-		{"train --metric-every 4", "--metric-every: only form metric has it"},
+		{"train --preset curves --metric-every 4", "--metric-every: only form metric has it"},
 		{"train --plan --out a", "--plan with --out: a plan trains nothing"},
 		{"train --plan --resume a", "--resume with --plan"},
 		{"train --plan --batch 20001", "--batch 20001: must be 1 to 20000, the number of training examples"},

@@ -47,6 +47,9 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 		fmt.Fprintf(out, " %s", name)
 	}
 	fmt.Fprintf(out, "\nmeasure it again with: locoprop eval --model %s%s\n", quote(filepath.Join(dir, train.ModelName)), r.dataFlags())
+	if against := r.e.MeasuredAgainst(); against != "" {
+		fmt.Fprintf(out, "preset %s was measured against %s\n", r.e.Preset, against)
+	}
 	return nil
 }
 

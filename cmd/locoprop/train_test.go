@@ -70,7 +70,7 @@ func TestJSON(t *testing.T) {
 func TestClassifier(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	classify := []string{"train", "--dataset", "idx", "--data", data, "--target", "label", "--batch", "30"}
+	classify := []string{"train", "--preset", "curves", "--dataset", "idx", "--data", data, "--target", "label", "--batch", "30"}
 	out := succeeds(t, dir, append(classify, "--arch", "64,20,3", "--epochs", "20", "--warmup-steps", "5", "--lr", "1e-3", "--out", "r", "--json")...)
 	lines := strings.Split(strings.TrimSpace(out.stdout), "\n")
 	var last train.Metrics
@@ -99,7 +99,7 @@ func TestUntrained(t *testing.T) {
 func TestPairRatesArePrinted(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	args := []string{"train", "--dataset", "idx", "--data", data, "--arch", "64,8,64", "--batch", "60", "--epochs", "1"}
+	args := []string{"train", "--preset", "curves", "--dataset", "idx", "--data", data, "--arch", "64,8,64", "--batch", "60", "--epochs", "1"}
 	out := succeeds(t, dir, append(args, "--method", "backprop", "--optimizer", "adam")...)
 	assert.Contains(t, out.stderr, "backprop with adam torch: taking the default rate of this pair, lr ")
 	out = succeeds(t, dir, append(args, "--method", "backprop", "--optimizer", "adam", "--lr", "0.5")...)

@@ -291,3 +291,21 @@ func TestDatasets(t *testing.T) {
 	_, err = e.LoadData()
 	require.ErrorIs(t, err, dataset.ErrData)
 }
+
+func TestMeasuredAgainst(t *testing.T) {
+	for _, c := range []struct {
+		v    values
+		said bool
+	}{
+		{values{}, true},
+		{values{"seed": "3", "workers": "1", "eval-every": "4"}, true},
+		{values{"preset": "fast", "data": "/data"}, true},
+		{values{"metric-step": "0.5"}, false},
+		{values{"epochs": "2"}, false},
+		{values{"preset": "paper"}, false},
+	} {
+		e, _, err := catalog.Resolve(flags(c.v))
+		require.NoError(t, err)
+		assert.Equal(t, c.said, e.MeasuredAgainst() != "", c.v)
+	}
+}

@@ -2,34 +2,37 @@ package catalog
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 )
 
-// The rule by which γ₀ of the metric form follows the planned length of a run.
+// Bounds of γ₀ of the metric form for a run that names none.
 const (
-	fastDecay = 0.63 // exponent
 	fastLeast = 0.001
-	fastMost  = 0.01
+	fastMost  = 0.02
 )
 
-// FastGamma is γ₀ of the metric form for a run that names none. It falls as the planned
-// length grows, from what a preset was tuned with:
+// FastGamma is γ₀ of the metric form for a run that names none. It is inverse to the
+// planned number of steps, and anchored where a preset was tuned:
 //
-//	γ₀ = γ₁ · (E₁/E)^0.63, within 0.001 and 0.01, to two digits
+//	γ₀ = γ₁ · N₁/N, within 0.001 and 0.02, to two digits;  N = examples · epochs / batch
 //
-// E being the planned epochs, and E₁ and γ₁ those of the run's preset if its form is
-// metric, else of preset fast: 3 epochs of MNIST and 0.005.
+// N being planned, and N₁ and γ₁ those of the run's preset if its form is metric, else of
+// preset fast: 900 steps and 0.0075. Where the number of examples isn't known before the
+// files are read, the preset's stands in. Measured in docs/choosing.md.
 func FastGamma(e *Experiment) float64 {
 	tuned, err := Preset(e.Preset)
 	if err != nil || !inMetric(&tuned) {
 		tuned = fastPreset()
 	}
-	ratio := float64(tuned.PlannedEpochs()) / float64(e.PlannedEpochs())
-	gamma := min(max(tuned.Gamma*math.Pow(ratio, fastDecay), fastLeast), fastMost)
+	ratio := float64(tuned.PlannedEpochs()) / float64(e.PlannedEpochs()) * float64(e.Batch) / float64(tuned.Batch)
+	usual, _ := tuned.DataInfo()
+	if own, known := e.DataInfo(); known {
+		ratio *= float64(usual.Train) / float64(own.Train)
+	}
+	gamma := min(max(tuned.Gamma*ratio, fastLeast), fastMost)
 	gamma, err = strconv.ParseFloat(fmt.Sprintf("%.2g", gamma), 64)
 	if err != nil {
 		panic("catalog: " + err.Error()) // can't happen: it was just written
@@ -41,14 +44,14 @@ func FastGamma(e *Experiment) float64 {
 func fastPreset() Experiment {
 	e := common()
 	e.Dataset, e.Arch = "mnist", paperLayout()
-	e.useMetric(0.005, 3)
+	e.useMetric(0.0075, 3)
 	return e
 }
 
 // fastCurvesPreset is the same on the network and data of preset curves.
 func fastCurvesPreset() Experiment {
 	e := curvesPreset()
-	e.useMetric(0.01, 12)
+	e.useMetric(0.0065, 24)
 	return e
 }
 

@@ -41,7 +41,7 @@ func TestLayers(t *testing.T) {
 	assert.Equal(t, optimizer.New(optimizer.RMSPropTF1), first.Optimizer)
 	metric := o.Layers[3]
 	assert.Equal(t, locoprop.FormMetric, metric.Form)
-	assert.Equal(t, []float64{1, 0.0021, 4, 0.1, 0.7}, []float64{metric.Eta, metric.Gamma, float64(metric.Steps), metric.Metric.Damping, metric.Metric.Step},
+	assert.Equal(t, []float64{1, 0.007, 4, 0.1, 0.7}, []float64{metric.Eta, metric.Gamma, float64(metric.Steps), metric.Metric.Damping, metric.Metric.Step},
 		"what the form brings with it, unless the table names it")
 	last := o.Layers[11]
 	assert.Equal(t, []float64{0.5, 9, 6}, []float64{last.Eta, last.Gamma, float64(last.Steps)}, "γ means the same to another optimiser")
@@ -91,10 +91,10 @@ func TestLayersRefuse(t *testing.T) {
 		{values{"layers.12.gamma": "1"}, "a.toml: layers.12: the network has layers 0 to 11"},
 		{values{"layers.3.solver": "newton"}, "a.toml: layers.3.solver: only form implicit has a solver"},
 		{values{"layers.3.form": "gram"}, "locoprop: layer 3: form gram needs the squared local loss (locoprop-s)"},
-		{values{"form": "metric", "layers.3.optimizer": "sgd"}, "a.toml: layers.3.optimizer: only forms auto, direct, gram, kernel and spectral have an optimizer"},
+		{values{"layers.3.form": "metric", "layers.3.optimizer": "sgd"}, "a.toml: layers.3.optimizer: only forms auto, direct, gram, kernel and spectral have an optimizer"},
 		{values{"layers.3.optimizer": "adam:beta1=2"}, "a.toml: layers.3.optimizer adam:beta1=2: optimizer adam: beta1 is 2; must be at least 0 and below 1"},
 	} {
-		_, _, err := catalog.Resolve(file(c.v))
+		_, _, err := catalog.Resolve(curves, file(c.v))
 		assert.EqualError(t, err, c.want, c.v)
 	}
 	for _, p := range catalog.Pairs() {

@@ -104,9 +104,9 @@ func TestFormsRefuse(t *testing.T) {
 		{values{"solver": "newton"}, "--solver: only form implicit has a solver"},
 		{values{"gamma-rule": "fixed"}, "--gamma-rule: only form metric has a rule for γ; elsewhere it is fixed"},
 		{values{"metric-step": "1"}, "--metric-step: only form metric has it"},
-		{values{"preset": "fast", "optimizer": "adam"}, "--optimizer: " + rule},
-		{values{"preset": "fast", "local-floor": "0.5"}, "--local-floor: " + decay},
-		{values{"preset": "fast", "reset-state": "true"}, "--reset-state: " + state},
+		{values{"form": "metric", "optimizer": "adam"}, "--optimizer: " + rule},
+		{values{"form": "metric", "local-floor": "0.5"}, "--local-floor: " + decay},
+		{values{"form": "metric", "reset-state": "true"}, "--reset-state: " + state},
 		{values{"form": "mm", "prox": "1", "optimizer": "sgd"}, "--optimizer: " + rule},
 		{values{"form": "mm", "prox": "1", "lr": "1"}, "--lr: " + proximal},
 		{values{"form": "mm", "prox": "1", "local-floor": "0"}, "--local-floor: " + decay},
@@ -126,14 +126,14 @@ func TestFormsRefuse(t *testing.T) {
 		{values{"form": "kernel"}, "locoprop: layer 0: form kernel needs optimizer sgd, or momentum, or nesterov, not rmsprop"},
 		{values{"form": "exact"}, "locoprop: layer 0: form exact needs the squared local loss (locoprop-s); and a proximal term (prox auto or a λ)"},
 		{values{"form": "mm"}, "locoprop: layer 0: form mm needs a proximal term (prox auto or a λ)"},
-		{values{"preset": "fast", "prox": "auto"}, "locoprop: layer 0: form metric needs no proximal term (prox off)"},
+		{values{"form": "metric", "prox": "auto"}, "locoprop: layer 0: form metric needs no proximal term (prox off)"},
 		{values{"form": "implicit", "prox": "1", "method": "locoprop-s"}, "locoprop: layer 0: form implicit needs the matching local loss (locoprop-m)"},
 	} {
-		_, _, err := catalog.Resolve(flags(c.v))
+		_, _, err := catalog.Resolve(curves, flags(c.v))
 		assert.EqualError(t, err, c.want, c.v)
 	}
 	// Where the pair's rate isn't known either, both are said.
-	_, _, err := catalog.Resolve(flags(values{"method": "locoprop-s", "form": "spectral", "optimizer": "rmsprop"}))
+	_, _, err := catalog.Resolve(curves, flags(values{"method": "locoprop-s", "form": "spectral", "optimizer": "rmsprop"}))
 	assert.ErrorContains(t, err, "form spectral needs optimizer sgd, not rmsprop")
 }
 
@@ -150,7 +150,7 @@ func TestAnotherFormForgets(t *testing.T) {
 
 	back, rate := resolve(t, file(e.Values()), flags(values{"form": "metric", "epochs": "3", "schedule-epochs": "3"}))
 	assert.Nil(t, rate, "no pair's rate is taken")
-	assert.Equal(t, []float64{1, 0.005}, []float64{back.Eta, back.Gamma})
+	assert.Equal(t, []float64{1, 0.0075}, []float64{back.Eta, back.Gamma})
 	assert.Equal(t, locoprop.DefaultMetricSteps, back.LocalSteps)
 	assert.NotContains(t, back.Values(), "optimizer")
 
@@ -169,20 +169,22 @@ func TestFastGamma(t *testing.T) {
 		v    values
 		want float64
 	}{
-		{values{"preset": "fast"}, 0.005},
-		{values{"preset": "fast", "epochs": "6"}, 0.0032},
-		{values{"preset": "fast", "epochs": "12"}, 0.0021},
-		{values{"preset": "fast", "epochs": "1"}, 0.01},
-		{values{"preset": "fast", "epochs": "0"}, 0.01},
+		{values{"preset": "fast"}, 0.0075},
+		{values{"preset": "fast", "epochs": "5"}, 0.0045},
+		{values{"preset": "fast", "epochs": "12"}, 0.0019},
+		{values{"preset": "fast", "epochs": "1"}, 0.02},
+		{values{"preset": "fast", "epochs": "0"}, 0.02},
 		{values{"preset": "fast", "epochs": "1000"}, 0.001},
-		{values{"preset": "fast", "epochs": "2", "schedule-epochs": "12"}, 0.0021}, // the planned length counts
+		{values{"preset": "fast", "batch": "400"}, 0.015}, // half the steps
+		{values{"preset": "fast", "batch": "400", "epochs": "6"}, 0.0075},
+		{values{"preset": "fast", "epochs": "2", "schedule-epochs": "12"}, 0.0019}, // the planned length counts
 		{values{"preset": "fast", "epochs": "12", "gamma": "0.004"}, 0.004},
-		{values{"preset": "fast", "dataset": "curves", "method": "locoprop-s"}, 0.005},
+		{values{"preset": "fast", "epochs": "9", "dataset": "curves", "method": "locoprop-s"}, 0.0075}, // a third of the examples,
 		{values{"preset": "fast", "gamma-rule": "fixed"}, 10},
-		{values{"preset": "fast-curves"}, 0.01},
-		{values{"preset": "fast-curves", "epochs": "24"}, 0.0065},
-		{values{"preset": "fast-curves", "epochs": "3"}, 0.01},
-		{values{"form": "metric", "epochs": "12"}, 0.0021}, // measured by preset fast
+		{values{"preset": "fast-curves"}, 0.0065},
+		{values{"preset": "fast-curves", "epochs": "52"}, 0.003},
+		{values{"preset": "fast-curves", "epochs": "3"}, 0.02},
+		{values{"form": "metric", "epochs": "12", "batch": "200"}, 0.0056}, // measured by preset fast
 	} {
 		e, _ := resolve(t, flags(c.v))
 		assert.Equal(t, c.want, e.Gamma, c.v)
@@ -190,7 +192,7 @@ func TestFastGamma(t *testing.T) {
 	// A configuration names γ, which then stays.
 	e, _ := resolve(t, flags(values{"preset": "fast"}))
 	e, _ = resolve(t, file(e.Values()), flags(values{"epochs": "12"}))
-	assert.Equal(t, 0.005, e.Gamma)
+	assert.Equal(t, 0.0075, e.Gamma)
 	e, _ = resolve(t, file(e.Values()), flags(values{"gamma-rule": "fixed"}))
 	assert.Equal(t, 10.0, e.Gamma, "another rule's γ")
 }

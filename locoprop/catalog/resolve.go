@@ -36,7 +36,8 @@ func (l Layer) name(key string) string {
 //
 // What a layer leaves open follows from what it says: another target brings its loss,
 // another method its form of the optimiser, schedule paper no warm-up steps, form metric
-// its own number of local steps; and another combination of method and optimiser without
+// its own number of local steps, and a setting that this form lacks, such as the
+// optimiser, form auto in its place; and another combination of method and optimiser without
 // --lr takes the documented rate of that pair, which is returned. In form metric lr is 1
 // unless it is named, and gamma what [FastGamma] says.
 //
@@ -116,6 +117,9 @@ func (r *resolver) fail(format string, args ...any) {
 // apply puts the settings of a layer over the experiment.
 func (r *resolver) apply(l Layer) {
 	before := *r.e
+	if inMetric(r.e) && l.asksToIterate() {
+		r.e.Form = locoprop.FormAuto
+	}
 	for _, s := range settings {
 		text, given := l.Values[s.key]
 		if !given {
@@ -148,6 +152,13 @@ func (r *resolver) apply(l Layer) {
 			r.e.LocalSteps = locoprop.DefaultMetricSteps
 		}
 	}
+}
+
+// asksToIterate reports whether a layer that names no form has settings that form metric
+// lacks and form auto has.
+func (l Layer) asksToIterate() bool {
+	named := func(key string) bool { _, given := l.Values[key]; return given }
+	return !named("form") && slices.ContainsFunc([]string{"optimizer", "prox", "reset-state", "local-floor"}, named)
 }
 
 // follow sets what follows from a key that a layer has just set, where the layer

@@ -17,9 +17,13 @@ import (
 
 type values = catalog.Values
 
+// curves is preset curves, whose local problems are solved by an optimiser.
+var curves = flags(values{"preset": "curves"})
+
+// resolve puts layers over preset curves, unless they name another.
 func resolve(t *testing.T, layers ...catalog.Layer) (catalog.Experiment, *catalog.Rate) {
 	t.Helper()
-	e, rate, err := catalog.Resolve(layers...)
+	e, rate, err := catalog.Resolve(append([]catalog.Layer{curves}, layers...)...)
 	require.NoError(t, err)
 	return e, rate
 }
@@ -29,7 +33,8 @@ func flags(v values) catalog.Layer { return catalog.Layer{Values: v} }
 func file(v values) catalog.Layer { return catalog.Layer{Source: "a.toml", Values: v} }
 
 func TestResolveNothingIsTheDefaultPreset(t *testing.T) {
-	e, rate := resolve(t)
+	e, rate, err := catalog.Resolve()
+	require.NoError(t, err)
 	want, err := catalog.Preset(catalog.DefaultPreset)
 	require.NoError(t, err)
 	assert.Equal(t, want, e)
@@ -138,6 +143,28 @@ func TestRateFollowsThePair(t *testing.T) {
 	}
 	_, rate := resolve(t, flags(values{"method": "backprop", "optimizer": "adam"}))
 	assert.Equal(t, "backprop with adam torch", rate.Pair.String())
+}
+
+// A setting that form metric lacks takes form auto, unless a form is named beside it.
+func TestOptimizerLeavesMetric(t *testing.T) {
+	for _, c := range []struct {
+		v    values
+		form string
+	}{
+		{values{"seed": "2", "local-steps": "3"}, "metric"},
+		{values{"optimizer": "rmsprop"}, "auto"},
+		{values{"prox": "auto"}, "auto"},
+		{values{"reset-state": "true"}, "auto"},
+		{values{"local-floor": "0.5"}, "auto"},
+		{values{"prox": "1", "form": "mm"}, "mm"},
+	} {
+		e, rate, err := catalog.Resolve(flags(c.v))
+		require.NoError(t, err, c.v)
+		assert.Equal(t, c.form, e.Values()["form"], c.v)
+		assert.Equal(t, c.form == "auto", rate != nil, c.v)
+	}
+	_, _, err := catalog.Resolve(flags(values{"optimizer": "adam", "form": "metric"}))
+	assert.ErrorContains(t, err, "--optimizer: only forms auto, direct, gram, kernel and spectral have an optimizer")
 }
 
 func TestMethodBringsItsFormOfTheOptimizer(t *testing.T) {
