@@ -20,6 +20,9 @@ import (
 // formBackends run the forms; native joins where this build has it.
 var formBackends = []backend.Kernels{gonum.New()}
 
+// allBackends are those and netlib.
+var allBackends = formBackends
+
 // sameIterates are the forms that compute the same thing in exact arithmetic.
 var sameIterates = []locoprop.Form{locoprop.FormDirect, locoprop.FormGram, locoprop.FormKernel}
 

@@ -60,7 +60,7 @@ func (p problem) data(seed uint32) (x, t backend.Mat) {
 	for i := range t.Data {
 		t.Data[i] = float32(u.Uniform(uint64(1_000_000 + i)))
 	}
-	if p.loss == loss.SoftmaxCE {
+	if p.loss.Kind() == loss.KindSoftmaxCE || p.loss.Kind() == loss.KindBiTempered {
 		clear(t.Data)
 		for i := range p.batch {
 			t.Data[i*last+i%last] = 1
