@@ -266,7 +266,7 @@ func refusals(o locoprop.Options, f transfer.Func) (atNew, atPlan []string) {
 	add(&atPlan, o.Clip && !matching, "the matching local loss (locoprop-m) where targets are clipped")
 	if len(atPlan) == 0 { // what a form itself looks at comes last
 		_, bounded := f.MaxSlope()
-		add(&atPlan, form == locoprop.FormMajorised && !bounded, "form mm needs a transfer function whose slope has a bound, which "+f.String()+" has not")
+		add(&atPlan, form == locoprop.FormMajorised && !bounded, "form mm needs a transfer function whose slope has a bound, which "+f.String()+" has not: use form implicit")
 		add(&atPlan, form == locoprop.FormImplicit && o.Implicit.Solver == locoprop.SolverNewton && f.RowCoupled(),
 			"solver newton needs independent units, which "+f.String()+" doesn't give: use solver anderson or fixed")
 	}
