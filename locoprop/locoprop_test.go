@@ -41,7 +41,13 @@ func problems() []problem {
 	}
 }
 
-func (p problem) network(t *testing.T, seed uint32) *nn.Network {
+// testingT is what helpers need of a test: *testing.T or *rapid.T.
+type testingT interface {
+	require.TestingT
+	Helper()
+}
+
+func (p problem) network(t testingT, seed uint32) *nn.Network {
 	t.Helper()
 	n, err := nn.New(p.arch)
 	require.NoError(t, err)
@@ -100,7 +106,7 @@ func oracleOf(p problem, n *nn.Network) *oracle.Network {
 	return o
 }
 
-func requireAgrees(t *testing.T, n *nn.Network, start []oracle.Mat, o *oracle.Network, c float64) {
+func requireAgrees(t testingT, n *nn.Network, start []oracle.Mat, o *oracle.Network, c float64) {
 	t.Helper()
 	for ℓ, w := range n.Weights() {
 		want := o.Layers[ℓ].W
@@ -118,7 +124,7 @@ func snapshot(n *nn.Network) []oracle.Mat {
 	return all
 }
 
-func step(t *testing.T, s plan.Stepper, workers int, x, y backend.Mat, scale float64) plan.Report {
+func step(t testingT, s plan.Stepper, workers int, x, y backend.Mat, scale float64) plan.Report {
 	t.Helper()
 	pool := plan.NewPool(workers)
 	defer pool.Close()
