@@ -59,10 +59,11 @@ func (t *Trainer) statistics(ℓ int, p Problem, rates []float64) Mat {
 	return Plus(delta, -1, Mul(g, st.inverse))
 }
 
-// metric is the update of the metric form, with its Nesterov step of factor alpha.
-func (t *Trainer) metric(ℓ int, p Problem, alpha float64) Mat {
+// metric is the update of the metric form, with its Nesterov step of factor alpha. B is
+// the examples where d = BD, and the rows of X̃ where C̄ averages over them.
+func (t *Trainer) metric(ℓ int, p Problem, examples int, alpha float64) Mat {
 	s, st := t.Layers[ℓ], &t.state[ℓ]
-	b, i := float64(p.X.Rows), t.batches
+	b, i := float64(examples), t.batches
 	gamma := p.Gamma
 	if s.Fisher {
 		mean := b * b * Dot(p.D, p.D) / float64(len(p.D.Data))

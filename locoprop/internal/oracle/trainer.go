@@ -62,7 +62,7 @@ type Trainer struct {
 // layerState is what a layer carries from batch to batch.
 type layerState struct {
 	opt     *Optimizer
-	mean    map[int][]float64 // D̄ by example
+	mean    map[int][]float64 // D̄ by row of X̃, were all examples in one batch
 	second  Mat               // C̄
 	inverse Mat               // (C̄ + ρI)⁻¹
 	stale   bool
@@ -88,33 +88,40 @@ func NewTrainer(n *Network, layers []Settings) *Trainer {
 // where MomentumD is on.
 func (t *Trainer) Step(x, target Mat, ids []int, scale float64) float64 {
 	before := t.Net.MeanLoss(x, target)
-	passes := t.Net.Backward(x, target)
+	t.Solve(t.Net.Backward(x, target), x.Rows, ids, scale)
+	return before
+}
+
+// Solve is Step for passes that are given: their X may have several rows for an example,
+// those of an example together.
+func (t *Trainer) Solve(passes []Pass, examples int, ids []int, scale float64) {
 	for ℓ := range passes {
 		p := &passes[ℓ]
 		l := &t.Net.Layers[ℓ]
 		p.A = Mul(p.X, l.W.T()) // of the corrected input
-		t.remember(ℓ, p.D, ids)
-		l.W = Plus(l.W, 1, t.update(ℓ, *p, scale))
+		t.remember(ℓ, p.D, examples, ids)
+		l.W = Plus(l.W, 1, t.update(ℓ, *p, examples, scale))
 		if t.Correction > 0 && ℓ+1 < len(passes) {
 			correct(passes[ℓ+1].X, Apply(l.F, Mul(p.X, l.W.T())), t.Correction)
 		}
 	}
 	t.batches++
-	return before
 }
 
 // remember replaces D by its examples' averages.
-func (t *Trainer) remember(ℓ int, d Mat, ids []int) {
+func (t *Trainer) remember(ℓ int, d Mat, examples int, ids []int) {
 	if t.MomentumD == 0 {
 		return
 	}
-	for i, id := range ids {
-		if mean, visited := t.state[ℓ].mean[id]; visited {
+	positions := d.Rows / examples
+	for i := range d.Rows {
+		row := ids[i/positions]*positions + i%positions
+		if mean, visited := t.state[ℓ].mean[row]; visited {
 			for j, v := range mean {
 				d.Set(i, j, t.MomentumD*v+(1-t.MomentumD)*d.At(i, j))
 			}
 		}
-		t.state[ℓ].mean[id] = append([]float64(nil), d.Row(i)...)
+		t.state[ℓ].mean[row] = append([]float64(nil), d.Row(i)...)
 	}
 }
 
@@ -137,7 +144,7 @@ func correct(x, y Mat, c float64) {
 }
 
 // update is Δ of a layer.
-func (t *Trainer) update(ℓ int, pass Pass, scale float64) Mat {
+func (t *Trainer) update(ℓ int, pass Pass, examples int, scale float64) Mat {
 	s, w := t.Layers[ℓ], t.Net.Layers[ℓ].W
 	rates := s.Rates(scale)
 	p := Problem{F: transfer.Identity, X: pass.X, Ahat: pass.A, D: pass.D, Gamma: s.Gamma, Prox: s.prox(rates)}
@@ -164,7 +171,7 @@ func (t *Trainer) update(ℓ int, pass Pass, scale float64) Mat {
 	case Statistics:
 		delta = t.statistics(ℓ, p, rates)
 	case Metric:
-		delta = t.metric(ℓ, p, s.Eta*scale)
+		delta = t.metric(ℓ, p, examples, s.Eta*scale)
 	}
 	return t.guard(ℓ, p, delta)
 }
