@@ -96,7 +96,7 @@ func classes(t *testing.T) []problem {
 var ownTanh = sync.OnceValue(func() transfer.Func {
 	f, err := transfer.Register("own-tanh", transfer.Custom{
 		F:        func(a float32) float32 { return float32(math.Tanh(float64(a))) },
-		Deriv:    func(_, y float32) float32 { return 1 - y*y },
+		Deriv:    func(_, y float32) float32 { return 1 - float32(y*y) },
 		Integral: func(a float32) float64 { return transfer.Tanh.Integral([]float32{a}) },
 		Monotone: true, MaxSlope: 1,
 	})
