@@ -41,41 +41,9 @@ func closedCases() []closedCase {
 			return []nn.Layer{nn.NewDense(6, 4, transfer.ReLU), nn.NewDense(4, 5, transfer.Softmax)}
 		}, loss.SoftmaxCE, 7},
 		{"windows", func() []nn.Layer { // 4·6 rows of 4 columns, then 4 of 13
-			return []nn.Layer{closedWindows{nn.NewDense(3, 2, transfer.Tanh), 8}, nn.NewDense(12, 3, transfer.Sigmoid)}
+			return []nn.Layer{windows{nn.NewDense(3, 2, transfer.Tanh), 8}, nn.NewDense(12, 3, transfer.Sigmoid)}
 		}, loss.SigmoidCE, 4},
 		{"one of everything", func() []nn.Layer { return []nn.Layer{nn.NewDense(1, 1, transfer.Sigmoid)} }, loss.SigmoidCE, 1},
-	}
-}
-
-// closedWindows is a convolution in one dimension: the units see a window of the inputs
-// at every position.
-type closedWindows struct {
-	*nn.Dense
-	inputs int
-}
-
-func (l closedWindows) Inputs() int         { return l.inputs }
-func (l closedWindows) Positions() int      { return l.inputs - l.Dense.Inputs() + 1 }
-func (l closedWindows) DesignIsInput() bool { return false }
-
-func (l closedWindows) Design(dst, x backend.Mat) backend.Mat {
-	n := l.Dense.Inputs()
-	for i := range dst.Rows {
-		from := i/l.Positions()*x.Stride + i%l.Positions()
-		copy(dst.Data[i*dst.Stride:], x.Data[from:from+n])
-		dst.Data[i*dst.Stride+n] = 1
-	}
-	return dst
-}
-
-func (l closedWindows) Fold(dx, ddesign backend.Mat) {
-	for i := range dx.Rows {
-		clear(dx.Data[i*dx.Stride : i*dx.Stride+dx.Cols])
-	}
-	for i := range ddesign.Rows {
-		for j := range ddesign.Cols {
-			dx.Data[i/l.Positions()*dx.Stride+i%l.Positions()+j] += ddesign.Data[i*ddesign.Stride+j]
-		}
 	}
 }
 

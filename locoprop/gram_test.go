@@ -20,6 +20,9 @@ import (
 // formBackends run the forms; native joins where this build has it.
 var formBackends = []backend.Kernels{gonum.New()}
 
+// allBackends are those and netlib.
+var allBackends = formBackends
+
 // sameIterates are the forms that compute the same thing in exact arithmetic.
 var sameIterates = []locoprop.Form{locoprop.FormDirect, locoprop.FormGram, locoprop.FormKernel}
 
@@ -265,88 +268,5 @@ func TestFormsConvergeToRidge(t *testing.T) {
 			step(t, s, 1, x, y, 1)
 			requireAgrees(t, n, start, want, 1e-5)
 		}
-	}
-}
-
-// shifted is a layer whose units see a window of its inputs at every position, as a
-// convolution's do.
-type shifted struct {
-	*nn.Dense
-	inputs int
-}
-
-func (l shifted) Inputs() int         { return l.inputs }
-func (l shifted) Positions() int      { return l.inputs - l.Dense.Inputs() + 1 }
-func (l shifted) DesignIsInput() bool { return false }
-
-func (l shifted) Design(dst, x backend.Mat) backend.Mat {
-	window, p := l.Dense.Inputs(), l.Positions()
-	for i := range x.Rows {
-		for q := range p {
-			row := dst.Data[(i*p+q)*dst.Stride:]
-			copy(row[:window], x.Data[i*x.Stride+q:])
-			row[window] = 1
-		}
-	}
-	return dst
-}
-
-func (l shifted) Fold(dx, ddesign backend.Mat) {
-	window, p := l.Dense.Inputs(), l.Positions()
-	for i := range dx.Rows {
-		clear(dx.Data[i*dx.Stride : i*dx.Stride+dx.Cols])
-		for q := range p {
-			for j, v := range ddesign.Data[(i*p+q)*ddesign.Stride:][:window] {
-				dx.Data[i*dx.Stride+q+j] += v
-			}
-		}
-	}
-}
-
-// A layer with several design rows per example runs through every form: its local
-// problem is that of as many examples.
-func TestFormsOnDesignMatrix(t *testing.T) {
-	const examples, eta, gamma, lambda = 7, 3e-3, 4, 0.05
-	network := func() *nn.Network {
-		n, err := nn.FromLayers(shifted{nn.NewDense(4, 3, transfer.Tanh), 9}, shifted{nn.NewDense(5, 2, transfer.Identity), 18},
-			nn.NewDense(28, 6, transfer.Sigmoid))
-		require.NoError(t, err)
-		n.Init(nn.Glorot, 3)
-		return n
-	}
-	data := problem{"", nn.Arch{Widths: []int{9, 6}}, loss.SigmoidCE, examples}
-	rates := oracle.LocoProp{Eta: eta, T: 5, Floor: 0.25}.Rates(1)
-	for _, form := range sameIterates {
-		n, r := network(), optimizer.New(optimizer.Momentum)
-		o := locoprop.Options{Loss: locoprop.Squared, Form: form, Optimizer: r, Prox: lambda, Gamma: gamma, Eta: eta, Steps: 5, Block: 2}
-		m, err := locoprop.New(o)
-		require.NoError(t, err)
-		s, err := m.Plan(n, loss.SigmoidCE, examples, gonum.New())
-		require.NoError(t, err)
-		tape, err := plan.NewTape(n, loss.SigmoidCE, examples, gonum.New())
-		require.NoError(t, err)
-		pool := plan.NewPool(2)
-		var opts []*oracle.Optimizer
-		for _, w := range n.Weights() {
-			opts = append(opts, oracle.NewOptimizer(r, w.Rows, w.Cols))
-		}
-		for batch := range 3 {
-			x, y := data.data(uint32(batch))
-			_, err := tape.Run(pool, x, y)
-			require.NoError(t, err)
-			start := snapshot(n)
-			var want oracle.Network
-			for ℓ := range n.Layers {
-				local := oracle.Problem{
-					F: transfer.Identity, X: oracle.From32(tape.Design[ℓ]), Ahat: oracle.From32(tape.A[ℓ]),
-					D: oracle.From32(tape.D[ℓ]), Gamma: gamma, Prox: 1.0 / lambda,
-				}
-				want.Layers = append(want.Layers, oracle.Layer{W: local.Solve(start[ℓ], opts[ℓ], rates)})
-			}
-			_, err = s.Step(pool, x, y, 1)
-			require.NoError(t, err)
-			requireAgrees(t, n, start, &want, agreement(r.Kind))
-		}
-		pool.Close()
 	}
 }

@@ -70,32 +70,6 @@ func TestStationaryStepsAgreeWithOracle(t *testing.T) {
 	}
 }
 
-// A layer whose design has several rows per example is solved as one of as many examples.
-func TestStationaryFormsOnDesignMatrix(t *testing.T) {
-	const examples, lambda = 3, 0.3
-	for name, o := range stationaryForms() {
-		n, err := nn.FromLayers(shifted{nn.NewDense(4, 3, transfer.Tanh), 9}, shifted{nn.NewDense(12, 2, leaky), 18},
-			nn.NewDense(14, 6, transfer.Sigmoid))
-		require.NoError(t, err)
-		n.Init(nn.Glorot, 3)
-		data := problem{"", nn.Arch{Widths: []int{9, 6}}, loss.SigmoidCE, examples}
-		o.Prox = lambda
-		s := stationaryPlan(t, data, n, o)
-		x, y := data.data(1)
-		local, start := localProblems(t, n, data.loss, x, y, o.Gamma, lambda), snapshot(n)
-		step(t, s, 2, x, y, 1)
-		for ℓ, w := range snapshot(n) {
-			want := local[ℓ].Minimum()
-			if name == "mm" {
-				slope, _ := local[ℓ].F.MaxSlope()
-				want = local[ℓ].Majorised(slope, o.Steps)
-			}
-			require.LessOrEqual(t, oracle.MaxDiff(oracle.Plus(w, -1, start[ℓ]), want), 1e-3*oracle.MaxAbs(want)+4*0x1p-24, "%s layer %d", name, ℓ)
-			require.Positive(t, oracle.MaxAbs(want))
-		}
-	}
-}
-
 func TestStationaryFormsAreReproducible(t *testing.T) {
 	p := problem{"odd", nn.Arch{Widths: []int{7, 13, 5, 7}, Transfer: []transfer.Func{transfer.Tanh, transfer.Identity, transfer.Sigmoid}}, loss.SigmoidCE, 11}
 	for name, o := range stationaryForms() {

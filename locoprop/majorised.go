@@ -49,7 +49,7 @@ var errGradient = errors.New("gradient of the local problem isn't finite; the in
 func newMajorised(l *layer) (solver, error) {
 	slope, ok := l.f.MaxSlope()
 	if !ok {
-		return nil, fmt.Errorf("form %v needs a transfer function whose slope has a bound, which %v has not", FormMajorised, l.f)
+		return nil, fmt.Errorf("form %v needs a transfer function whose slope has a bound, which %v has not: use form implicit", FormMajorised, l.f)
 	}
 	rows, cols := l.x.Rows, l.x.Cols
 	order := min(rows, cols)

@@ -1,92 +1,15 @@
 package locoprop_test
 
 import (
-	"math"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/internal/oracle"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
-	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// metricOracle is the metric form in float64, written from its formulas.
-type metricOracle struct {
-	o       locoprop.Options
-	second  []oracle.Mat // C̄
-	inverse []oracle.Mat // P
-	outer   []oracle.Mat // V
-	scale   []float64    // e
-	batch   int
-	updates int
-	stale   bool
-}
-
-func (s *metricOracle) step(n *oracle.Network, x, t oracle.Mat, alpha float64) {
-	passes := n.Backward(x, t)
-	c := s.o.Metric
-	b := float64(x.Rows)
-	if s.second == nil {
-		for _, p := range passes {
-			s.second = append(s.second, oracle.New(p.X.Cols, p.X.Cols))
-			s.inverse = append(s.inverse, oracle.New(p.X.Cols, p.X.Cols))
-			s.outer = append(s.outer, oracle.New(p.A.Cols, p.X.Cols))
-			s.scale = append(s.scale, 0)
-		}
-	}
-	average := s.batch%c.Every == 0
-	if average {
-		s.updates++
-		s.stale = true
-	}
-	i := s.batch
-	refresh := s.stale && (i < 20 || i < 100 && i%3 == 0 || i%c.Refresh == 0)
-	s.stale = s.stale && !refresh
-	for ℓ, p := range passes {
-		d := p.D.Map(func(v float64) float64 { return v * b })
-		mean := oracle.Dot(d, d) / float64(len(d.Data))
-		if i == 0 {
-			s.scale[ℓ] = mean
-		} else {
-			s.scale[ℓ] = 0.99*s.scale[ℓ] + 0.01*mean
-		}
-		gamma := s.o.Gamma / (1.001 * math.Max(s.scale[ℓ], mean))
-		if s.o.GammaRule == locoprop.GammaFixed {
-			gamma = s.o.Gamma / b // e is γ_ℓ·d = γD
-		}
-		if average {
-			beta := math.Min(c.Average, 1-1/float64(s.updates))
-			old := s.second[ℓ].Map(func(v float64) float64 { return beta * v })
-			s.second[ℓ] = oracle.Plus(old, (1-beta)/b, oracle.Mul(p.X.T(), p.X))
-		}
-		if refresh {
-			s.inverse[ℓ] = damped(s.second[ℓ], c.Damping)
-		}
-		xp := oracle.Mul(p.X, s.inverse[ℓ])
-		k := oracle.Mul(xp, p.X.T())
-		eta := c.Step / power(k)
-		e := d.Map(func(v float64) float64 { return gamma * v })
-		f := transfer.Identity
-		if s.o.Loss == locoprop.Matching {
-			f = n.Layers[ℓ].F
-		}
-		problem := oracle.Problem{F: f, X: p.X, Ahat: p.A, D: d, Gamma: gamma}
-		z := e.Map(func(v float64) float64 { return -eta * v })
-		for range s.o.Steps - 1 {
-			a := oracle.Plus(p.A, 1, oracle.Mul(k, z))
-			r := oracle.Plus(oracle.Apply(problem.F, a), -1, oracle.Apply(problem.F, p.A))
-			z = oracle.Plus(z, -eta, oracle.Plus(r, 1, e))
-		}
-		delta := oracle.Mul(z.T(), xp).Map(func(v float64) float64 { return alpha * v })
-		mu := c.OuterMomentum
-		s.outer[ℓ] = oracle.Plus(delta, mu, s.outer[ℓ])
-		n.Layers[ℓ].W = oracle.Plus(oracle.Plus(n.Layers[ℓ].W, mu, s.outer[ℓ]), 1, delta)
-	}
-	s.batch++
-}
 
 // damped is (C + ρI)⁻¹, ρ = damping·tr(C)/n, by Gauss-Jordan elimination.
 func damped(c oracle.Mat, damping float64) oracle.Mat {
@@ -121,15 +44,6 @@ func damped(c oracle.Mat, damping float64) oracle.Mat {
 	return inv
 }
 
-func power(k oracle.Mat) float64 {
-	u := oracle.New(k.Rows, 1).Map(func(float64) float64 { return 1 })
-	for range 6 {
-		norm := math.Sqrt(oracle.Dot(u, u))
-		u = oracle.Mul(k, u.Map(func(v float64) float64 { return v / norm }))
-	}
-	return math.Sqrt(oracle.Dot(u, u))
-}
-
 func metricOptions(l locoprop.LocalLoss, steps int) locoprop.Options {
 	return locoprop.Options{
 		Loss: l, Form: locoprop.FormMetric, Gamma: 0.01, Steps: steps, Block: 4,
@@ -151,18 +65,18 @@ func TestMetricAgreesWithOracle(t *testing.T) {
 func requireMetricAgrees(t *testing.T, p problem, options locoprop.Options) {
 	t.Helper()
 	n := p.network(t, 3)
-	o, start := oracleOf(p, n), snapshot(n)
+	start := snapshot(n)
 	m, err := locoprop.New(options)
 	require.NoError(t, err)
 	s, err := m.Plan(n, p.loss, p.batch, gonum.New())
 	require.NoError(t, err)
-	ref := &metricOracle{o: m.Options()}
+	ref := trainerOf(p, n, m)
 	for batch := range 7 {
 		x, y := p.data(uint32(batch))
 		step(t, s, 2, x, y, 0.5)
-		ref.step(o, oracle.From32(x), oracle.From32(y), 0.5)
+		ref.Step(oracle.From32(x), oracle.From32(y), nil, 0.5)
 	}
-	requireAgrees(t, n, start, o, 2e-3)
+	requireAgrees(t, n, start, ref.Net, 2e-3)
 }
 
 // Under the fixed rule E = γD, whatever the gradient's scale.
