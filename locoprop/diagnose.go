@@ -97,6 +97,18 @@ func (d *diagnosis) report(step int) plan.LayerReport {
 	return r
 }
 
+// condition estimates, from below, the condition number of C̄ + ρI as it was inverted
+// last: a diagonal element lies between the eigenvalues. P is state, so that a resumed run
+// reports the same.
+func (s *metric) condition() float64 {
+	least, most := math.Inf(1), 0.0
+	for j := range s.inverse.Rows {
+		v := float64(s.inverse.Data[j*s.inverse.Stride+j])
+		least, most = math.Min(least, v), math.Max(most, v)
+	}
+	return most / least
+}
+
 // Forms that solve in one go have no iterations.
 func (s *exact) iterations() int    { return 0 }
 func (s *spectral) iterations() int { return 0 }

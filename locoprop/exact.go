@@ -233,6 +233,13 @@ func newClosed(l *layer) (closed, error) {
 	return closed{layer: l, primal: l.x.Cols <= l.x.Rows, gram: backend.NewPadded(n, n)}, nil
 }
 
+// choleskyCondition estimates the condition number of a matrix from below, by the diagonal
+// of its Cholesky factor l, n × n.
+func choleskyCondition(l []float64, n int) float64 {
+	f := precond.NewFactor(nil, n, l)
+	return f.Condition()
+}
+
 // apply adds Δ to the weights of units lo ≤ u < hi, if it is finite.
 func (l *layer) apply(lo, hi int, delta backend.Mat) error {
 	if i, v := plan.FirstNonFinite([]backend.Mat{delta}); i >= 0 {

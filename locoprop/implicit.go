@@ -112,9 +112,34 @@ type implicit struct {
 	power backend.Mat // a vector of n+1 elements, for the estimate of ‖C‖₂
 	image backend.Mat // X̃ times it, rows × 1
 
-	used []int     // iterations of the last step, per task; of SolverNewton summed over units
-	dual bool      // SolverNewton works with K = X̃X̃ᵀ
-	gram []float64 // K, rows × rows
+	tallies []tally   // of the last step, per task
+	dual    bool      // SolverNewton works with K = X̃X̃ᵀ
+	gram    []float64 // K, rows × rows
+}
+
+// tally is what a task of the last step took.
+type tally struct {
+	used      int     // iterations, of SolverNewton summed over units; −1 before the first step
+	most      int     // the most that a unit took
+	condition float64 // estimate of the worst Hessian's, of SolverNewton where it is diagnosed; else 0
+}
+
+// iterations is the most that a unit took.
+func (s *implicit) iterations() int {
+	most := 0
+	for _, t := range s.tallies {
+		most = max(most, t.most)
+	}
+	return most
+}
+
+// condition is an estimate for the worst matrix that was factored.
+func (s *implicit) condition() float64 {
+	worst := 0.0
+	for _, t := range s.tallies {
+		worst = math.Max(worst, t.condition)
+	}
+	return worst
 }
 
 func newImplicit(l *layer) (solver, error) {
@@ -152,12 +177,12 @@ func (s *implicit) explain(p *plan.LayerPlan) {
 	for i, w := range blocks {
 		units := float64(w.Hi - w.Lo)
 		switch {
-		case s.used[i] < 0:
+		case s.tallies[i].used < 0:
 			p.LocalFlops += float64(s.o.Implicit.Iterations) * units * s.flops()
 		case s.o.Implicit.Solver == SolverNewton:
-			p.LocalFlops += float64(s.used[i]) * s.flops()
+			p.LocalFlops += float64(s.tallies[i].used) * s.flops()
 		default:
-			p.LocalFlops += float64(s.used[i]) * units * s.flops()
+			p.LocalFlops += float64(s.tallies[i].used) * units * s.flops()
 		}
 	}
 }
@@ -175,13 +200,13 @@ func (s *implicit) flops() float64 {
 }
 
 // blocks makes a task for each block of units; solve is what makes one's solver.
-func (s *implicit) blocks(solve func(lo, hi int, used *int) (scratch int, do func([]float32) error)) {
+func (s *implicit) blocks(solve func(lo, hi int, took *tally) (scratch int, do func([]float32) error)) {
 	tasks := s.units(float64(s.o.Implicit.Iterations) * s.flops())
-	s.used = make([]int, len(tasks))
+	s.tallies = make([]tally, len(tasks))
 	var blocks []work
 	for i, t := range tasks {
-		s.used[i] = -1 // no step yet
-		scratch, do := solve(t.Lo, t.Hi, &s.used[i])
+		s.tallies[i].used = -1
+		scratch, do := solve(t.Lo, t.Hi, &s.tallies[i])
 		blocks = append(blocks, work{Task: t, scratch: scratch, do: do})
 	}
 	s.work = append(s.work, blocks)

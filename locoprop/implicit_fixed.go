@@ -25,8 +25,8 @@ func (s *implicit) planFixed() {
 		do:   s.setRelax,
 	}}
 	s.work = [][]work{norm}
-	s.blocks(func(lo, hi int, used *int) (int, func([]float32) error) {
-		t := newIteration(s, lo, hi, used)
+	s.blocks(func(lo, hi int, took *tally) (int, func([]float32) error) {
+		t := newIteration(s, lo, hi, took)
 		return t.scratch(), t.run
 	})
 }
@@ -38,7 +38,7 @@ type iteration struct {
 	*implicit
 	block  backend.Block
 	memory int
-	used   *int
+	took   *tally
 	parts  []part
 	mixer  mixer
 
@@ -62,8 +62,8 @@ type part struct {
 	done     bool
 }
 
-func newIteration(s *implicit, lo, hi int, used *int) *iteration {
-	t := &iteration{implicit: s, block: s.block(lo, hi, nil), memory: 1, used: used}
+func newIteration(s *implicit, lo, hi int, took *tally) *iteration {
+	t := &iteration{implicit: s, block: s.block(lo, hi, nil), memory: 1, took: took}
 	if s.o.Implicit.Solver == SolverAnderson {
 		t.memory = s.o.Implicit.Memory
 	}
@@ -86,7 +86,7 @@ func (t *iteration) scratch() int {
 
 // run solves the block.
 func (t *iteration) run(scratch []float32) error {
-	*t.used = 0
+	*t.took = tally{}
 	if t.lambda == 0 {
 		return nil
 	}
@@ -119,7 +119,7 @@ func (t *iteration) run(scratch []float32) error {
 			running = running || !t.parts[j].done
 		}
 		if !running {
-			*t.used = i
+			t.took.used, t.took.most = i, i
 			break
 		}
 	}

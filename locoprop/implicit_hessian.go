@@ -25,6 +25,7 @@ func (n *newton) directPrimal(rho float64) {
 			negate(n.p, n.q)
 			n.kernels.Solve(n.hessian, order, n.p, 1)
 			if finite(n.p) {
+				n.factored = choleskyCondition(n.hessian, order)
 				return
 			}
 		}
@@ -62,6 +63,7 @@ func (n *newton) directDual(rho float64) {
 	}
 	solved := n.kernels.Cholesky(n.hessian, order) == nil
 	if solved {
+		n.factored = choleskyCondition(n.hessian, order)
 		n.kernels.Solve(n.hessian, order, n.p, 1)
 		for i, f := range n.slope {
 			n.p[i] = (float64(math.Sqrt(f)*n.p[i]) - n.q[i]) / rho

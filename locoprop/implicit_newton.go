@@ -41,8 +41,8 @@ func (s *implicit) planNewton() error {
 		}
 		s.work = append(s.work, products)
 	}
-	s.blocks(func(lo, hi int, used *int) (int, func([]float32) error) {
-		n := &newton{implicit: s, block: s.block(lo, hi, nil), used: used}
+	s.blocks(func(lo, hi int, took *tally) (int, func([]float32) error) {
+		n := &newton{implicit: s, block: s.block(lo, hi, nil), took: took}
 		return n.carve(nil), n.run
 	})
 	return nil
@@ -75,7 +75,7 @@ func (s *implicit) example(i int) []float32 { return s.x.Data[i*s.x.Stride : i*s
 type newton struct {
 	*implicit
 	block backend.Block
-	used  *int
+	took  *tally
 
 	// In the scratch of a run. As long as the batch:
 	ahat, yhat, e, moved, r, slope, along []float64 // â, ŷ, γd, ȧ, r, f′(a), change of a along p
@@ -85,6 +85,7 @@ type newton struct {
 	v, q, p []float64
 	// The matrix that is factored, and in the primal form √f′∘X̃ and its second moment.
 	hessian        []float64
+	factored       float64 // estimate of its condition; 0 where it couldn't be
 	scaled, second backend.Mat
 	sum            []float64 // dual: Δ
 
@@ -130,7 +131,7 @@ func (n *newton) carve(scratch []float32) int {
 
 // run solves the units of the block.
 func (n *newton) run(scratch []float32) error {
-	*n.used = 0
+	*n.took = tally{}
 	if n.lambda == 0 {
 		return nil
 	}
@@ -159,8 +160,12 @@ func (n *newton) unit(u int) error {
 		if norm <= limit || i == n.o.Implicit.Iterations {
 			break
 		}
-		*n.used++
+		n.took.used++
+		n.took.most = max(n.took.most, i+1)
 		n.direct(rho)
+		if n.o.Diagnose > 0 {
+			n.took.condition = math.Max(n.took.condition, n.factored)
+		}
 		step := n.search()
 		if step == 0 {
 			damped++
@@ -241,6 +246,7 @@ func (n *newton) gradient() float64 {
 // direct sets p, with ρ for 1/λ in its matrix, the change of a along it, and the
 // coefficients of φ's quadratic part.
 func (n *newton) direct(rho float64) {
+	n.factored = 0
 	if n.dual {
 		n.directDual(rho)
 		n.multiply(n.along, n.p)

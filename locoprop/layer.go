@@ -57,6 +57,7 @@ func newLayer(o Options, ℓ int, t *plan.Tape, n *nn.Network, k backend.Kernels
 	l := n.Layers[ℓ]
 	w := l.Weights()
 	o.Optimizer = o.Optimizer.ForLayer(w.Cols-1, w.Rows)
+	o.Gamma = o.gamma(t.Batch)
 	return &layer{
 		index: ℓ, o: o, kernels: k, f: o.Loss.transfer(l.Transfer()),
 		x: t.Design[ℓ], ahat: t.A[ℓ], yhat: t.Y[ℓ], d: t.D[ℓ], w: w, batch: t.Batch, gamma: o.Gamma,

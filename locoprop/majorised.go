@@ -78,6 +78,22 @@ func (s *majorised) stages() [][]work     { return s.work }
 func (s *majorised) begin()               {}
 func (s *majorised) state() []plan.Tensor { return nil }
 
+// iterations are T, or none where λ = 0.
+func (s *majorised) iterations() int {
+	if !positive(s.prox) {
+		return 0
+	}
+	return s.o.Steps
+}
+
+// condition is an estimate for the matrix that was factored.
+func (s *majorised) condition() float64 {
+	if !positive(s.prox) {
+		return 0
+	}
+	return choleskyCondition(s.factor, s.second.Rows)
+}
+
 // factorise makes the Cholesky factor of c_f·C + ρI with ρ = 1/λ, or more where C is too
 // ill conditioned for that. It fails only where C isn't finite.
 func (s *majorised) factorise() error {

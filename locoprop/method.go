@@ -14,7 +14,7 @@ import (
 // Method is LocoProp with its settings. Make one with [New].
 type Method struct{ o Options }
 
-var _ plan.Method = (*Method)(nil)
+var _ plan.ShortPlanner = (*Method)(nil)
 
 // New checks the settings and fills in defaults. The error lists all that is wrong.
 func New(o Options) (*Method, error) {
@@ -39,7 +39,7 @@ func New(o Options) (*Method, error) {
 // Options returns the settings, defaults filled in.
 func (m *Method) Options() Options { return m.o }
 
-// layer is the settings of one layer.
+// layer is the settings of one layer of the network.
 func (m *Method) layer(ℓ int) Options {
 	if o, ok := m.o.Layers[ℓ]; ok {
 		return o
@@ -61,6 +61,36 @@ func (m *Method) Rate() float64 { return m.o.Eta }
 // Plan makes a stepper for n. Under Matching it refuses a transfer function that isn't
 // the gradient of a convex function.
 func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (plan.Stepper, error) {
+	return m.plan(n, l, batch, k, nil)
+}
+
+// PlanShort plans steps on the last, short batch of an epoch; see plan.ShortPlanner. γ is
+// that of the full batch times short/batch, so that an example's target is as far from
+// its activation as in a full batch (the metric form's fisher rule does so by itself).
+// Each layer has the form of the full batch; K and C are those of the short one.
+func (m *Method) PlanShort(full plan.Stepper, n *nn.Network, l loss.Loss, batch, short int, k backend.Kernels) (plan.Stepper, error) {
+	of, ok := full.(*stepper)
+	if x, also := full.(examples); also {
+		of, ok = x.stepper, true
+	}
+	if !ok || len(of.layers) != len(n.Layers) {
+		return nil, fmt.Errorf("locoprop: the stepper of the full batch, a %T, isn't one that Plan made for this network", full)
+	}
+	less := &Method{m.o}
+	less.o.Layers = make(map[int]Options, len(n.Layers))
+	for ℓ := range n.Layers {
+		o := m.layer(ℓ)
+		o.Form = of.layers[ℓ].o.Form
+		if o.GammaRule != GammaFisher {
+			o.Gamma, o.GammaPerExample = 0, o.gamma(batch)/float64(batch)
+		}
+		less.o.Layers[ℓ] = o
+	}
+	return less.plan(n, l, short, k, of.memory)
+}
+
+// plan is Plan, with the memory of momentum on D if there is one already.
+func (m *Method) plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels, given *memory) (plan.Stepper, error) {
 	for ℓ := range m.o.Layers {
 		if ℓ < 0 || ℓ >= len(n.Layers) {
 			return nil, fmt.Errorf("locoprop: settings for layer %d; the network has layers 0 to %d", ℓ, len(n.Layers)-1)
@@ -76,7 +106,7 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 	if err != nil {
 		return nil, err
 	}
-	s := &stepper{net: n, tape: tape, o: m.o}
+	s := &stepper{net: n, tape: tape, o: m.o, memory: given, rates: make([]float64, len(n.Layers))}
 	if err := s.planVariants(); err != nil {
 		return nil, fmt.Errorf("locoprop: %w", err)
 	}
@@ -91,6 +121,7 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 		s.solvers = append(s.solvers, solver)
 	}
 	s.planPhases()
+	s.planDecay(k)
 	if s.memory != nil {
 		return examples{s}, nil
 	}
@@ -106,6 +137,7 @@ func newSolver(l *layer) (solver, error) {
 	if err := l.o.valid(form, l.f); err != nil {
 		return nil, err
 	}
+	l.o.Form = form
 	switch form {
 	case FormMetric:
 		return newMetric(l), nil

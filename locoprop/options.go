@@ -45,21 +45,29 @@ const (
 // Options are the settings of LocoProp. Zero values are the defaults, but for Eta,
 // which must be given unless the form is FormMetric.
 type Options struct {
-	Loss       LocalLoss      // Matching
-	Eta        float64        // local learning rate η > 0, for gradients summed over the batch; in the metric form a factor of Δ, 0 means 1
-	Gamma      float64        // activation learning rate γ > 0; 0 means 10. In the metric form see Metric; 0 means 0.005 (under GammaFixed 10)
-	GammaRule  GammaRule      // GammaAuto
-	Steps      int            // local iterations T, 1 to 10000; 0 means 10, in the metric form 4
-	Floor      float64        // φ in [0, 1]: least factor of the local rate's decay; 0 means 0.25; see NoFloor
-	NoFloor    bool           // φ = 0
-	Optimizer  optimizer.Rule // the zero rule is plain SGD; unused by forms that don't iterate it
-	Prox       float64        // λ > 0 of the proximal term (1/2λ)‖Δ‖², ProxAuto, or ProxOff (the default)
-	Reset      bool           // the optimiser's state starts anew at every batch, its count of updates too
-	Form       Form           // FormAuto
-	Metric     Metric         // constants of FormMetric, unused by the others
-	Statistics Statistics     // settings of FormStatistics, unused by the others
-	Implicit   Implicit       // settings of FormImplicit, unused by the others
-	Block      int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
+	Loss      LocalLoss // Matching
+	Eta       float64   // local learning rate η > 0, for gradients summed over the batch; in the metric form a factor of Δ, 0 means 1
+	Gamma     float64   // activation learning rate γ > 0; 0 means 10. In the metric form see Metric; 0 means 0.005 (under GammaFixed 10)
+	GammaRule GammaRule // GammaAuto
+	// GammaPerExample is γ/B, B the batch's examples, in place of Gamma: what stays as it
+	// is where the batch changes. 0: Gamma says it. Not under GammaFisher, whose γ is per
+	// example.
+	GammaPerExample float64
+	Steps           int            // local iterations T, 1 to 10000; 0 means 10, in the metric form 4
+	Floor           float64        // φ in [0, 1]: least factor of the local rate's decay; 0 means 0.25; see NoFloor
+	NoFloor         bool           // φ = 0
+	Optimizer       optimizer.Rule // the zero rule is plain SGD; unused by forms that don't iterate it
+	Prox            float64        // λ > 0 of the proximal term (1/2λ)‖Δ‖², ProxAuto, or ProxOff (the default)
+	Reset           bool           // the optimiser's state starts anew at every batch, its count of updates too
+	Form            Form           // FormAuto
+	Metric          Metric         // constants of FormMetric, unused by the others
+	Statistics      Statistics     // settings of FormStatistics, unused by the others
+	Implicit        Implicit       // settings of FormImplicit, unused by the others
+	Block           int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
+	// WeightDecay is wd ≥ 0 of W ← (1 − η·s·wd)W, s the schedule's factor, once per batch
+	// and before its forward pass: no part of the local problem. Biases don't decay; η·wd
+	// must be below 1. In every form η is Eta, in the metric form too. See plan.Decay.
+	WeightDecay float64
 
 	Safety     Safety  // guards of each unit's update, all off by default
 	Clip       bool    // clip the targets Y* of LocoProp-M into the range of f; see transfer.Func.Clip
@@ -95,7 +103,9 @@ func (o Options) withDefaults() Options {
 	if o.Form == FormImplicit {
 		o.Implicit = o.Implicit.withDefaults()
 	}
-	setDefault(&o.Gamma, gamma)
+	if o.GammaPerExample == 0 {
+		setDefault(&o.Gamma, gamma)
+	}
 	setDefault(&o.Steps, steps)
 	setDefault(&o.Block, plan.DefaultBlock)
 	if !o.NoFloor {
@@ -124,9 +134,17 @@ func (o Options) check() error {
 	if !positive(o.Eta) {
 		bad("learning rate is %v; must be a positive finite number", o.Eta)
 	}
-	if !positive(o.Gamma) {
+	switch perExample := o.GammaPerExample != 0; {
+	case !perExample && !positive(o.Gamma):
 		bad("gamma is %v; must be a positive finite number", o.Gamma)
+	case perExample && !positive(o.GammaPerExample):
+		bad("gamma per example is %v; must be a positive finite number", o.GammaPerExample)
+	case perExample && o.Gamma != 0:
+		bad("gamma is %v and gamma per example %v; give one of both", o.Gamma, o.GammaPerExample)
+	case perExample && o.GammaRule == GammaFisher:
+		bad("gamma rule fisher takes gamma, which is per example there; gamma per example is for the fixed rule")
 	}
+	errs = append(errs, o.checkDecay())
 	if int(o.GammaRule) >= len(GammaRules) {
 		bad("unknown gamma rule %d", o.GammaRule)
 	}
@@ -182,6 +200,32 @@ func (o Options) iterates() bool {
 		return true
 	}
 	return false
+}
+
+// checkDecay checks the weight decay, given a valid η.
+func (o Options) checkDecay() error {
+	switch {
+	case o.WeightDecay == 0:
+		return nil
+	case !positive(o.WeightDecay):
+		return fmt.Errorf("locoprop: weight decay is %v; must be a positive finite number, or 0 for none", o.WeightDecay)
+	case o.Eta*o.WeightDecay >= 1:
+		return fmt.Errorf("locoprop: weight decay %v times learning rate %v is %v; must be below 1", o.WeightDecay, o.Eta, o.Eta*o.WeightDecay)
+	case !o.iterates():
+		return nil
+	}
+	if err := o.Optimizer.CheckDecay(); err != nil {
+		return fmt.Errorf("locoprop: weight decay is %v, but %w", o.WeightDecay, err)
+	}
+	return nil
+}
+
+// gamma is γ for a batch of so many examples.
+func (o Options) gamma(batch int) float64 {
+	if o.GammaPerExample != 0 {
+		return o.GammaPerExample * float64(batch)
+	}
+	return o.Gamma
 }
 
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }

@@ -176,6 +176,22 @@ func (s *statistics) update(lo, hi int, scratch []float32) error {
 	return nil
 }
 
+// iterations are T on statistics, none of the converged update.
+func (s *statistics) iterations() int {
+	if s.idle || !s.o.Statistics.Iterate {
+		return 0
+	}
+	return s.o.Steps
+}
+
+// condition is an estimate for the matrix that was factored last, that of the worst block.
+func (s *statistics) condition() float64 {
+	if s.idle || s.o.Statistics.Iterate {
+		return 0
+	}
+	return s.moment.Condition()
+}
+
 func (s *statistics) state() []plan.Tensor {
 	name := func(what string) string { return fmt.Sprintf("layers.%d.statistics.%s", s.index, what) }
 	m := s.moment.State()

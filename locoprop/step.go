@@ -19,7 +19,9 @@ type stepper struct {
 	solvers []solver
 	phases  []phase
 
-	memory    *memory // momentum on D; nil: off
+	decay     *plan.Decay
+	rates     []float64 // η·s of each layer
+	memory    *memory   // momentum on D; nil: off
 	diagnoses []*diagnosis
 	reports   []plan.LayerReport
 	step      int // batches done
@@ -103,6 +105,15 @@ func (s *stepper) plan(name string, list []work, sampled bool) {
 		})})
 }
 
+// planDecay plans the weight decay of the layers that have one.
+func (s *stepper) planDecay(k backend.Kernels) {
+	wd := make([]float64, len(s.layers))
+	for ℓ, l := range s.layers {
+		wd[ℓ] = l.o.WeightDecay
+	}
+	s.decay = plan.NewDecay(s.net, wd, s.o.Block, k)
+}
+
 // copyWork makes the tasks that keep W̃ₖ.
 func (l *layer) copyWork() []work {
 	l.before = backend.NewMat(l.w.Rows, l.w.Cols)
@@ -124,9 +135,16 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	if s.memory != nil && s.memory.ids == nil {
 		return plan.Report{}, errors.New("locoprop: momentum on D: the examples of the batch weren't set")
 	}
+	for ℓ, l := range s.layers {
+		s.rates[ℓ] = l.o.Eta * scale
+	}
+	if err := s.decay.Run(p, s.rates); err != nil {
+		return plan.Report{}, err
+	}
 	mean, err := s.tape.Run(p, x, t)
 	report := plan.Report{Loss: mean}
 	if err != nil {
+		s.decay.Undo()
 		return report, err
 	}
 	for i, l := range s.layers {

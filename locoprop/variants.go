@@ -58,7 +58,7 @@ func (s *stepper) planVariants() error {
 		}
 	}
 	m := s.o.Momentum
-	if m.Factor == 0 {
+	if m.Factor == 0 || s.memory != nil {
 		return nil
 	}
 	limit := m.Limit

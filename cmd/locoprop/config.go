@@ -30,17 +30,21 @@ type configFile struct {
 	Init       *string `toml:"init,omitempty"`
 	Method     *string `toml:"method,omitempty"`
 	localConfig
-	Batch          *int64  `toml:"batch,omitempty"`
-	Schedule       *string `toml:"schedule,omitempty"`
-	WarmupSteps    *int64  `toml:"warmup-steps,omitempty"`
-	ScheduleEpochs *int64  `toml:"schedule-epochs,omitempty"`
-	Epochs         *int64  `toml:"epochs,omitempty"`
-	EvalEvery      *int64  `toml:"eval-every,omitempty"`
-	Seed           *int64  `toml:"seed,omitempty"`
-	Workers        *int64  `toml:"workers,omitempty"`
-	Block          *int64  `toml:"block,omitempty"`
-	Diagnose       *int64  `toml:"diagnose,omitempty"`
-	Backend        *string `toml:"backend,omitempty"`
+	Correction     *float64 `toml:"correction,omitempty"`
+	DMomentum      *float64 `toml:"d-momentum,omitempty"`
+	DMomentumLimit *int64   `toml:"d-momentum-limit,omitempty"`
+	Batch          *int64   `toml:"batch,omitempty"`
+	DropLast       *bool    `toml:"drop-last,omitempty"`
+	Schedule       *string  `toml:"schedule,omitempty"`
+	WarmupSteps    *int64   `toml:"warmup-steps,omitempty"`
+	ScheduleEpochs *int64   `toml:"schedule-epochs,omitempty"`
+	Epochs         *int64   `toml:"epochs,omitempty"`
+	EvalEvery      *int64   `toml:"eval-every,omitempty"`
+	Seed           *int64   `toml:"seed,omitempty"`
+	Workers        *int64   `toml:"workers,omitempty"`
+	Block          *int64   `toml:"block,omitempty"`
+	Diagnose       *int64   `toml:"diagnose,omitempty"`
+	Backend        *string  `toml:"backend,omitempty"`
 
 	// Layers holds settings of layers by their number. They are read as part of the file
 	// and written one by one, to stand in order.
@@ -49,22 +53,36 @@ type configFile struct {
 
 // localConfig are the settings of local problems: the run's, or those of one layer.
 type localConfig struct {
-	Form          *string       `toml:"form,omitempty"`
-	Solver        *string       `toml:"solver,omitempty"`
-	Prox          *textOrNumber `toml:"prox,omitempty"`
-	Optimizer     *string       `toml:"optimizer,omitempty"`
-	LR            *float64      `toml:"lr,omitempty"`
-	Gamma         *float64      `toml:"gamma,omitempty"`
-	GammaRule     *string       `toml:"gamma-rule,omitempty"`
-	LocalSteps    *int64        `toml:"local-steps,omitempty"`
-	LocalFloor    *float64      `toml:"local-floor,omitempty"`
-	ResetState    *bool         `toml:"reset-state,omitempty"`
-	MetricDamping *float64      `toml:"metric-damping,omitempty"`
-	MetricStep    *float64      `toml:"metric-step,omitempty"`
-	MetricAverage *float64      `toml:"metric-average,omitempty"`
-	MetricEvery   *int64        `toml:"metric-every,omitempty"`
-	MetricRefresh *int64        `toml:"metric-refresh,omitempty"`
-	OuterMomentum *float64      `toml:"outer-momentum,omitempty"`
+	Form                *string       `toml:"form,omitempty"`
+	Solver              *string       `toml:"solver,omitempty"`
+	Prox                *textOrNumber `toml:"prox,omitempty"`
+	Optimizer           *string       `toml:"optimizer,omitempty"`
+	LR                  *float64      `toml:"lr,omitempty"`
+	Gamma               *float64      `toml:"gamma,omitempty"`
+	GammaPerExample     *float64      `toml:"gamma-per-example,omitempty"`
+	WeightDecay         *float64      `toml:"weight-decay,omitempty"`
+	GammaRule           *string       `toml:"gamma-rule,omitempty"`
+	LocalSteps          *int64        `toml:"local-steps,omitempty"`
+	LocalFloor          *float64      `toml:"local-floor,omitempty"`
+	ResetState          *bool         `toml:"reset-state,omitempty"`
+	MetricDamping       *float64      `toml:"metric-damping,omitempty"`
+	MetricStep          *float64      `toml:"metric-step,omitempty"`
+	MetricAverage       *float64      `toml:"metric-average,omitempty"`
+	MetricEvery         *int64        `toml:"metric-every,omitempty"`
+	MetricRefresh       *int64        `toml:"metric-refresh,omitempty"`
+	OuterMomentum       *float64      `toml:"outer-momentum,omitempty"`
+	StatisticsStructure *string       `toml:"statistics-structure,omitempty"`
+	StatisticsColumns   *int64        `toml:"statistics-columns,omitempty"`
+	StatisticsAverage   *float64      `toml:"statistics-average,omitempty"`
+	StatisticsRefresh   *int64        `toml:"statistics-refresh,omitempty"`
+	StatisticsDamping   *float64      `toml:"statistics-damping,omitempty"`
+	StatisticsRelative  *float64      `toml:"statistics-relative,omitempty"`
+	StatisticsIterate   *bool         `toml:"statistics-iterate,omitempty"`
+	Armijo              *bool         `toml:"armijo,omitempty"`
+	Tolerance           *float64      `toml:"tolerance,omitempty"`
+	UpdateCap           *float64      `toml:"update-cap,omitempty"`
+	Reject              *bool         `toml:"reject,omitempty"`
+	ClipTargets         *bool         `toml:"clip-targets,omitempty"`
 }
 
 // layersKey is the key of the tables of layers, which no flag has.

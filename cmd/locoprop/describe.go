@@ -37,15 +37,25 @@ func describeMethod(e *catalog.Experiment) string {
 			add("%s %s", key, v[key])
 		}
 	}
+	for _, key := range []string{"correction", "d-momentum"} {
+		if v[key] != "" && v[key] != "0" {
+			add("%s %s", key, v[key])
+		}
+	}
 	return strings.Join(parts, ", ")
 }
 
 // shownKeys are those that describeMethod shows in any case.
-var shownKeys = []string{"form", "solver", "optimizer", "lr", "gamma", "gamma-rule", "local-steps"}
+var shownKeys = []string{"form", "solver", "optimizer", "lr", "gamma", "gamma-per-example", "gamma-rule", "local-steps"}
 
 func describeGamma(e *catalog.Experiment) string {
 	if e.Form != locoprop.FormMetric || e.GammaRule != locoprop.GammaFisher {
-		return fmt.Sprintf("gamma %v (gamma/batch %v)", e.Gamma, e.Gamma/float64(e.Batch))
+		gamma := e.FullGamma()
+		per := gamma / float64(e.Batch)
+		if e.GammaPerExample != 0 {
+			per = e.GammaPerExample // as it was given
+		}
+		return fmt.Sprintf("gamma %v (gamma/batch %v)", gamma, per)
 	}
 	text := fmt.Sprintf("gamma %v over each layer's gradient scale", e.Gamma)
 	if e.Gamma == catalog.FastGamma(e) {

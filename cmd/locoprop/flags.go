@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/precond"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/urfave/cli/v2"
@@ -64,6 +66,7 @@ func settingFlags() []settingFlag {
 			"the preset's; of another --method or --optimizer, that pair's in docs/rates.md; in form metric 1",
 		},
 		{"batch", groupMethod, "examples per step, `NUMBER` from 1 to the size of the training data", ""},
+		{"drop-last", groupMethod, "leave the examples out that make no full batch at the end of an epoch; with --drop-last=false they are a short batch, with gamma in proportion", ""},
 		{
 			"form", groupLocal, "how they are solved, `NAME`: auto (the cheapest of the next three), direct, gram (locoprop-s), kernel (sgd, momentum, nesterov), " +
 				"which make the same steps; exact, spectral, statistics (locoprop-s); implicit, mm (locoprop-m); metric (in the metric of running statistics)", "",
@@ -80,6 +83,14 @@ func settingFlags() []settingFlag {
 		{
 			"gamma-rule", groupLocal, "of form metric, `NAME`: fisher (gamma over the layer's mean squared gradient, per example), fixed (gamma itself)", "",
 		},
+		{
+			"gamma-per-example", groupLocal, "gamma/batch, `RATE`, in place of --gamma: what stays as it is where the batch changes",
+			"none: --gamma says it",
+		},
+		{
+			"weight-decay", groupMethod, "share of the weights, times the rate, that is taken off before each batch, `NUMBER` from 0: W becomes (1 - lr*NUMBER)W, " +
+				"biases stay; for optimizers without a decay of their own", "0, none",
+		},
 		{"local-steps", groupLocal, "local iterations per batch, `NUMBER` from 1 to 10000", "10; in form metric 4"},
 		{"local-floor", groupLocal, "least factor of the local rate, which falls evenly over the local steps, `NUMBER` from 0 to 1", ""},
 		{"reset-state", groupLocal, "start the optimizer's state anew at every batch", ""},
@@ -89,6 +100,23 @@ func settingFlags() []settingFlag {
 		{"metric-every", groupLocal, "of form metric: batches from one update of the second moment to the next, `NUMBER` from 1", ""},
 		{"metric-refresh", groupLocal, "of form metric: batches from one inverse to the next, once a hundred are done, `NUMBER` from 1", ""},
 		{"outer-momentum", groupLocal, "of form metric: momentum of the step that takes a batch's update, `NUMBER` between 0 and 1", ""},
+		{"statistics-structure", groupLocal, "of form statistics: what is kept of the inputs' second moment, `NAME`: " + list(precond.Structures), precond.Full.String()},
+		{"statistics-columns", groupLocal, "of form statistics: columns of a block of block-diagonal, `NUMBER` from 1", strconv.Itoa(precond.DefaultBlock)},
+		{"statistics-average", groupLocal, "of form statistics: share that the second moment keeps at each batch, `NUMBER` from 0, which takes none, to below 1", fmt.Sprint(precond.DefaultAverage)},
+		{"statistics-refresh", groupLocal, "of form statistics: batches from one factorisation to the next, `NUMBER` from 1", strconv.Itoa(precond.DefaultRefresh)},
+		{"statistics-damping", groupLocal, "of form statistics: what is added to the second moment, `NUMBER` above 0, in place of what --prox says", "0, as --prox says"},
+		{"statistics-relative", groupLocal, "of form statistics: the same in units of the second moment's mean diagonal, `NUMBER` above 0", "0, as --prox says"},
+		{"statistics-iterate", groupLocal, "of form statistics: local steps of gradient descent in place of the converged update", "false"},
+		{"armijo", groupLocal, "safety: shorten each local step until the unit's local loss falls (form direct)", "false"},
+		{"tolerance", groupLocal, "safety: a unit's local steps end when its gradient has fallen to this share, `NUMBER` below 1 (form direct)", "0, off"},
+		{"update-cap", groupLocal, "safety: bound of a unit's update per batch, in units of the norm of its weights, `NUMBER` above 0 (not form metric)", "0, off"},
+		{"reject", groupLocal, "safety: undo a unit's update that raises its local loss (not form metric)", "false"},
+		{"clip-targets", groupLocal, "keep targets within the range of the transfer function (locoprop-m; forms auto, direct, gram, kernel, implicit, mm)", "false"},
+		{
+			"correction", groupLocal, "solve layers in turn, each with an input that moves toward what the layer before gives now, by at most `NUMBER` per value and example", "0, off",
+		},
+		{"d-momentum", groupLocal, "average of an example's backward signal over its visits, share that the past keeps, `NUMBER` below 1. Takes memory per example", "0, off"},
+		{"d-momentum-limit", groupLocal, "megabytes that --d-momentum may take, `NUMBER` from 1", strconv.Itoa(locoprop.DefaultMomentumLimit >> 20)},
 		{"block", groupLocal, "units per task, `NUMBER` from 1; part of what fixes the result's last bits", ""},
 		{"schedule", groupSchedule, "course of the rate over the run, `NAME`: " + list(schedule.Names), ""},
 		{"warmup-steps", groupSchedule, "batches over which the rate rises at the start, `NUMBER` from 0", ""},
@@ -152,7 +180,7 @@ func flagsOf(e catalog.Experiment, keys ...string) []cli.Flag {
 		if text == "" {
 			text = usualValue(s.key)
 		}
-		if s.key == "reset-state" {
+		if catalog.IsToggle(s.key) {
 			flags = append(flags, &cli.BoolFlag{Name: s.key, Category: s.group, Usage: s.usage, DefaultText: text})
 			continue
 		}

@@ -88,6 +88,58 @@ func TestInvalidCombinations(t *testing.T) {
 	assert.Empty(t, tree(t, dir), "wrong usage leaves nothing behind")
 }
 
+// The extras train from the command line, are shown and written down, and go on from a
+// checkpoint in the middle of an epoch whose last batch is short to the same bits.
+func TestExtras(t *testing.T) {
+	t.Parallel()
+	data := writeData(t)
+	for args, says := range map[string]string{
+		"--lr 1e-4 --drop-last=false --weight-decay 2 --gamma-per-example 0.5":                                                    "gamma 3.5 (gamma/batch 0.5), 10 local steps, weight-decay 2",
+		"--lr 1e-4 --drop-last=false --armijo --tolerance 0.1 --update-cap 0.5 --reject --clip-targets --correction 0.2":          "armijo true, tolerance 0.1, update-cap 0.5, reject true, clip-targets true, correction 0.2",
+		"--lr 1e-4 --drop-last=false --d-momentum 0.5":                                                                            "d-momentum 0.5",
+		"--method locoprop-s --form statistics --statistics-structure block-diagonal --statistics-relative 0.5 --drop-last=false": "form statistics, gamma 10 (gamma/batch 1.4285714285714286), statistics-structure block-diagonal",
+		"--method backprop --optimizer adam --lr 1e-3 --weight-decay 0.5 --drop-last=false":                                       "optimizer adam:variant=torch",
+		"--form metric --drop-last=false --weight-decay 0.01":                                                                     "form metric, lr 1,",
+	} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			all := append([]string{
+				"train", "--preset", "curves", "--dataset", "idx", "--data", data, "--arch", "64,16,6:identity,16,64", "--batch", "7",
+				"--schedule-epochs", "3", "--warmup-steps", "4",
+			}, strings.Fields(args)...)
+			out := succeeds(t, dir, append(all, "--epochs", "2", "--out", "whole")...)
+			assert.Contains(t, out.stderr, says)
+			assert.Contains(t, string(read(t, dir, "whole/config.toml")), "drop-last = false\n")
+			succeeds(t, dir, append(all, "--epochs", "1", "--out", "part", "--workers", "1")...)
+			succeeds(t, dir, "train", "--resume", "part", "--epochs", "2")
+			assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, "part/model.safetensors"))
+			succeeds(t, dir, "train", "--config", "whole/config.toml", "--out", "again")
+			assert.Equal(t, read(t, dir, "whole/config.toml"), read(t, dir, "again/config.toml"))
+		})
+	}
+}
+
+// A plan counts the short batch, and says what momentum on D will keep.
+func TestPlanOfExtras(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	steps := func(args ...string) (int, float64) {
+		var p runPlan
+		out := succeeds(t, dir, append([]string{"train", "--plan", "--json", "--batch", "300"}, args...)...)
+		require.NoError(t, json.Unmarshal([]byte(out.stdout), &p))
+		return *p.Total.StepsPerEpoch, p.Total.StateBytes
+	}
+	dropped, without := steps()
+	kept, _ := steps("--drop-last=false")
+	assert.Equal(t, []int{66, 67}, []int{dropped, kept}) // of 20,000 examples
+	_, with := steps("--d-momentum", "0.5")
+	units := 400 + 200 + 100 + 50 + 25 + 6 + 25 + 50 + 100 + 200 + 400 + 784
+	assert.InDelta(t, 4*20000*units, with-without, 1)
+	refuses(t, dir, exitUsage, []string{"momentum on D would take 187200000 bytes for 20000 examples; its limit is 104857600"},
+		"train", "--plan", "--d-momentum", "0.5", "--d-momentum-limit", "100")
+}
+
 func TestFastPreset(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()

@@ -82,6 +82,7 @@ func (r *training) makePlan() (*runPlan, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.e.Examples = examples
 	if examples > 0 && r.e.Batch > examples {
 		return nil, batchError(r.e.Batch, examples)
 	}
@@ -101,7 +102,7 @@ func (r *training) makePlan() (*runPlan, error) {
 	p.Preset, p.Method, p.Backend, p.Batch = r.e.Preset, r.e.Method, r.e.Backend, r.e.Batch
 	p.Arch, p.Parameters = arch.String(), net.Params()
 	if examples > 0 {
-		steps := examples / r.e.Batch
+		steps := r.e.Steps(examples)
 		p.Total.StepsPerEpoch = &steps
 	}
 	return p, nil
@@ -116,7 +117,7 @@ func (r *training) planArch() (nn.Arch, int, error) {
 		arch, err := e.FitShape(info.Height*info.Width, info.Classes)
 		return arch, info.Train, usage(err)
 	}
-	if !e.FreeArch {
+	if !e.FreeArch && e.DMomentum == 0 {
 		arch, err := e.Arch.Arch(e.Activation, e.Loss)
 		return arch, 0, usage(err)
 	}

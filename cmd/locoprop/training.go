@@ -159,12 +159,19 @@ func (r *training) makeTrainer(net *nn.Network) error {
 	}
 	r.trainer, err = train.New(train.Config{
 		Network: net, Loss: r.e.Loss, Method: method, Backend: r.kernels, Data: r.data, Target: r.e.Target,
-		Batch: r.e.Batch, Epochs: r.e.Epochs, EvalEvery: r.e.EvalEvery, Schedule: course,
+		Batch: r.e.Batch, KeepLast: r.e.KeepLast, Epochs: r.e.Epochs, EvalEvery: r.e.EvalEvery, Schedule: course,
 		Seed: r.e.Seed, Workers: r.e.Workers, Settings: r.methodSettings(),
 		OnEpoch: r.onEpoch, OnStep: r.onStep,
 	})
 	if err != nil {
 		return err
+	}
+	if r.e.DMomentum > 0 {
+		bytes := 0.0
+		for _, l := range net.Layers {
+			bytes += 4 * float64(l.Positions()*l.Weights().Rows) * float64(r.e.Examples)
+		}
+		r.say("momentum on D keeps %.1f MB, a row for each of %d examples in every layer", bytes/1e6, r.e.Examples)
 	}
 	if forms := describeForms(r.trainer.Explain()); forms != "" {
 		r.say("forms: %s", forms)
@@ -177,7 +184,7 @@ func (r *training) makeTrainer(net *nn.Network) error {
 // own record.
 func (r *training) methodSettings() map[string]string {
 	settings := map[string]string{}
-	own := append(catalog.LayerKeys(), "block", "init")
+	own := append(catalog.LayerKeys(), "block", "init", "correction", "d-momentum")
 	for key, text := range r.e.Values() {
 		_, _, ofLayer := catalog.SplitLayerKey(key)
 		if ofLayer || key != "lr" && slices.Contains(own, key) {

@@ -33,22 +33,34 @@ type Experiment struct {
 	Activation transfer.Func // of hidden layers whose transfer function isn't named
 	Init       nn.Init
 
-	Method     string         // one of Methods
-	Optimizer  optimizer.Rule // unused by forms that don't iterate one
-	Eta        float64        // η, see the method
-	Gamma      float64        // γ; LocoProp only, as is all up to Block
-	LocalSteps int            // T
-	Floor      float64        // φ, least factor of the local rate's decay
-	Reset      bool           // the optimiser's state starts anew at every batch
-	Form       locoprop.Form
-	Prox       float64                 // λ, locoprop.ProxAuto or locoprop.ProxOff
-	Solver     locoprop.ImplicitSolver // form implicit only
-	GammaRule  locoprop.GammaRule      // form metric only, as is the next
-	Metric     locoprop.Metric
-	Layers     map[int]Values // settings of single layers, from 0, by the keys that LayerKeys lists
-	Block      int            // units per task
-	Diagnose   int            // measure the local problems of every so many batches; 0: never
-	Batch      int            // B
+	Method    string         // one of Methods
+	Optimizer optimizer.Rule // unused by forms that don't iterate one
+	Eta       float64        // η, see the method
+	Gamma     float64        // γ; LocoProp only, as is all up to Block
+	// GammaPerExample is γ/B in place of γ; 0: Gamma says it.
+	GammaPerExample float64
+	LocalSteps      int     // T
+	Floor           float64 // φ, least factor of the local rate's decay
+	Reset           bool    // the optimiser's state starts anew at every batch
+	Form            locoprop.Form
+	Prox            float64                 // λ, locoprop.ProxAuto or locoprop.ProxOff
+	Solver          locoprop.ImplicitSolver // form implicit only
+	GammaRule       locoprop.GammaRule      // form metric only, as is the next
+	Metric          locoprop.Metric
+	Statistics      locoprop.Statistics // form statistics only; Average 0 stands for none
+	Safety          locoprop.Safety
+	Clip            bool           // clip targets into the range of f
+	Correction      float64        // forward correction; 0: off
+	DMomentum       float64        // momentum on D over an example's visits; 0: off
+	DLimit          int            // megabytes that it may take
+	Examples        int            // training examples, once FitArch has seen the data: it keeps a row of each
+	Layers          map[int]Values // settings of single layers, from 0, by the keys that LayerKeys lists
+	Block           int            // units per task
+	Diagnose        int            // measure the local problems of every so many batches; 0: never
+	Batch           int            // B
+	KeepLast        bool           // train on a last, short batch of an epoch too
+	// WeightDecay is wd of W ← (1 − η·s·wd)W before each batch; 0: none.
+	WeightDecay float64
 
 	Schedule       schedule.Kind
 	WarmupSteps    int
@@ -113,7 +125,7 @@ func (e *Experiment) BuildMethod() (plan.Method, error) {
 	case "locoprop-s":
 		return e.locoprop(locoprop.Squared)
 	case "backprop":
-		return asMethod(backprop.New(backprop.Options{Eta: e.Eta, Optimizer: e.Optimizer, Block: e.Block}))
+		return asMethod(backprop.New(backprop.Options{Eta: e.Eta, Optimizer: e.Optimizer, WeightDecay: e.WeightDecay, Block: e.Block}))
 	}
 	return nil, &UnknownError{What: "method", Name: e.Method, Known: Methods()}
 }
@@ -122,6 +134,22 @@ func (e *Experiment) BuildMethod() (plan.Method, error) {
 func (e *Experiment) BuildSchedule() (schedule.Schedule, error) {
 	s := schedule.Schedule{Kind: e.Schedule, Epochs: e.PlannedEpochs(), Warmup: e.WarmupSteps}
 	return s, s.Check()
+}
+
+// FullGamma is γ of a full batch, whichever way it was said.
+func (e *Experiment) FullGamma() float64 {
+	if e.GammaPerExample != 0 {
+		return e.GammaPerExample * float64(e.Batch)
+	}
+	return e.Gamma
+}
+
+// Steps is the number of batches in an epoch of so many training examples.
+func (e *Experiment) Steps(examples int) int {
+	if e.KeepLast {
+		return (examples + e.Batch - 1) / e.Batch
+	}
+	return examples / e.Batch
 }
 
 // PlannedEpochs is the length that the schedule is made for.
@@ -158,7 +186,10 @@ func (e *Experiment) DataInfo() (info dataset.Info, known bool) {
 
 // FitArch makes the architecture fit the data where nobody chose it, checks it where
 // somebody did, and returns it. Afterwards e.Arch is what the run uses, and fixed.
-func (e *Experiment) FitArch(d *dataset.Data) (nn.Arch, error) { return e.FitShape(d.Dim(), d.Classes) }
+func (e *Experiment) FitArch(d *dataset.Data) (nn.Arch, error) {
+	e.Examples = d.Train.Len()
+	return e.FitShape(d.Dim(), d.Classes)
+}
 
 // FitShape is FitArch for data of which only the values per example and the number of
 // classes are known.

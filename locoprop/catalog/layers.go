@@ -44,6 +44,7 @@ func (e *Experiment) At(layer int) Experiment {
 			}
 		}
 	}
+	x.settleLocal()
 	return x
 }
 
@@ -92,6 +93,11 @@ func (r *resolver) note(tables map[int]Layer) {
 		if merged == nil {
 			merged = Values{}
 		}
+		for key, other := range map[string]string{"gamma": "gamma-per-example", "gamma-per-example": "gamma"} {
+			if _, given := t.Values[key]; given { // the later of the two
+				delete(merged, other)
+			}
+		}
 		maps.Copy(merged, t.Values)
 		t.Values = merged
 		r.tables[layer] = table{t, r.overlay(t).e.bases()}
@@ -130,6 +136,7 @@ func (r *resolver) finishLayers() {
 			}
 			if now.otherGamma(t.at, true) {
 				delete(t.Values, "gamma")
+				delete(t.Values, "gamma-per-example")
 			}
 			over = r.overlay(t.Layer)
 		}
@@ -157,6 +164,9 @@ func differences(layer, run *Experiment, given Values) Values {
 			continue
 		}
 		text := s.get(layer)
+		if text == "" {
+			continue
+		}
 		if _, named := given[s.key]; named || s.missing(run) != "" || s.get(run) != text {
 			v[s.key] = text
 		}

@@ -75,9 +75,9 @@ func TestEveryForm(t *testing.T) {
 // recorded; one that can't solve the problem says what it needs.
 func TestFormsRefuse(t *testing.T) {
 	const (
-		proximal = "forms exact, implicit, mm and statistics use a rate with prox auto only"
+		proximal = "forms exact, implicit, mm and statistics use a rate with prox auto, statistics-iterate or weight-decay only"
 		rule     = "only forms auto, direct, gram, kernel and spectral have an optimizer"
-		decay    = "only the rates of forms auto, direct, gram, kernel and spectral, and those that prox auto sums, decay over the local steps"
+		decay    = "only the rates of forms auto, direct, gram, kernel and spectral, those of statistics-iterate and those that prox auto sums decay over the local steps"
 		state    = "only forms auto, direct, gram and kernel keep an optimizer's state"
 		backprop = "method backprop has no local problems; only locoprop-m and locoprop-s take it"
 	)
@@ -110,7 +110,7 @@ func TestFormsRefuse(t *testing.T) {
 		{values{"form": "mm", "prox": "1", "optimizer": "sgd"}, "--optimizer: " + rule},
 		{values{"form": "mm", "prox": "1", "lr": "1"}, "--lr: " + proximal},
 		{values{"form": "mm", "prox": "1", "local-floor": "0"}, "--local-floor: " + decay},
-		{values{"form": "implicit", "prox": "1", "local-steps": "3"}, "--local-steps: forms exact, implicit and statistics count local steps with prox auto only"},
+		{values{"form": "implicit", "prox": "1", "local-steps": "3"}, "--local-steps: forms exact, implicit and statistics count local steps with prox auto or statistics-iterate only"},
 
 		{adam("form", "direct"), "--form: " + backprop},
 		{adam("solver", "newton"), "--solver: " + backprop},

@@ -91,7 +91,8 @@ func common() Experiment {
 		Activation: transfer.Tanh, Init: nn.Glorot,
 		Method: "locoprop-m", Optimizer: optimizer.New(optimizer.RMSPropTF1),
 		Gamma: locoprop.DefaultGamma, LocalSteps: locoprop.DefaultSteps, Floor: locoprop.DefaultFloor, Block: plan.DefaultBlock,
-		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(),
+		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(), Statistics: statisticsDefaults(),
+		DLimit:    locoprop.DefaultMomentumLimit >> 20,
 		EvalEvery: 1, Seed: 1,
 	}
 }

@@ -142,6 +142,12 @@ func (r *resolver) apply(l Layer) {
 	}
 	_, eta := l.Values["lr"]
 	_, gamma := l.Values["gamma"]
+	_, per := l.Values["gamma-per-example"]
+	per = per && r.e.GammaPerExample != 0
+	if per && gamma {
+		r.fail("%s and %s: both say how far targets lie from activations; give one of them", l.name("gamma"), l.name("gamma-per-example"))
+	}
+	gamma = gamma || per
 	_, steps := l.Values["local-steps"]
 	was, is := before.bases(), r.e.bases()
 	r.needEta = (r.needEta || was.otherEta(is)) && !eta
@@ -231,13 +237,20 @@ func (r *resolver) settle() {
 	e, usual := r.e, common()
 	if !local(e) {
 		e.Block, e.Diagnose = usual.Block, usual.Diagnose
+		e.Correction, e.DMomentum = usual.Correction, usual.DMomentum
 	}
+	e.settleLocal()
+}
+
+// settleLocal is settle for what single layers may have.
+func (e *Experiment) settleLocal() {
+	usual := common()
 	for _, s := range localSettings {
 		if s.missing(e) == "" || s.key == "lr" {
 			continue
 		}
 		if err := s.set(e, s.get(&usual)); err != nil {
-			r.fail("%s: %w", s.key, err)
+			panic(fmt.Sprintf("catalog: %s: %v", s.key, err)) // can't happen: it is a default
 		}
 	}
 }
@@ -257,6 +270,7 @@ func (r *resolver) finishRate() error {
 	if !r.needGamma || !local(e) {
 		return nil
 	}
+	e.GammaPerExample = 0
 	switch {
 	case inMetric(e) && e.GammaRule == locoprop.GammaFisher:
 		e.Gamma = FastGamma(e)

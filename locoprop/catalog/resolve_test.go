@@ -48,6 +48,8 @@ func TestResolveSetsEveryKey(t *testing.T) {
 		"optimizer": "adam:variant=tf1,beta1=0.8,beta2=0.99,epsilon=1e-07", "lr": "0.003", "gamma": "2.5",
 		"local-steps": "3", "form": "direct", "prox": "0.5", "local-floor": "0.1", "reset-state": "true", "batch": "17", "schedule": "cosine", "warmup-steps": "4", "schedule-epochs": "9",
 		"epochs": "6", "eval-every": "2", "seed": "5", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
+		"armijo": "true", "tolerance": "0.1", "update-cap": "0.5", "reject": "true", "weight-decay": "0.02", "correction": "0.3",
+		"d-momentum": "0.4", "d-momentum-limit": "77", "drop-last": "false",
 	}
 	e, rate := resolve(t, flags(v))
 	assert.Nil(t, rate)
@@ -66,6 +68,15 @@ func TestResolveSetsEveryKey(t *testing.T) {
 	for key, text := range v {
 		assert.Equal(t, text, e.Values()[key], key)
 	}
+	v = values{
+		"method": "locoprop-s", "form": "statistics", "statistics-structure": "block-diagonal", "statistics-columns": "9", "statistics-average": "0",
+		"statistics-refresh": "3", "statistics-relative": "0.2", "gamma-per-example": "0.1",
+	}
+	e, _ = resolve(t, flags(v))
+	for key, text := range v {
+		assert.Equal(t, text, e.Values()[key], key)
+	}
+	assert.NotContains(t, e.Values(), "gamma")
 	e, _ = resolve(t, flags(values{"form": "implicit", "prox": "0.1", "solver": "newton"}))
 	assert.Equal(t, locoprop.SolverNewton, e.Solver)
 
@@ -92,6 +103,11 @@ func TestValuesRoundTrip(t *testing.T) {
 		{"form": "implicit", "prox": "1e-05", "solver": "fixed"},
 		{"form": "kernel", "optimizer": "sgd", "lr": "0.1", "reset-state": "true", "layers.0.lr": "0.5", "layers.11.form": "metric"},
 		{"epochs": "0"},
+		{"gamma-per-example": "0.05", "layers.1.gamma": "3", "weight-decay": "0.1", "layers.2.armijo": "true", "layers.0.update-cap": "0.1"},
+		{"gamma": "2", "layers.1.gamma-per-example": "0.5", "tolerance": "0.1", "layers.0.tolerance": "0", "drop-last": "false"},
+		{"gamma-per-example": "0.05", "layers.1.form": "metric", "clip-targets": "true", "correction": "0.2", "d-momentum": "0.9", "d-momentum-limit": "9"},
+		{"method": "locoprop-s", "form": "statistics", "statistics-damping": "0.1", "statistics-structure": "diagonal", "layers.2.statistics-iterate": "true", "layers.2.statistics-damping": "0", "layers.2.lr": "0.1"},
+		{"method": "backprop", "optimizer": "adam", "weight-decay": "0.1", "drop-last": "false"},
 	} {
 		e, _ := resolve(t, flags(v))
 		again, rate := resolve(t, file(e.Values()))
@@ -245,7 +261,7 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"arch": "784,5,784:tanh"}, `arch 784,5,784:tanh: the last width names tanh; loss sigmoid-ce sets it (sigmoid), only loss squared leaves it open`},
 		{values{"arch": "4,4:softmax,4"}, `arch 4,4:softmax,4: architecture: softmax in hidden layer 0; it can only be the last transfer function`},
 		{values{"optimizer": "rmsprop:rho=2"}, `--optimizer rmsprop:rho=2: optimizer rmsprop: rho is 2; must be at least 0 and below 1`},
-		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, batch, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, workers, block, diagnose, backend)`},
+		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, workers, block, diagnose, backend)`},
 		{values{"batch": "0", "lr": "-1"}, "--lr -1: must be a finite number above 0\n--batch 0: must be a whole number from 1 to 1000000000"},
 	} {
 		_, _, err := catalog.Resolve(flags(c.v))

@@ -22,9 +22,11 @@ const MaxCount = 1_000_000_000
 // setting is one key of flags and configuration files: how its text changes an
 // experiment, and which text stands for what an experiment holds.
 type setting struct {
-	key string
-	set func(e *Experiment, text string) error
-	get func(e *Experiment) string
+	key    string
+	set    func(e *Experiment, text string) error
+	get    func(e *Experiment) string
+	toggle bool   // it is true or false
+	off    string // the text of a setting that is off, which files leave out; "": none
 	// conditions under which the key means something in an experiment.
 	conditions []condition
 }
@@ -74,7 +76,20 @@ var settings = slices.Concat([]setting{
 	parsed("init", ParseInit, func(e *Experiment, v nn.Init) { e.Init = v }, func(e *Experiment) string { return e.Init.String() }),
 	name("method", "method", Methods, func(e *Experiment) *string { return &e.Method }),
 }, localSettings, []setting{
+	orOff("correction", func(e *Experiment) *float64 { return &e.Correction }).onlyIf(local, localOnly),
+	below1("d-momentum", func(e *Experiment) *float64 { return &e.DMomentum }).onlyIf(local, localOnly),
+	count("d-momentum-limit", 1, MaxCount, func(e *Experiment) *int { return &e.DLimit }).onlyIf(local, localOnly).
+		onlyIf(func(e *Experiment) bool { return e.DMomentum > 0 }, "it bounds the memory of d-momentum, which is off"),
 	count("batch", 1, MaxCount, func(e *Experiment) *int { return &e.Batch }),
+	{
+		key: "drop-last", toggle: true,
+		set: func(e *Experiment, text string) error {
+			v, err := parseBool(text)
+			e.KeepLast = err == nil && !v
+			return err
+		},
+		get: func(e *Experiment) string { return strconv.FormatBool(!e.KeepLast) },
+	},
 	parsed("schedule", ParseSchedule, func(e *Experiment, v schedule.Kind) { e.Schedule = v }, func(e *Experiment) string { return e.Schedule.String() }),
 	count("warmup-steps", 0, MaxCount, func(e *Experiment) *int { return &e.WarmupSteps }),
 	count("schedule-epochs", 1, MaxCount, func(e *Experiment) *int { return &e.ScheduleEpochs }).
@@ -217,6 +232,11 @@ func parsePositive(text string) (float64, error) {
 // Keys lists the keys of all settings of a run in the order of configuration files.
 func Keys() []string { return keysOf(settings) }
 
+// IsToggle reports whether a setting of a run is true or false.
+func IsToggle(key string) bool {
+	return slices.ContainsFunc(settings, func(s setting) bool { return s.key == key && s.toggle })
+}
+
 func keysOf(list []setting) []string {
 	var keys []string
 	for _, s := range list {
@@ -231,15 +251,15 @@ type Values map[string]string
 
 // Values writes an experiment out, every default spelled out, so that [Resolve] makes
 // the same experiment of it. Keys without meaning in the experiment are left out, and
-// so are those with nothing chosen: an architecture that follows the data, the number
-// of workers, a backend.
+// so are those with nothing chosen, an architecture that follows the data, the number
+// of workers, a backend, and extras that are off, such as weight decay.
 func (e *Experiment) Values() Values {
 	v := Values{}
 	for _, s := range settings {
 		if s.missing(e) != "" {
 			continue
 		}
-		if text := s.get(e); text != "" {
+		if text := s.get(e); text != "" && text != s.off {
 			v[s.key] = text
 		}
 	}

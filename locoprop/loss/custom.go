@@ -2,10 +2,8 @@ package loss
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
-	"sync"
 
+	"github.com/locoprop/locoprop-go/locoprop/internal/registry"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
@@ -32,54 +30,27 @@ type custom struct {
 	name string
 }
 
-var registry struct {
-	sync.RWMutex
-	byName map[string]*custom
-}
-
-var validName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+var own = registry.New[custom]("loss", Names)
 
 // Register makes a loss of a program's own known under a name, which then stands for it
 // in [Parse] and in model files; a program that loads such a file must have registered
 // the name before. It returns an error for a name that is taken or isn't made of
 // lower-case letters, digits, - and _, and where Eval is missing.
 func Register(name string, c Custom) (Loss, error) {
-	switch {
-	case !validName.MatchString(name):
-		return Loss{}, fmt.Errorf("loss %q: a name needs lower-case letters, digits, - and _, a letter first", name)
-	case c.Eval == nil:
+	if c.Eval == nil {
 		return Loss{}, fmt.Errorf("loss %q has no Eval", name)
-	case slices.Contains(Names, name):
-		return Loss{}, fmt.Errorf("loss %q is built in", name)
 	}
-	registry.Lock()
-	defer registry.Unlock()
-	if registry.byName[name] != nil {
-		return Loss{}, fmt.Errorf("loss %q is registered already", name)
+	entry, err := own.Add(name, custom{c, name})
+	if err != nil {
+		return Loss{}, err
 	}
-	if registry.byName == nil {
-		registry.byName = map[string]*custom{}
-	}
-	entry := &custom{c, name}
-	registry.byName[name] = entry
 	return Loss{kind: KindCustom, custom: entry}, nil
 }
 
 // Known lists the names that [Parse] takes: [Names], then the registered ones.
-func Known() []string {
-	registry.RLock()
-	defer registry.RUnlock()
-	var own []string
-	for name := range registry.byName {
-		own = append(own, name)
-	}
-	slices.Sort(own)
-	return append(slices.Clone(Names), own...)
-}
+func Known() []string { return own.Known() }
 
 func registered(name string) (Loss, bool) {
-	registry.RLock()
-	defer registry.RUnlock()
-	c := registry.byName[name]
+	c := own.Get(name)
 	return Loss{kind: KindCustom, custom: c}, c != nil
 }

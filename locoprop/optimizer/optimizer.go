@@ -204,3 +204,15 @@ func (k Kind) WholeRows() bool { return k == PNorm }
 // Averages reports whether the rule trains at one point and gives another as result: the
 // slot of [Rule.Result].
 func (k Kind) Averages() bool { return k == ScheduleFree }
+
+// CheckDecay says why weights can't be decayed beside the rule, W ← (1 − η·wd)W before
+// its update; nil where they can.
+func (r Rule) CheckDecay() error {
+	switch {
+	case r.WeightDecay > 0:
+		return fmt.Errorf("optimizer %s decays weights by itself, by %v; give one of both", r.Name(), r.WeightDecay)
+	case r.Kind.Averages() || r.Kind == EGUGD:
+		return fmt.Errorf("optimizer %s makes the weights anew from its own state at every update, which forgets the decay", r.Name())
+	}
+	return nil
+}

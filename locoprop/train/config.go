@@ -8,7 +8,8 @@
 //
 // Everything random is a function of the seed and of what it is for: epoch e (from 0)
 // visits the training examples in the order of dataset.Order(seed, e), batch i being
-// entries iB to iB+B−1; a last short batch isn't trained on. Evaluation takes every
+// entries iB to iB+B−1; a last short batch is left out, or trained on with
+// Config.KeepLast. Evaluation takes every
 // example of both splits. The weights after any number of steps are the same bits for
 // any number of workers, in a second run, and in a run that was interrupted and resumed.
 package train
@@ -50,7 +51,12 @@ type Config struct {
 	// many outputs as examples have values, or as Data has classes.
 	Target Target
 
-	Batch     int // examples in a batch, 1 to the number of training examples
+	Batch int // B, examples in a batch, 1 to the number of training examples
+	// KeepLast trains on the N mod B examples that are left at the end of an epoch too, as
+	// one short batch: a step like the others, for the schedule too. The mean of its loss is
+	// over its own b examples, and LocoProp's γ is multiplied by b/B. By default they are
+	// left out; the next epoch's order is another.
+	KeepLast  bool
 	Epochs    int // when to stop; 0 only evaluates the untrained network
 	EvalEvery int // evaluate every so many epochs, besides epoch 0 and the last; 0 means 1
 	Schedule  schedule.Schedule

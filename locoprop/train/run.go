@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
@@ -108,19 +109,23 @@ func (t *Trainer) trainEpoch(ctx context.Context) error {
 func (t *Trainer) makeStep() error {
 	start := time.Now()
 	scale := t.c.Schedule.At(t.epoch, t.batch, t.batches)
-	if err := t.pool.Run(t.gather); err != nil {
+	gather, size := t.gather, t.batchSize()
+	if size < t.c.Batch {
+		gather = t.short
+	}
+	if err := t.pool.Run(gather); err != nil {
 		return fmt.Errorf("epoch %d, batch %d: %w", t.epoch+1, t.batch+1, err)
 	}
 	if s, ok := t.stepper.(plan.ExampleStepper); ok {
 		first := t.batch * t.c.Batch
-		if err := s.SetExamples(t.order[first : first+t.c.Batch]); err != nil {
+		if err := s.SetExamples(t.order[first : first+size]); err != nil {
 			return t.stepFailed(err)
 		}
 	}
 	if s, ok := t.stepper.(plan.CountingStepper); ok {
 		s.SetStep(t.step)
 	}
-	report, err := t.stepper.Step(t.pool, t.x, t.t, scale)
+	report, err := t.stepper.Step(t.pool, backend.Rows(t.x, 0, size), backend.Rows(t.t, 0, size), scale)
 	if err != nil {
 		return t.stepFailed(err)
 	}

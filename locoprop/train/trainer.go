@@ -27,6 +27,7 @@ type Trainer struct {
 	order  []int       // of the training examples in this epoch
 	x, t   backend.Mat // the batch and its targets; t is x where the target is the input
 	gather *plan.Phase // fills them
+	short  *plan.Phase // the same for the last, short batch of an epoch; nil where there is none
 
 	position
 	folder *Folder // nil: nothing is saved
@@ -65,7 +66,12 @@ func New(c Config) (*Trainer, error) {
 		return nil, err
 	}
 	t := &Trainer{c: c, kernels: k, workers: workers}
-	if t.stepper, err = c.Method.Plan(c.Network, c.Loss, c.Batch, k); err != nil {
+	if short := t.shortBatch(); short > 0 {
+		t.stepper, err = plan.PlanWithShort(c.Method, c.Network, c.Loss, c.Batch, short, k)
+	} else {
+		t.stepper, err = c.Method.Plan(c.Network, c.Loss, c.Batch, k)
+	}
+	if err != nil {
 		return nil, &ConfigError{err}
 	}
 	t.pool = plan.NewPool(workers)
@@ -75,6 +81,18 @@ func New(c Config) (*Trainer, error) {
 	}
 	return t, nil
 }
+
+// shortBatch is the number of examples in a last, short batch of an epoch; 0: there is
+// none, or it isn't trained on.
+func (t *Trainer) shortBatch() int {
+	if !t.c.KeepLast {
+		return 0
+	}
+	return t.c.Data.Train.Len() % t.c.Batch
+}
+
+// batchSize is the number of examples in the batch that comes next.
+func (t *Trainer) batchSize() int { return min(t.c.Batch, len(t.order)-t.batch*t.c.Batch) }
 
 // prepare looks at the data and allocates what steps and evaluations need.
 func (t *Trainer) prepare() error {
@@ -102,10 +120,17 @@ func (t *Trainer) prepare() error {
 	if train.labels != nil {
 		t.t = backend.NewPadded(t.c.Batch, outputs)
 	}
-	t.gather = plan.NewPhase("batch", plan.ExampleTasks(t.c.Batch, 1), 0, func(task *plan.Task, _ []float32) error {
-		first := t.batch * t.c.Batch
-		return train.fill(backend.Rows(t.x, task.Lo, task.Hi), backend.Rows(t.t, task.Lo, task.Hi), t.order[first+task.Lo:first+task.Hi])
-	})
+	gather := func(size int) *plan.Phase {
+		return plan.NewPhase("batch", plan.ExampleTasks(size, 1), 0, func(task *plan.Task, _ []float32) error {
+			first := t.batch * t.c.Batch
+			return train.fill(backend.Rows(t.x, task.Lo, task.Hi), backend.Rows(t.t, task.Lo, task.Hi), t.order[first+task.Lo:first+task.Hi])
+		})
+	}
+	t.gather = gather(t.c.Batch)
+	if short := t.shortBatch(); short > 0 {
+		t.batches++
+		t.short = gather(short)
+	}
 	return nil
 }
 

@@ -3,9 +3,8 @@ package transfer
 import (
 	"fmt"
 	"math"
-	"regexp"
-	"slices"
-	"sync"
+
+	"github.com/locoprop/locoprop-go/locoprop/internal/registry"
 )
 
 // Custom is a transfer function that a program brings along; [Register] makes a [Func]
@@ -32,12 +31,7 @@ type custom struct {
 	name string
 }
 
-var registry struct {
-	sync.RWMutex
-	byName map[string]*custom
-}
-
-var validName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+var own = registry.New[custom]("transfer function", Names)
 
 // Register makes a transfer function of a program's own known under a name, which then
 // stands for it in [Parse] and in model files; a program that loads such a file must have registered
@@ -47,46 +41,25 @@ var validName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 // It works in every backend. The C++ one runs its loops in Go for such a function.
 func Register(name string, c Custom) (Func, error) {
 	switch {
-	case !validName.MatchString(name):
-		return Func{}, fmt.Errorf("transfer function %q: a name needs lower-case letters, digits, - and _, a letter first", name)
 	case c.F == nil && c.Row == nil:
 		return Func{}, fmt.Errorf("transfer function %q has neither F nor Row", name)
 	case c.Deriv == nil:
 		return Func{}, fmt.Errorf("transfer function %q has no Deriv", name)
 	case !(c.MaxSlope >= 0 && !math.IsInf(c.MaxSlope, 0)):
 		return Func{}, fmt.Errorf("transfer function %q: MaxSlope is %v, must be finite and 0 (none) or more", name, c.MaxSlope)
-	case slices.Contains(Names, name):
-		return Func{}, fmt.Errorf("transfer function %q is built in", name)
 	}
-	registry.Lock()
-	defer registry.Unlock()
-	if registry.byName[name] != nil {
-		return Func{}, fmt.Errorf("transfer function %q is registered already", name)
+	entry, err := own.Add(name, custom{c, name})
+	if err != nil {
+		return Func{}, err
 	}
-	if registry.byName == nil {
-		registry.byName = map[string]*custom{}
-	}
-	entry := &custom{c, name}
-	registry.byName[name] = entry
 	return Func{kind: KindCustom, custom: entry}, nil
 }
 
 // Known lists the names that [Parse] takes: [Names], then the registered ones.
-func Known() []string {
-	registry.RLock()
-	defer registry.RUnlock()
-	var own []string
-	for name := range registry.byName {
-		own = append(own, name)
-	}
-	slices.Sort(own)
-	return append(slices.Clone(Names), own...)
-}
+func Known() []string { return own.Known() }
 
 func registered(name string) (Func, bool) {
-	registry.RLock()
-	defer registry.RUnlock()
-	c := registry.byName[name]
+	c := own.Get(name)
 	return Func{kind: KindCustom, custom: c}, c != nil
 }
 

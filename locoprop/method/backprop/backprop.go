@@ -3,7 +3,8 @@
 //
 // A step takes the gradient of the mean loss, G = DᵀX̃ (m × (n+1), D carrying the 1/B
 // of the mean), and makes one update of the optimiser with rate η·s, s the schedule's
-// factor. With plain SGD at rate ηγ it is LocoProp with T = 1.
+// factor. A short last batch takes the mean over its own examples (plan.PlanWithShort).
+// With plain SGD at rate ηγ it is LocoProp with T = 1.
 package backprop
 
 import (
@@ -22,7 +23,10 @@ import (
 type Options struct {
 	Eta       float64        // learning rate η > 0; must be given
 	Optimizer optimizer.Rule // the zero rule is plain SGD
-	Block     int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
+	// WeightDecay is wd ≥ 0 of W ← (1 − η·s·wd)W before each forward pass, for optimisers
+	// without a decay of their own; η·wd must be below 1. Biases don't decay. See plan.Decay.
+	WeightDecay float64
+	Block       int // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
 }
 
 // Method is back-propagation with its settings. Make one with [New].
@@ -38,6 +42,17 @@ func New(o Options) (*Method, error) {
 	var errs []error
 	if !(o.Eta > 0) || math.IsInf(o.Eta, 0) {
 		errs = append(errs, fmt.Errorf("backprop: learning rate is %v; must be a positive finite number", o.Eta))
+	}
+	switch wd := o.WeightDecay; {
+	case wd == 0:
+	case !(wd > 0) || math.IsInf(wd, 0):
+		errs = append(errs, fmt.Errorf("backprop: weight decay is %v; must be a positive finite number, or 0 for none", wd))
+	case o.Eta*wd >= 1:
+		errs = append(errs, fmt.Errorf("backprop: weight decay %v times learning rate %v is %v; must be below 1", wd, o.Eta, o.Eta*wd))
+	default:
+		if err := o.Optimizer.CheckDecay(); err != nil {
+			errs = append(errs, fmt.Errorf("backprop: weight decay is %v, but %w", wd, err))
+		}
 	}
 	if o.Block < 1 {
 		errs = append(errs, fmt.Errorf("backprop: block of %d units; must be 1 or more", o.Block))
@@ -74,6 +89,11 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 	}
 	s.updates = make([]optimizer.Update, len(s.slots))
 	s.planUpdates()
+	wd := make([]float64, len(s.slots))
+	for ℓ := range wd {
+		wd[ℓ] = m.o.WeightDecay
+	}
+	s.decay, s.rates = plan.NewDecay(n, wd, m.o.Block, k), make([]float64, len(s.slots))
 	return s, nil
 }
 
@@ -94,6 +114,8 @@ type stepper struct {
 	updates []optimizer.Update
 	blocks  []block // by Task.ID
 	phase   *plan.Phase
+	decay   *plan.Decay
+	rates   []float64 // η·s, for each layer the same
 }
 
 // planUpdates cuts every layer into blocks of units: a task forms the gradient of its
@@ -129,8 +151,15 @@ func gradFlops(batch, cols, units int) float64 {
 
 // Step makes one training step; see plan.Stepper.
 func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Report, error) {
+	for ℓ := range s.rates {
+		s.rates[ℓ] = s.o.Eta * scale
+	}
+	if err := s.decay.Run(p, s.rates); err != nil {
+		return plan.Report{}, err
+	}
 	mean, err := s.tape.Run(p, x, t)
 	if err != nil {
+		s.decay.Undo()
 		return plan.Report{Loss: mean}, err
 	}
 	for ℓ, slots := range s.slots {
