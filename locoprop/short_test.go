@@ -108,17 +108,18 @@ func TestShortBatchesOfMetric(t *testing.T) {
 			m, err := locoprop.New(o)
 			require.NoError(t, err)
 			n, s := plannedShort(t, p, m, short)
-			net, start := oracleOf(p, n), snapshot(n)
-			ref := &metricOracle{o: m.Options()}
+			ref, start := trainerOf(p, n, m), snapshot(n)
 			for batch, size := range p.sizes(short) {
-				if rule == locoprop.GammaFixed {
-					ref.o.Gamma = o.Gamma * float64(size) / float64(p.batch)
+				for ℓ := range ref.Layers {
+					if rule == locoprop.GammaFixed {
+						ref.Layers[ℓ].Gamma = o.Gamma * float64(size) / float64(p.batch)
+					}
 				}
 				x, y := p.rowsOf(uint32(batch), size)
 				step(t, s, 2, x, y, 0.5)
-				ref.step(net, oracle.From32(x), oracle.From32(y), 0.5)
+				ref.Step(oracle.From32(x), oracle.From32(y), nil, 0.5)
 			}
-			requireAgrees(t, n, start, net, 1e-3)
+			requireAgrees(t, n, start, ref.Net, 2e-3)
 		}
 	})
 }
