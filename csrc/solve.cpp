@@ -1,6 +1,6 @@
 // lp_solve_direct: all iterations of the local problem of one block of units.
-#include "fpmode.h"
 #include "solve.h"
+#include "fpmode.h"
 
 int64_t lp_solve_direct_scratch(int64_t batch, int64_t cols, int64_t units) noexcept {
   return lp::ScratchLen(batch, cols, units, 2, 2);

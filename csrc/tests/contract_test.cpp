@@ -109,7 +109,8 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
                            n, x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, steps, x.scratch.data(),
                            scratch_len, e);
   };
-  const auto kernel = [&x](const lp_rule* u, float* v, const float* share, int64_t len, lp_error* e) {
+  const auto kernel = [&x](const lp_rule* u, float* v, const float* share, int64_t len,
+                           lp_error* e) {
     return lp_solve_kernel(n, n, n, x.p(0), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(2),
                            n, v, n, share, 0, LP_TANH, 0, 1, u, 1, x.scratch.data(), len, e);
   };
@@ -164,8 +165,7 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
        [&](lp_error* e) { return gram(n, &sgd, 5, e); }},
       {{LP_NULL, 6, 0, 0}, [&](lp_error* e) { return metric(nullptr, LP_TANH, 2, enough, e); }},
       {{LP_KIND, 18, 9, LP_SOFTMAX}, [&](lp_error* e) { return metric(x.p(4), 9, 2, enough, e); }},
-      {{LP_SIZE, 24, -1, all},
-       [&](lp_error* e) { return metric(x.p(4), LP_TANH, -1, enough, e); }},
+      {{LP_SIZE, 24, -1, all}, [&](lp_error* e) { return metric(x.p(4), LP_TANH, -1, enough, e); }},
       {{LP_SCRATCH, 26, 5, lp_solve_metric_scratch(n, n, n)},
        [&](lp_error* e) { return metric(x.p(4), LP_TANH, 2, 5, e); }},
       {{LP_SIZE, 1, 32767, 32766},

@@ -125,8 +125,8 @@ TEST(Dense, Gemm64) {
         for (int64_t j = 0; j < n; ++j) {
           double sum = beta == 0 ? 0 : beta * 2.0, size = 1;
           for (int64_t q = 0; q < k; ++q) {
-            const double term =
-                0.75 * (ta ? a[q * lda + i] : a[i * lda + q]) * (tb ? b[j * ldb + q] : b[q * ldb + j]);
+            const double term = 0.75 * (ta ? a[q * lda + i] : a[i * lda + q]) *
+                                (tb ? b[j * ldb + q] : b[q * ldb + j]);
             sum += term;
             size += std::fabs(term);
           }

@@ -119,7 +119,8 @@ struct Problem {
 
 // Every element within tolerance times the largest change that was to be made, and the
 // rounding of what it was added to.
-void ExpectNear(const Matrix& got, const Wide& want, const Matrix& before, const std::string& what) {
+void ExpectNear(const Matrix& got, const Wide& want, const Matrix& before,
+                const std::string& what) {
   double change = 0;
   for (int64_t i = 0; i < want.rows; ++i) {
     for (int64_t j = 0; j < want.cols; ++j) {
@@ -167,7 +168,8 @@ TEST(SolveForms, KernelIsTheDirectForm) {
             const Wide r = t == 0 ? e : p.Residual(Mul(x, Transposed(delta)), e);
             const Wide g = Plus(Mul(Transposed(r), x), prox, delta);
             const double number = double{prox} * coefficient;
-            const auto step = [&](auto plus, auto times, auto& value, auto& speed, const auto& slope) {
+            const auto step = [&](auto plus, auto times, auto& value, auto& speed,
+                                  const auto& slope) {
               switch (kind) {
                 case LP_SGD:
                   value = plus(value, -double{eta}, slope);
@@ -194,14 +196,13 @@ TEST(SolveForms, KernelIsTheDirectForm) {
 
           const int64_t need = lp_solve_kernel_scratch(s.batch, s.cols(), s.units);
           std::vector<float> scratch(static_cast<size_t>(need), std::nanf(""));
-          ASSERT_EQ(LP_OK,
-                    lp_solve_kernel(s.batch, s.cols(), s.units, p.x.data(), p.x.stride(),
-                                    p.k.data(), p.k.stride(), p.ahat.data(), p.ahat.stride(),
-                                    p.yhat.data(), p.yhat.stride(), p.d.data(), p.d.stride(),
-                                    p.w.data(), p.w.stride(), carried ? p.v.data() : nullptr,
-                                    p.v.stride(), carried ? share.data() : nullptr,
-                                    static_cast<float>(a), f, kAlpha, kGamma, rules.data(), kSteps,
-                                    scratch.data(), need, nullptr));
+          ASSERT_EQ(LP_OK, lp_solve_kernel(s.batch, s.cols(), s.units, p.x.data(), p.x.stride(),
+                                           p.k.data(), p.k.stride(), p.ahat.data(), p.ahat.stride(),
+                                           p.yhat.data(), p.yhat.stride(), p.d.data(), p.d.stride(),
+                                           p.w.data(), p.w.stride(), carried ? p.v.data() : nullptr,
+                                           p.v.stride(), carried ? share.data() : nullptr,
+                                           static_cast<float>(a), f, kAlpha, kGamma, rules.data(),
+                                           kSteps, scratch.data(), need, nullptr));
           const std::string what = s.Name() + ", f " + std::to_string(f) + ", rule " +
                                    std::to_string(kind) + (carried ? ", carried" : "");
           ASSERT_TRUE(p.Intact()) << what;
@@ -230,10 +231,10 @@ TEST(SolveForms, GramIsTheDirectForm) {
       int64_t need = lp_solve_gram_scratch(s.cols(), s.units);
       std::vector<float> scratch(static_cast<size_t>(need), std::nanf(""));
       ASSERT_EQ(LP_OK, lp_solve_gram(s.batch, s.cols(), s.units, p.x.data(), p.x.stride(),
-                                     p.c.data(), p.c.stride(), p.d.data(), p.d.stride(),
-                                     p.w.data(), p.w.stride(), ps[0].data(), ps[0].stride(),
-                                     ps[1].data(), ps[1].stride(), ps[2].data(), ps[2].stride(),
-                                     kGamma, rules.data(), kSteps, scratch.data(), need, nullptr));
+                                     p.c.data(), p.c.stride(), p.d.data(), p.d.stride(), p.w.data(),
+                                     p.w.stride(), ps[0].data(), ps[0].stride(), ps[1].data(),
+                                     ps[1].stride(), ps[2].data(), ps[2].stride(), kGamma,
+                                     rules.data(), kSteps, scratch.data(), need, nullptr));
       ASSERT_TRUE(p.Intact() && ps[0].Intact() && ps[1].Intact() && ps[2].Intact());
       need = lp_solve_direct_scratch(s.batch, s.cols(), s.units);
       scratch.assign(static_cast<size_t>(need), std::nanf(""));
@@ -264,7 +265,8 @@ TEST(SolveForms, MetricIsItsFormula) {
         const Matrix w0 = p.w, v0 = p.v;
         const Wide e = Times(kGamma, Wide(p.d));
         Wide z = Times(-double{eta}, e);
-        for (int64_t t = 1; t < steps; ++t) z = Plus(z, -double{eta}, p.Residual(Mul(Wide(k), z), e));
+        for (int64_t t = 1; t < steps; ++t)
+          z = Plus(z, -double{eta}, p.Residual(Mul(Wide(k), z), e));
         const Wide delta = Times(rate, Mul(Transposed(z), Wide(p.xp)));
         const Wide v = steps == 0 ? Wide(v0) : Plus(Times(mu, Wide(v0)), 1, delta);
         const Wide w = steps == 0 ? Wide(w0) : Plus(Plus(Wide(w0), mu, v), 1, delta);
