@@ -22,9 +22,9 @@ type formCase struct {
 // testSolveBlock does that of the direct form.
 func testSolvers(t *testing.T, k backend.Kernels) {
 	shapes := upTo(pick(testing.Short() || raceDetector, 20_000, 300_000))
-	each := func(name string, f transfer.Func, make func(a *arena, s Shape) formCase) {
+	each := func(name string, f transfer.Func, prepare func(a *arena, s Shape) formCase) {
 		for n, s := range shapes {
-			checkSolver(t, fmt.Sprintf("%s, %v, %v", name, s, f), layouts[n%len(layouts)], func(a *arena) formCase { return make(a, s) })
+			checkSolver(t, fmt.Sprintf("%s, %v, %v", name, s, f), layouts[n%len(layouts)], func(a *arena) formCase { return prepare(a, s) })
 		}
 	}
 	if solver, ok := k.(backend.KernelSolver); ok {
@@ -70,13 +70,13 @@ func linearRules() (rules []optimizer.Rule) {
 	return rules
 }
 
-func checkSolver(t *testing.T, what string, l layout, make func(a *arena) formCase) {
+func checkSolver(t *testing.T, what string, l layout, prepare func(a *arena) formCase) {
 	t.Helper()
-	c := make(newArena(60, l))
+	c := prepare(newArena(60, l))
 	c.loop(c.scratch)
 	want := snapshot(c.outs)
 	a := newArena(60, l)
-	c = make(a)
+	c = prepare(a)
 	for i := range c.scratch {
 		c.scratch[i] = guard // the solver must not count on what it holds
 	}
