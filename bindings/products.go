@@ -16,6 +16,10 @@ package bindings
 // #cgo nocallback lp_cholesky
 // #cgo noescape lp_solve
 // #cgo nocallback lp_solve
+// #cgo noescape lp_invert
+// #cgo nocallback lp_invert
+// #cgo noescape lp_gemm64
+// #cgo nocallback lp_gemm64
 // #cgo noescape lp_symeig
 // #cgo nocallback lp_symeig
 // #include "../csrc/locoprop.h"
@@ -98,6 +102,25 @@ func Solve(n, k int, l, b *float64) error {
 	var e C.lp_error
 	if C.lp_solve(i64(n), i64(k), f64(l), f64(b), &e) != C.LP_OK {
 		return failed("lp_solve", e)
+	}
+	return nil
+}
+
+// Invert calls lp_invert: L becomes (L Lᵀ)⁻¹.
+func Invert(n int, l *float64) error {
+	var e C.lp_error
+	if C.lp_invert(i64(n), f64(l), &e) != C.LP_OK {
+		return failed("lp_invert", e)
+	}
+	return nil
+}
+
+// Gemm64 calls lp_gemm64: C ← α op(A) op(B) + β C.
+func Gemm64(transA, transB bool, m, n, k int, alpha float64, a *float64, lda int, b *float64, ldb int, beta float64, c *float64, ldc int) error {
+	var e C.lp_error
+	if C.lp_gemm64(flag(transA), flag(transB), i64(m), i64(n), i64(k), C.double(alpha), f64(a), i64(lda), f64(b), i64(ldb),
+		C.double(beta), f64(c), i64(ldc), &e) != C.LP_OK {
+		return failed("lp_gemm64", e)
 	}
 	return nil
 }

@@ -16,19 +16,6 @@ void Multiply(int64_t m, int64_t n, float beta, Out c) noexcept {
   }
 }
 
-// C = α op(A) op(B) + β C. OpenBLAS is only called with sizes and strides that its own
-// checks accept: those print and return.
-void Gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, In a, In b,
-          float beta, Out c) noexcept {
-  if (m == 0 || n == 0) return;
-  if (k == 0) return Multiply(m, n, beta, c);  // no terms: op(A) and op(B) may be null
-  const auto stride = [](int64_t s) { return static_cast<blasint>(s > 0 ? s : 1); };
-  cblas_sgemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
-              trans_b ? CblasTrans : CblasNoTrans, static_cast<blasint>(m), static_cast<blasint>(n),
-              static_cast<blasint>(k), alpha, a.data, stride(a.stride), b.data, stride(b.stride),
-              beta, c.data, stride(c.stride));
-}
-
 // Copies the lower triangle of C to the upper one, in tiles that stay in the cache.
 void Mirror(int64_t n, Out c) noexcept {
   constexpr int64_t kTile = 32;
@@ -48,6 +35,19 @@ Check& Sizes(Check& check, int64_t batch, int64_t cols, int64_t units) noexcept 
 }
 
 }  // namespace
+
+// C = α op(A) op(B) + β C. OpenBLAS is only called with sizes and strides that its own
+// checks accept: those print and return.
+void Gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, In a, In b,
+          float beta, Out c) noexcept {
+  if (m == 0 || n == 0) return;
+  if (k == 0) return Multiply(m, n, beta, c);  // no terms: op(A) and op(B) may be null
+  const auto stride = [](int64_t s) { return static_cast<blasint>(s > 0 ? s : 1); };
+  cblas_sgemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
+              trans_b ? CblasTrans : CblasNoTrans, static_cast<blasint>(m), static_cast<blasint>(n),
+              static_cast<blasint>(k), alpha, a.data, stride(a.stride), b.data, stride(b.stride),
+              beta, c.data, stride(c.stride));
+}
 
 void Affine(int64_t batch, int64_t cols, int64_t units, Out a, In x, In w) noexcept {
   Gemm(false, true, batch, units, cols, 1, x, w, 0, a);

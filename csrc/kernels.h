@@ -24,6 +24,8 @@ struct Out {
 };
 
 // products
+void Gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, In a, In b,
+          float beta, Out c) noexcept;
 void Affine(int64_t batch, int64_t cols, int64_t units, Out a, In x, In w) noexcept;
 void Grad(int64_t batch, int64_t cols, int64_t units, Out g, In r, In x) noexcept;
 

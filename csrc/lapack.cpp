@@ -1,4 +1,4 @@
-// lp_cholesky, lp_solve, lp_symeig: dense float64, by OpenBLAS's LAPACK.
+// lp_gemm64, lp_cholesky, lp_solve, lp_invert, lp_symeig: dense float64, by OpenBLAS's LAPACK.
 //
 // LAPACK's matrices are column-major: it sees our A transposed, so our lower triangle is
 // its upper one.
@@ -35,6 +35,20 @@ bool LowerIsFinite(int64_t n, const double* a) noexcept {
     }
   }
   return true;
+}
+
+// Copies the lower triangle to the upper one, in tiles that stay in the cache.
+void Mirror(int64_t n, double* a) noexcept {
+  constexpr int64_t kTile = 32;
+  for (int64_t i0 = 0; i0 < n; i0 += kTile) {
+    const int64_t i1 = i0 + kTile < n ? i0 + kTile : n;
+    for (int64_t j0 = 0; j0 <= i0; j0 += kTile) {
+      for (int64_t i = i0; i < i1; ++i) {
+        const int64_t j1 = j0 + kTile < i ? j0 + kTile : i;
+        for (int64_t j = j0; j < j1; ++j) a[j * n + i] = a[i * n + j];
+      }
+    }
+  }
 }
 
 void Transpose(int64_t n, double* a) noexcept {
@@ -77,6 +91,45 @@ lp_status lp_solve(int64_t n, int64_t k, const double* l, double* b, lp_error* e
     cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, trans, CblasNonUnit, rows, cols, 1, l, rows,
                 b, cols);
   }
+  return LP_OK;
+}
+
+lp_status lp_invert(int64_t n, double* l, lp_error* err) noexcept {
+  Check check(err);
+  check.Size(1, n, kBlasMax).Matrix(2, l, n, n, n);
+  if (check.failed() || n == 0) return check.status();
+  FpMode mode;
+  const int order = static_cast<int>(n);
+  int info = 0;
+  dpotri_("U", &order, l, &order, &info, 1);
+  if (info == 0) lp::Mirror(n, l);
+  return check.Require(info == 0, LP_NOT_POSITIVE, 2, info, 0).status();
+}
+
+lp_status lp_gemm64(int32_t trans_a, int32_t trans_b, int64_t m, int64_t n, int64_t k, double alpha,
+                    const double* a, int64_t lda, const double* b, int64_t ldb, double beta,
+                    double* c, int64_t ldc, lp_error* err) noexcept {
+  const bool ta = trans_a != 0;
+  const bool tb = trans_b != 0;
+  Check check(err);
+  check.Size(3, m, kBlasMax)
+      .Size(4, n, kBlasMax)
+      .Size(5, k, kBlasMax)
+      .Matrix(7, a, ta ? k : m, ta ? m : k, lda, kBlasMax)
+      .Matrix(9, b, tb ? n : k, tb ? k : n, ldb, kBlasMax)
+      .Matrix(12, c, m, n, ldc, kBlasMax);
+  if (check.failed() || m == 0 || n == 0) return check.status();
+  FpMode mode;
+  if (k == 0) {  // no terms: op(A) and op(B) may be null
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
+    }
+    return LP_OK;
+  }
+  cblas_dgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
+              static_cast<blasint>(m), static_cast<blasint>(n), static_cast<blasint>(k), alpha, a,
+              static_cast<blasint>(lda), b, static_cast<blasint>(ldb), beta, c,
+              static_cast<blasint>(ldc));
   return LP_OK;
 }
 

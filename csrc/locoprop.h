@@ -40,7 +40,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 2
+#define LP_ABI 3
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -177,7 +177,12 @@ lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const 
                   int64_t ldx, float beta, float* c, int64_t ldc, lp_error* err) LP_NOEXCEPT;
 
 /* ---- dense float64 -------------------------------------------------------------------
- * By OpenBLAS's LAPACK; matrices without gaps between rows. */
+ * By OpenBLAS and its LAPACK; square matrices without gaps between rows. */
+
+/* lp_gemm64: lp_gemm in float64. */
+lp_status lp_gemm64(int32_t trans_a, int32_t trans_b, int64_t m, int64_t n, int64_t k, double alpha,
+                    const double* a, int64_t lda, const double* b, int64_t ldb, double beta,
+                    double* c, int64_t ldc, lp_error* err) LP_NOEXCEPT;
 
 /* lp_cholesky: A = L L' in place, for a symmetric positive definite n x n matrix. Reads
  * the lower triangle (row-major) and leaves L there; the strict upper triangle is
@@ -186,6 +191,10 @@ lp_status lp_cholesky(int64_t n, double* a, lp_error* err) LP_NOEXCEPT;
 
 /* lp_solve: solves A X = B with l as lp_cholesky left it; b (n x k) becomes X. */
 lp_status lp_solve(int64_t n, int64_t k, const double* l, double* b, lp_error* err) LP_NOEXCEPT;
+
+/* lp_invert: l, as lp_cholesky left it, becomes (L L')^-1: both triangles, with the same
+ * bits. LP_NOT_POSITIVE: the pivot number got is 0 and l unchanged. */
+lp_status lp_invert(int64_t n, double* l, lp_error* err) LP_NOEXCEPT;
 
 /* lp_symeig: A = V diag(w) V' of a symmetric n x n matrix, whose lower triangle is read.
  * w (n) ascends; a becomes V, an eigenvector per column. work has work_len >=
@@ -263,6 +272,66 @@ lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const floa
 
 /* The floats that lp_solve_direct needs; INT64_MAX where a size is out of range. */
 int64_t lp_solve_direct_scratch(int64_t batch, int64_t cols, int64_t units) LP_NOEXCEPT;
+
+/* lp_solve_kernel: the same iterates as lp_solve_direct's for a rule that is linear in the
+ * gradient (SGD, momentum, Nesterov, momentum buffer), by way of K = X~ X~'. Delta = Z'X~
+ * + p V0 and a velocity U'X~ + a V0, where V0 is the velocity before the batch:
+ *
+ *     Z = 0, U = 0, E = gamma D, A0 = X~ V0'
+ *     for t = 0 ... T-1:
+ *         R = E                                              (t = 0)
+ *         R = lp_residual(dA = K Z + share[t] A0, ...)       (t >= 1)
+ *         Z, U = lp_update(rules[t], Z, R, U)
+ *     W~ = W~ + Z'X~ + share[T] V0,   V0 = U'X~ + velocity V0
+ *
+ * with the bits of lp_scale, lp_affine, lp_gemm, lp_residual and lp_update one by one, a
+ * product being added to what lp_scale made of A0 or V0. k: batch x batch; v (V0): units x
+ * cols, or NULL where no velocity is carried from batch to batch, and then share, T + 1
+ * numbers, isn't used. The rest as for lp_solve_direct; a proximal term's part in p is in
+ * share. */
+lp_status lp_solve_kernel(int64_t batch, int64_t cols, int64_t units, const float* x, int64_t ldx,
+                          const float* k, int64_t ldk, const float* ahat, int64_t ldahat,
+                          const float* yhat, int64_t ldyhat, const float* d, int64_t ldd, float* w,
+                          int64_t ldw, float* v, int64_t ldv, const float* share, float velocity,
+                          int32_t f, float alpha, float gamma, const lp_rule* rules, int64_t steps,
+                          float* scratch, int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
+int64_t lp_solve_kernel_scratch(int64_t batch, int64_t cols, int64_t units) LP_NOEXCEPT;
+
+/* lp_solve_gram: the iterates of lp_solve_direct for LP_IDENTITY, by way of C = X~'X~:
+ *
+ *     Delta = 0, F = gamma D'X~
+ *     for t = 0 ... T-1:
+ *         G = F                                              (t = 0)
+ *         G = Delta C + F                                    (t >= 1)
+ *         Delta, slots = lp_update(rules[t], Delta, W~, G, slots)
+ *     W~ = W~ + Delta
+ *
+ * with the bits of lp_gemm, lp_update and lp_add_into one by one, Delta C being added to a
+ * copy of F. c: cols x cols; the rest as for lp_solve_direct. */
+lp_status lp_solve_gram(int64_t batch, int64_t cols, int64_t units, const float* x, int64_t ldx,
+                        const float* c, int64_t ldc, const float* d, int64_t ldd, float* w,
+                        int64_t ldw, float* s0, int64_t lds0, float* s1, int64_t lds1, float* s2,
+                        int64_t lds2, float gamma, const lp_rule* rules, int64_t steps,
+                        float* scratch, int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
+int64_t lp_solve_gram_scratch(int64_t cols, int64_t units) LP_NOEXCEPT;
+
+/* lp_solve_metric: T = steps >= 1 iterations in the metric P of running statistics, and
+ * Nesterov's outer step on the weights. With XP = X~P and K = X~PX~':
+ *
+ *     E = gamma D, Z = -eta E
+ *     T - 1 times: R = lp_residual(dA = K Z, ...), Z = Z - eta R
+ *     Delta = rate Z'XP,  V = mu V + Delta,  W~ = W~ + mu V + Delta
+ *
+ * with the bits of lp_scale, lp_gemm, lp_residual and lp_update (LP_SGD of rate eta on Z,
+ * LP_NESTEROV of rate -1 on W~) one by one. T = 0 does nothing. k: batch x batch; xp:
+ * batch x cols; v: units x cols; the rest as for lp_solve_direct. */
+lp_status lp_solve_metric(int64_t batch, int64_t cols, int64_t units, const float* k, int64_t ldk,
+                          const float* xp, int64_t ldxp, const float* ahat, int64_t ldahat,
+                          const float* yhat, int64_t ldyhat, const float* d, int64_t ldd, float* w,
+                          int64_t ldw, float* v, int64_t ldv, int32_t f, float alpha, float gamma,
+                          float eta, float rate, float mu, int64_t steps, float* scratch,
+                          int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
+int64_t lp_solve_metric_scratch(int64_t batch, int64_t cols, int64_t units) LP_NOEXCEPT;
 
 /* ---- what this is built on -----------------------------------------------------------*/
 

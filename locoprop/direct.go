@@ -2,22 +2,19 @@ package locoprop
 
 import (
 	"github.com/locoprop/locoprop-go/locoprop/backend"
-	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
 // direct is the direct form: T iterations of the optimiser on Δ, each with the products
 // dA = X̃Δᵀ and ∂W̃ = RᵀX̃. Valid for every method, optimiser and transfer function.
 type direct struct {
-	*layer
-	slots *plan.Slots
-	list  []optimizer.Update // one per local iteration, made anew for every batch
+	iterated
 	tasks []work
 	used  []int // iterations of each guarded task
 }
 
 func newDirect(l *layer) *direct {
-	s := &direct{layer: l, slots: plan.NewSlots(l.w, l.o.Optimizer), list: make([]optimizer.Update, l.o.Steps)}
+	s := &direct{iterated: newIterated(l, l.o.Optimizer)}
 	fast, _ := l.kernels.(backend.BlockSolver)
 	for _, t := range l.units(directFlops(l.x.Rows, l.x.Cols, 1, l.o.Steps)) {
 		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
@@ -43,16 +40,6 @@ func newDirect(l *layer) *direct {
 }
 
 func (s *direct) stages() [][]work { return [][]work{s.tasks} }
-
-func (s *direct) begin() {
-	if s.o.Reset {
-		s.slots.Count[0] = 0
-	}
-	s.updates(s.list, s.slots.Count[0])
-	s.slots.Count[0] += int64(len(s.list))
-}
-
-func (s *direct) state() []plan.Tensor { return s.slots.Tensors(s.index) }
 
 func (s *direct) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks = FormDirect.String(), len(s.tasks)

@@ -13,6 +13,8 @@ const (
 	// Above this condition the rounding of float32 sums would show: C or K, and G, are
 	// formed in float64.
 	wideCondition = 1e5
+	// Rows of X̃, or columns in the dual, that are widened to float64 at a time.
+	widePiece = 128
 	// A float64 factorisation's share of the float32 peak, for predictions.
 	factorShare = 0.4
 )
@@ -37,6 +39,7 @@ type exact struct {
 	idle    bool      // λ = 0
 	wide    bool      // C or K is formed in float64
 	formed  bool      // and that has been done: the factor's memory holds it
+	spare   []float64 // for fill: room for a widened piece of X̃
 	filler  func(a []float64)
 	work    [][]work
 }
@@ -64,18 +67,22 @@ func newExact(l *layer) (*exact, error) {
 			s.squares[i] = s.sumStripe(t.Lo, t.Hi)
 			return nil
 		}
-		refine[i] = work{Task: t, do: func([]float32) error { s.refine(t.Lo, t.Hi); return nil }}
+		refine[i] = work{Task: t, scratch: 2 * widePiece * n, do: func(scratch []float32) error {
+			s.refine(t.Lo, t.Hi, float64s(scratch))
+			return nil
+		}}
 	}
 	order := float64(n)
 	factor := []work{{
 		Task:    plan.Task{Layer: l.index, Hi: n, Cost: order * order * order / 3},
-		scratch: 2 * precond.FactorScratch(l.kernels, n), do: s.decompose,
+		scratch: 2 * (precond.FactorScratch(l.kernels, n) + widePiece*n), do: s.decompose,
 	}}
 	var solve []work
 	for _, t := range l.units(2*float64(l.x.Rows)*float64(l.x.Cols) + 2*order*order) {
 		units := t.Hi - t.Lo
 		solve = append(solve, work{
-			Task: t, scratch: roundLine(2*n*units) + roundLine(2*l.x.Cols*units) + roundLine(units*l.x.Cols),
+			Task: t, scratch: roundLine(2*n*units) + roundLine(2*l.x.Cols*units) + roundLine(units*l.x.Cols) +
+				2*widePiece*(l.x.Cols+units),
 			do: func(scratch []float32) error { return s.solve(t.Lo, t.Hi, scratch) },
 		})
 	}
@@ -120,19 +127,34 @@ func (s *exact) needsWide() bool {
 
 // refine forms rows lo ≤ i < hi of C or K anew, in float64 and in the factor's memory,
 // if need be.
-func (s *exact) refine(lo, hi int) {
+func (s *exact) refine(lo, hi int, scratch []float64) {
 	if !s.idle && s.needsWide() {
-		s.form64(s.factor.L, lo, hi)
+		s.form64(s.factor.L, lo, hi, scratch)
 	}
 }
 
-// form64 writes rows lo ≤ i < hi of C or K, up to the diagonal and a little beyond.
-func (s *exact) form64(a []float64, lo, hi int) {
+// form64 writes rows lo ≤ i < hi of C or K, up to the diagonal and a little beyond. It
+// adds up products of pieces of X̃.
+func (s *exact) form64(a []float64, lo, hi int, scratch []float64) {
 	n := s.gram.Rows
-	if s.primal {
-		transProduct64(a[lo*n:], n, backend.Cols(s.x, lo, hi), s.x.Data, s.x.Stride, hi)
-	} else {
-		productTrans64(a[lo*n:], n, backend.Rows(s.x, lo, hi), backend.Rows(s.x, 0, hi))
+	c := backend.Mat64{Rows: hi - lo, Cols: hi, Stride: n, Data: a[lo*n:]}
+	inner, k := s.x.Rows, s.kernels
+	if !s.primal {
+		inner = s.x.Cols
+	}
+	beta := 0.0
+	for p := 0; p < inner; p += widePiece {
+		end := min(p+widePiece, inner)
+		if s.primal {
+			x := widened(scratch, backend.View(s.x, p, end, 0, hi))
+			own := backend.Mat64{Rows: x.Rows, Cols: hi - lo, Stride: hi, Data: x.Data[lo:]}
+			k.Gemm64(true, false, 1, own, x, beta, c)
+		} else {
+			x := widened(scratch, backend.View(s.x, 0, hi, p, end))
+			own := backend.Mat64{Rows: hi - lo, Cols: x.Cols, Stride: x.Stride, Data: x.Data[lo*x.Stride:]}
+			k.Gemm64(false, true, 1, own, x, beta, c)
+		}
+		beta = 1
 	}
 }
 
@@ -144,7 +166,7 @@ func (s *exact) fill(a []float64) {
 	case s.formed: // by refine; another attempt finds it overwritten
 		s.formed = false
 	default:
-		s.form64(a, 0, s.gram.Rows)
+		s.form64(a, 0, s.gram.Rows, s.spare)
 	}
 }
 
@@ -160,7 +182,10 @@ func (s *exact) decompose(scratch []float32) error {
 	for i := range n {
 		trace += float64(s.gram.Data[i*s.gram.Stride+i])
 	}
-	if err := s.factor.Make(s.filler, s.prox, trace/float64(n), float64s(scratch)); err != nil {
+	memory := float64s(scratch)
+	own := precond.FactorScratch(s.kernels, n)
+	s.spare = memory[own:]
+	if err := s.factor.Make(s.filler, s.prox, trace/float64(n), memory[:own]); err != nil {
 		return fmt.Errorf("exact solution of the local problem: %w", err)
 	}
 	return nil
@@ -179,9 +204,13 @@ func (s *exact) solve(lo, hi int, scratch []float32) error {
 	case !s.primal:
 		widen(b, d, false, -s.o.Gamma)
 	case s.wide:
-		transProduct64(b, units, s.x, d.Data, d.Stride, units)
-		for i := range b {
-			b[i] *= -s.o.Gamma
+		memory := float64s(scratch)
+		beta := 0.0
+		for p := 0; p < s.x.Rows; p += widePiece {
+			end := min(p+widePiece, s.x.Rows)
+			right := widened(memory[widePiece*s.x.Cols:], backend.Rows(d, p, end))
+			s.transProduct64(b, p, right, -s.o.Gamma, beta, memory)
+			beta = 1
 		}
 	default:
 		s.kernels.Grad(delta, d, s.x)
@@ -193,7 +222,14 @@ func (s *exact) solve(lo, hi int, scratch []float32) error {
 		narrow(delta, b, true)
 	case s.wide:
 		product := float64s(scratch[:2*s.x.Cols*units])
-		transProduct64(product, units, s.x, b, units, units)
+		memory := float64s(scratch[roundLine(2*s.x.Cols*units):])
+		beta := 0.0
+		for p := 0; p < s.x.Rows; p += widePiece {
+			end := min(p+widePiece, s.x.Rows)
+			right := backend.Mat64{Rows: end - p, Cols: units, Stride: units, Data: b[p*units : end*units]}
+			s.transProduct64(product, p, right, 1, beta, memory)
+			beta = 1
+		}
 		narrow(delta, product, true)
 	default:
 		z, _ := carve(scratch, s.x.Rows, units)
@@ -285,53 +321,16 @@ func narrow(m backend.Mat, b []float64, trans bool) {
 	}
 }
 
-// transProduct64 computes C = AᵀB in float64; B has cols columns, ldc and ldb are strides.
-// It takes four rows of A and B at a time, so that C is read and written a quarter as
-// often.
-func transProduct64[T float32 | float64](c []float64, ldc int, a backend.Mat, b []T, ldb, cols int) {
-	const rows = 4
-	for i := range a.Cols {
-		clear(c[i*ldc : i*ldc+cols])
-	}
-	var from [rows][]T
-	for r := 0; r < a.Rows; r += rows {
-		for q := range from { // past the end any row does, with a factor of 0
-			at := min(r+q, a.Rows-1) * ldb
-			from[q] = b[at : at+cols]
-		}
-		for i := range a.Cols {
-			var f [rows]float64
-			for q := range min(rows, a.Rows-r) {
-				f[q] = float64(a.Data[(r+q)*a.Stride+i])
-			}
-			ci := c[i*ldc : i*ldc+cols]
-			b0, b1, b2, b3 := from[0][:len(ci)], from[1][:len(ci)], from[2][:len(ci)], from[3][:len(ci)]
-			for j := range ci {
-				ci[j] += (f[0]*float64(b0[j]) + f[1]*float64(b1[j])) + (f[2]*float64(b2[j]) + f[3]*float64(b3[j]))
-			}
-		}
-	}
+// widened is m in float64, in memory of the caller.
+func widened(memory []float64, m backend.Mat) backend.Mat64 {
+	w := backend.Mat64{Rows: m.Rows, Cols: m.Cols, Stride: m.Cols, Data: memory[:m.Rows*m.Cols]}
+	widen(w.Data, m, false, 1)
+	return w
 }
 
-// productTrans64 computes C = ABᵀ in float64; a row of C begins every ld numbers.
-func productTrans64(c []float64, ld int, a, b backend.Mat) {
-	for i := range a.Rows {
-		ai := a.Data[i*a.Stride : i*a.Stride+a.Cols]
-		for j := range b.Rows {
-			bj := b.Data[j*b.Stride:][:len(ai)]
-			var sum [4]float64
-			q := 0
-			for ; q+4 <= len(ai); q += 4 {
-				x, y := ai[q:q+4], bj[q:q+4]
-				sum[0] += float64(x[0]) * float64(y[0])
-				sum[1] += float64(x[1]) * float64(y[1])
-				sum[2] += float64(x[2]) * float64(y[2])
-				sum[3] += float64(x[3]) * float64(y[3])
-			}
-			for ; q < len(ai); q++ {
-				sum[0] += float64(ai[q]) * float64(bj[q])
-			}
-			c[i*ld+j] = (sum[0] + sum[1]) + (sum[2] + sum[3])
-		}
-	}
+// transProduct64 computes C ← αX̃ᵀB + βC in float64, C without gaps, of as many rows of X̃,
+// from row p on, as B has.
+func (l *layer) transProduct64(c []float64, p int, b backend.Mat64, alpha, beta float64, memory []float64) {
+	x := widened(memory, backend.Rows(l.x, p, p+b.Rows))
+	l.kernels.Gemm64(true, false, alpha, x, b, beta, backend.Mat64{Rows: x.Cols, Cols: b.Cols, Stride: b.Cols, Data: c})
 }

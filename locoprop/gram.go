@@ -22,43 +22,27 @@ type gram struct {
 
 func newGram(l *layer) *gram {
 	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
+	fast, _ := l.kernels.(backend.GramSolver)
 	cost := predict(FormGram, l.workload()).flops / float64(l.w.Rows)
 	var blocks []work
 	for _, t := range l.units(cost) {
-		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
+		b := backend.GramBlock{Block: l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), Second: s.second}
 		blocks = append(blocks, work{
-			Task: t, scratch: 3 * roundLine((t.Hi-t.Lo)*l.x.Cols),
+			Task: t, scratch: backend.GramScratchLen(l.x.Cols, t.Hi-t.Lo),
 			do: func(scratch []float32) error {
 				if l.o.Reset {
 					s.slots.ResetRows(t.Lo, t.Hi)
 				}
-				s.solve(&b, scratch)
+				if fast != nil {
+					return fast.SolveGram(&b, s.list, scratch)
+				}
+				backend.LoopGram(l.kernels, &b, s.list, scratch)
 				return nil
 			},
 		})
 	}
 	s.work = [][]work{selfProduct(l, true, s.second), blocks}
 	return s
-}
-
-// solve makes all local iterations of a block of units.
-func (s *gram) solve(b *backend.Block, scratch []float32) {
-	k := s.kernels
-	first, scratch := carve(scratch, b.W.Rows, b.W.Cols) // γG, the gradient at Δ = 0
-	delta, scratch := carve(scratch, b.W.Rows, b.W.Cols)
-	sum, _ := carve(scratch, b.W.Rows, b.W.Cols)
-	clear(delta.Data)
-	k.Gemm(true, false, b.Gamma, b.D, b.X, 0, first)
-	for t, u := range s.list {
-		g := first
-		if t > 0 {
-			copy(sum.Data, first.Data)
-			k.Gemm(false, false, 1, delta, s.second, 1, sum)
-			g = sum
-		}
-		k.Update(u, delta, b.W, g, b.Slots)
-	}
-	k.AddInto(b.W, delta)
 }
 
 func (s *gram) stages() [][]work { return s.work }

@@ -39,15 +39,22 @@ func newKernel(l *layer) *kernel {
 		iterated: newIterated(l, rule), examples: backend.NewPadded(l.x.Rows, l.x.Rows),
 		carried: carried, share: make([]float32, l.o.Steps+1), velocity: make([]float32, 1),
 	}
+	fast, _ := l.kernels.(backend.KernelSolver)
 	cost := predict(FormKernel, l.workload()).flops / float64(l.w.Rows)
 	var blocks []work
 	for _, t := range l.units(cost) {
-		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
-		dual := make([]backend.Mat, l.o.Optimizer.Kind.NumSlots()) // U, in the scratch of a call
+		b := backend.KernelBlock{
+			Block:  l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), // of V₀, where there is one
+			Kernel: s.examples, Share: s.share,
+		}
 		blocks = append(blocks, work{
-			Task: t, scratch: (4+len(dual))*roundLine(l.x.Rows*(t.Hi-t.Lo)) + roundLine((t.Hi-t.Lo)*l.x.Cols),
+			Task: t, scratch: backend.KernelScratchLen(l.x.Rows, l.x.Cols, t.Hi-t.Lo),
 			do: func(scratch []float32) error {
-				s.solve(&b, dual, scratch)
+				b.Velocity = s.velocity[0]
+				if fast != nil && fast.SolvesBlock(b.F) {
+					return fast.SolveKernel(&b, s.list, scratch)
+				}
+				backend.LoopKernel(l.kernels, &b, s.list, scratch)
 				return nil
 			},
 		})
@@ -73,55 +80,6 @@ func (s *kernel) begin() {
 		u.Apply(p[:], nil, zero[:], [][]float32{s.velocity})
 	}
 	s.share[len(s.list)] = p[0]
-}
-
-// solve makes all local iterations of a block of units. b.Slots is its V₀, where there
-// is one, and becomes V; dual holds U.
-func (s *kernel) solve(b *backend.Block, dual []backend.Mat, scratch []float32) {
-	k := s.kernels
-	rows, units := b.D.Rows, b.D.Cols
-	e, scratch := carve(scratch, rows, units)
-	z, scratch := carve(scratch, rows, units)
-	r, scratch := carve(scratch, rows, units)
-	start, scratch := carve(scratch, rows, units) // A₀
-	for i := range dual {
-		dual[i], scratch = carve(scratch, rows, units)
-		clear(dual[i].Data)
-	}
-	clear(z.Data)
-	k.Scale(e, b.D, b.Gamma)
-	if s.carried {
-		k.Affine(start, b.X, b.Slots[0])
-	}
-	for t, u := range s.list {
-		g := e
-		if t > 0 {
-			s.combine(r, t, start, false, s.examples, z)
-			k.Residual(r, r, b.Ahat, b.Yhat, e, b.F)
-			g = r
-		}
-		// What Δ starts from isn't read by these rules: any matrix of the shape will do.
-		k.Update(u, z, b.Ahat, g, dual)
-	}
-	delta, _ := carve(scratch, units, b.W.Cols)
-	if !s.carried {
-		k.Grad(delta, z, b.X)
-	} else {
-		s.combine(delta, len(s.list), b.Slots[0], true, z, b.X)
-		k.Gemm(true, false, 1, dual[0], b.X, s.velocity[0], b.Slots[0])
-	}
-	k.AddInto(b.W, delta)
-}
-
-// combine computes dst = op(a)·b + p·v, p before iteration t, v unused without a
-// carried velocity.
-func (s *kernel) combine(dst backend.Mat, t int, v backend.Mat, transA bool, a, b backend.Mat) {
-	beta := float32(0)
-	if s.carried {
-		s.kernels.Scale(dst, v, s.share[t])
-		beta = 1
-	}
-	s.kernels.Gemm(transA, false, 1, a, b, beta, dst)
 }
 
 func (s *kernel) stages() [][]work { return s.work }

@@ -6,6 +6,8 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/internal/oracle"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -153,4 +155,17 @@ func TestMetricStepDoesNotAllocate(t *testing.T) {
 			t.Error(err)
 		}
 	}))
+}
+
+// The same bits for any number of workers, with several tasks for X̃P and K′.
+func TestMetricBitsForAnyWorkers(t *testing.T) {
+	p := problem{"odd", nn.Arch{Widths: []int{29, 23, 5, 17}, Transfer: []transfer.Func{transfer.Tanh, transfer.Identity, transfer.Sigmoid}}, loss.SigmoidCE, 277}
+	o := metricOptions(locoprop.Matching, 3)
+	o.Eta = 1
+	for _, k := range formBackends {
+		want := snapshot(formTrajectory(t, k, p, o, 3, 1))
+		for _, workers := range []int{2, 3, 8} {
+			require.Equal(t, want, snapshot(formTrajectory(t, k, p, o, 3, workers)), "%s: %d workers", k.Info().Name, workers)
+		}
+	}
 }

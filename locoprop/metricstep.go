@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
-	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
@@ -56,18 +55,30 @@ func newMetric(l *layer) *metric {
 		t.Cost = 2 * b * float64(t.Hi-t.Lo) * float64(t.Hi)
 		first = append(first, work{Task: t, do: func([]float32) error { s.updateSecond(t.Lo, t.Hi); return nil }})
 	}
-	invert := []work{{Task: task(cols, n*n*n), scratch: 4 * cols * cols, do: s.invert}} // two float64 matrices
+	invert := []work{{Task: task(cols, n*n*n), scratch: 2 * cols * cols, do: s.invert}} // float64
 	var products []work
-	for _, t := range plan.UnitTasks(l.index, rows, l.o.Block, false, 2*n*n+2*b*n) {
+	for _, t := range plan.UnitTasks(l.index, rows, productRows(rows), false, 0) {
+		t.Cost = float64(t.Hi-t.Lo) * (2*n*n + 2*n*float64(t.Hi))
 		products = append(products, work{Task: t, do: func([]float32) error { s.product(t.Lo, t.Hi); return nil }})
 	}
 	norm := []work{{Task: task(rows, 2*powerProducts*b*b), do: s.setStep}}
+	fast, _ := l.kernels.(backend.MetricSolver)
 	var local []work
 	for _, t := range l.units(2*b*n + 2*float64(l.o.Steps-1)*b*b) {
-		block := l.block(t.Lo, t.Hi, []backend.Mat{backend.Rows(s.outer, t.Lo, t.Hi)})
+		block := backend.MetricBlock{
+			Block:  l.block(t.Lo, t.Hi, []backend.Mat{backend.Rows(s.outer, t.Lo, t.Hi)}),
+			Kernel: s.gram, XP: s.xp, Momentum: float32(l.o.Metric.OuterMomentum), Steps: l.o.Steps,
+		}
 		local = append(local, work{
-			Task: t, scratch: metricScratch(rows, cols, t.Hi-t.Lo),
-			do: func(scratch []float32) error { s.solve(&block, scratch); return nil },
+			Task: t, scratch: backend.MetricScratchLen(rows, cols, t.Hi-t.Lo),
+			do: func(scratch []float32) error {
+				block.Gamma, block.Step, block.Rate = s.gamma, s.step, s.alpha
+				if fast != nil && fast.SolvesBlock(block.F) {
+					return fast.SolveMetric(&block, scratch)
+				}
+				backend.LoopMetric(l.kernels, &block, scratch)
+				return nil
+			},
 		})
 	}
 	s.work = [][]work{first, invert, products, norm, local}
@@ -125,36 +136,39 @@ func (s *metric) invert(scratch []float32) error {
 		return nil
 	}
 	n := s.second.Rows
-	memory := float64s(scratch)
-	a, p := memory[:n*n], memory[n*n:2*n*n]
+	a := float64s(scratch)[:n*n]
 	var trace float64
 	for j := range n {
 		trace += float64(s.second.Data[j*n+j])
 	}
 	rho := s.o.Metric.Damping * trace / float64(n)
-	clear(p)
+	widenLower(a, s.second)
 	for j := range n {
-		for k := range j + 1 {
-			a[j*n+k] = float64(s.second.Data[j*n+k])
-		}
 		a[j*n+j] += rho
-		p[j*n+j] = 1
 	}
 	if err := s.kernels.Cholesky(a, n); err != nil {
 		return fmt.Errorf("damped second moment of the input: %w", err)
 	}
-	s.kernels.Solve(a, n, p, n)
-	for j, v := range p {
-		s.inverse.Data[j] = float32(v)
-	}
+	s.kernels.Invert(a, n)
+	narrow(s.inverse, a, false)
 	return nil
 }
 
-// product makes rows lo ≤ i < hi of X̃P and K′.
+// productRows cuts a batch for product: into an even number of tasks, so that the later
+// and longer ones find partners, of at most 128 rows, a multiple of 4.
+func productRows(rows int) int {
+	count := (rows + 127) / 128
+	count += count % 2
+	return max(4, ((rows+count-1)/count+3)&^3)
+}
+
+// product makes rows lo ≤ i < hi of X̃P, and of K′, which is symmetric, those up to the
+// diagonal and their mirror image above.
 func (s *metric) product(lo, hi int) {
 	xp := backend.Rows(s.xp, lo, hi)
 	s.kernels.Gemm(false, false, 1, backend.Rows(s.x, lo, hi), s.inverse, 0, xp)
-	s.kernels.Gemm(false, true, 1, xp, s.x, 0, backend.Rows(s.gram, lo, hi))
+	s.kernels.Gemm(false, true, 1, xp, backend.Rows(s.x, 0, hi), 0, backend.View(s.gram, lo, hi, 0, hi))
+	mirror(s.gram, lo, hi)
 }
 
 // setStep estimates ‖K′‖₂ from below by a power iteration from ones.
@@ -177,32 +191,6 @@ func (s *metric) setStep([]float32) error {
 	}
 	s.step = float32(s.o.Metric.Step / norm)
 	return nil
-}
-
-func metricScratch(rows, cols, units int) int {
-	return 3*roundLine(rows*units) + roundLine(units*cols)
-}
-
-// solve makes all local iterations of a block of units, and its outer step.
-func (s *metric) solve(b *backend.Block, scratch []float32) {
-	k := s.kernels
-	rows, units, cols := b.D.Rows, b.W.Rows, b.W.Cols
-	e, scratch := carve(scratch, rows, units)
-	z, scratch := carve(scratch, rows, units)
-	r, scratch := carve(scratch, rows, units)
-	delta, _ := carve(scratch, units, cols)
-	k.Scale(e, b.D, s.gamma)
-	k.Scale(z, e, -s.step)
-	update := optimizer.Update{Kind: optimizer.SGD, C: [8]float32{s.step}}
-	for range s.o.Steps - 1 {
-		k.Gemm(false, false, 1, s.gram, z, 0, r)
-		k.Residual(r, r, b.Ahat, b.Yhat, e, b.F)
-		k.Update(update, z, backend.Mat{}, r, nil)
-	}
-	k.Gemm(true, false, s.alpha, z, s.xp, 0, delta)
-	// V ← μV + αΔ, W̃ ← W̃ + μV + αΔ is Nesterov's update with rate −1 and gradient αΔ.
-	outer := optimizer.Update{Kind: optimizer.Nesterov, C: [8]float32{-1, float32(s.o.Metric.OuterMomentum)}}
-	k.Update(outer, b.W, backend.Mat{}, delta, b.Slots)
 }
 
 // targetGamma is the factor of D in this batch's target.

@@ -45,7 +45,7 @@ struct Fixture {
     b.assign(n * n, 1);
     w.assign(n, 0);
     work.assign(static_cast<size_t>(lp_symeig_work(n)), 0);
-    scratch.assign(static_cast<size_t>(lp_solve_direct_scratch(n, n, n)), 0);
+    scratch.assign(static_cast<size_t>(lp_solve_kernel_scratch(n, n, n)), 0);
   }
   float* p(int i) { return m[i].data(); }
 };
@@ -61,6 +61,8 @@ void CallAll(Fixture& x) {
   lp_syrk(1, n, n, 1, x.p(1), n, 0, x.p(0), n, nullptr);
   lp_cholesky(n, x.l.data(), nullptr);
   lp_solve(n, n, x.l.data(), x.b.data(), nullptr);
+  lp_gemm64(0, 1, n, n, n, 1, x.b.data(), n, x.b.data(), n, 0, x.work.data(), n, nullptr);
+  lp_invert(n, x.l.data(), nullptr);
   lp_symeig(n, x.l.data(), x.w.data(), x.work.data(), lp_symeig_work(n), nullptr);
   for (int f = LP_IDENTITY; f <= LP_SOFTMAX; ++f) {
     lp_apply(n, n, x.p(0), n, x.p(1), n, f, 0, nullptr);
@@ -71,6 +73,15 @@ void CallAll(Fixture& x) {
                     x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, 1, x.scratch.data(),
                     static_cast<int64_t>(x.scratch.size()), nullptr);
   }
+  const int64_t len = static_cast<int64_t>(x.scratch.size());
+  lp_rule sgd{};
+  sgd.c[0] = 0.5f;
+  lp_solve_kernel(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(2), n, x.p(1), n, x.p(3), n,
+                  nullptr, 0, nullptr, 0, LP_TANH, 0, 1, &sgd, 1, x.scratch.data(), len, nullptr);
+  lp_solve_gram(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, x.p(1), n, nullptr,
+                0, 1, &sgd, 1, x.scratch.data(), len, nullptr);
+  lp_solve_metric(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(2), n, x.p(1), n, x.p(3), n, x.p(4),
+                  n, LP_TANH, 0, 1, 0.5f, 1, 0.9f, 2, x.scratch.data(), len, nullptr);
   lp_scale(n, n, x.p(0), n, x.p(1), n, 2, nullptr);
   lp_update(&x.rule, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr, 0,
             nullptr);
@@ -98,7 +109,22 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
                            n, x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, steps, x.scratch.data(),
                            scratch_len, e);
   };
-  const int64_t need = static_cast<int64_t>(x.scratch.size());
+  const auto kernel = [&x](const lp_rule* u, float* v, const float* share, int64_t len,
+                           lp_error* e) {
+    return lp_solve_kernel(n, n, n, x.p(0), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(2),
+                           n, v, n, share, 0, LP_TANH, 0, 1, u, 1, x.scratch.data(), len, e);
+  };
+  const auto gram = [&x](int64_t ldc, const lp_rule* u, int64_t len, lp_error* e) {
+    return lp_solve_gram(n, n, n, x.p(0), n, x.p(1), ldc, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4),
+                         n, nullptr, 0, 1, u, 1, x.scratch.data(), len, e);
+  };
+  const auto metric = [&x](const float* xp, int32_t f, int64_t steps, int64_t len, lp_error* e) {
+    return lp_solve_metric(n, n, n, x.p(0), n, xp, n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(2), n,
+                           x.p(3), n, f, 0, 1, 1, 1, 1, steps, x.scratch.data(), len, e);
+  };
+  static const lp_rule sgd{}, momentum = Rules()[LP_MOMENTUM];
+  const int64_t enough = lp_solve_kernel_scratch(n, n, n);
+  const int64_t need = lp_solve_direct_scratch(n, n, n);
   double* const sum = nullptr;
   return {
       {{LP_SIZE, 1, -1, top},
@@ -121,6 +147,27 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
        [&](lp_error* e) { return lp_syrk(0, n, n, 1, x.p(1), n, 0, nullptr, n, e); }},
       {{LP_SIZE, 1, -3, top}, [&](lp_error* e) { return lp_cholesky(-3, x.l.data(), e); }},
       {{LP_NULL, 4, 0, 0}, [&](lp_error* e) { return lp_solve(n, n, x.l.data(), nullptr, e); }},
+      {{LP_SIZE, 1, -1, top}, [&](lp_error* e) { return lp_invert(-1, x.l.data(), e); }},
+      {{LP_NULL, 2, 0, 0}, [&](lp_error* e) { return lp_invert(n, nullptr, e); }},
+      {{LP_STRIDE, 13, n - 1, n},
+       [&](lp_error* e) {
+         return lp_gemm64(0, 0, n, n, n, 1, x.b.data(), n, x.b.data(), n, 0, x.l.data(), n - 1, e);
+       }},
+      {{LP_KIND, 23, LP_ADAM_TF1, LP_NESTEROV},
+       [&](lp_error* e) { return kernel(&Rules()[LP_ADAM_TF1], nullptr, nullptr, enough, e); }},
+      {{LP_NULL, 18, 0, 0},
+       [&](lp_error* e) { return kernel(&momentum, x.p(3), nullptr, enough, e); }},
+      {{LP_SCRATCH, 26, 5, enough},
+       [&](lp_error* e) { return kernel(&sgd, nullptr, nullptr, 5, e); }},
+      {{LP_STRIDE, 7, 1, n}, [&](lp_error* e) { return gram(1, &sgd, enough, e); }},
+      {{LP_NULL, 19, 0, 0}, [&](lp_error* e) { return gram(n, nullptr, enough, e); }},
+      {{LP_SCRATCH, 22, 5, lp_solve_gram_scratch(n, n)},
+       [&](lp_error* e) { return gram(n, &sgd, 5, e); }},
+      {{LP_NULL, 6, 0, 0}, [&](lp_error* e) { return metric(nullptr, LP_TANH, 2, enough, e); }},
+      {{LP_KIND, 18, 9, LP_SOFTMAX}, [&](lp_error* e) { return metric(x.p(4), 9, 2, enough, e); }},
+      {{LP_SIZE, 24, -1, all}, [&](lp_error* e) { return metric(x.p(4), LP_TANH, -1, enough, e); }},
+      {{LP_SCRATCH, 26, 5, lp_solve_metric_scratch(n, n, n)},
+       [&](lp_error* e) { return metric(x.p(4), LP_TANH, 2, 5, e); }},
       {{LP_SIZE, 1, 32767, 32766},
        [&](lp_error* e) {
          return lp_symeig(32767, x.l.data(), x.w.data(), x.work.data(), all, e);

@@ -73,6 +73,73 @@ TEST(Dense, CholeskyAndSolve) {
   }
 }
 
+// A P = I to the rounding of its factors, whose condition is part of the bound; P symmetric
+// to the bit.
+TEST(Dense, Invert) {
+  for (const int64_t n : kSizes) {
+    const Dense a = Definite(n);
+    Dense p = a;
+    ASSERT_EQ(LP_OK, lp_cholesky(n, p.data(), nullptr));
+    ASSERT_EQ(LP_OK, lp_invert(n, p.data(), nullptr));
+    double norm_a = 0, norm_p = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      double row_a = 0, row_p = 0;
+      for (int64_t j = 0; j < n; ++j) {
+        ASSERT_EQ(p[i * n + j], p[j * n + i]);
+        row_a += std::fabs(At(a, n, i, j));
+        row_p += std::fabs(p[i * n + j]);
+      }
+      norm_a = std::max(norm_a, row_a);
+      norm_p = std::max(norm_p, row_p);
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = 0;
+        for (int64_t k = 0; k < n; ++k) sum += At(a, n, i, k) * p[k * n + j];
+        ASSERT_NEAR(sum, i == j ? 1 : 0, Bound(n, norm_a * norm_p)) << n;
+      }
+    }
+  }
+  Dense singular(4, 0.0);
+  lp_error err{};
+  EXPECT_EQ(LP_NOT_POSITIVE, lp_invert(2, singular.data(), &err));
+  EXPECT_EQ(1, err.got);
+}
+
+TEST(Dense, Gemm64) {
+  constexpr int64_t m = 7, n = 5, gap = 2;
+  for (const int64_t k : {int64_t{0}, int64_t{1}, int64_t{70}}) {
+    for (int variant = 0; variant < 8; ++variant) {
+      const bool ta = (variant & 1) != 0, tb = (variant & 2) != 0;
+      const double beta = variant < 4 ? 0 : 0.5;
+      Random random(3);
+      const int64_t lda = (ta ? m : k) + gap, ldb = (tb ? k : n) + gap, ldc = n + gap;
+      Dense a(static_cast<size_t>((ta ? k : m) * lda)), b(static_cast<size_t>((tb ? n : k) * ldb));
+      Dense c(static_cast<size_t>(m * ldc), beta == 0 ? kNan : 2.0);
+      for (double& v : a) v = random.Normal();
+      for (double& v : b) v = random.Normal();
+      const Dense before = c;
+      ASSERT_EQ(LP_OK, lp_gemm64(ta, tb, m, n, k, 0.75, a.data(), lda, b.data(), ldb, beta,
+                                 c.data(), ldc, nullptr));
+      for (int64_t i = 0; i < m; ++i) {
+        for (int64_t j = 0; j < n; ++j) {
+          double sum = beta == 0 ? 0 : beta * 2.0, size = 1;
+          for (int64_t q = 0; q < k; ++q) {
+            const double term = 0.75 * (ta ? a[q * lda + i] : a[i * lda + q]) *
+                                (tb ? b[j * ldb + q] : b[q * ldb + j]);
+            sum += term;
+            size += std::fabs(term);
+          }
+          ASSERT_NEAR(sum, c[i * ldc + j], Bound(k + 1, size));
+        }
+        for (int64_t j = n; j < ldc; ++j) {
+          ASSERT_EQ(0, std::memcmp(&before[i * ldc + j], &c[i * ldc + j], sizeof(double)));
+        }
+      }
+    }
+  }
+}
+
 TEST(Dense, NotPositiveDefinite) {
   const int64_t n = 90;
   for (const int64_t pivot : {0, 1, 40, 64, 89}) {

@@ -32,10 +32,14 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/blas/blas64"
 )
 
 // Mat is a row-major float32 matrix.
 type Mat = blas32.General
+
+// Mat64 is a row-major float64 matrix.
+type Mat64 = blas64.General
 
 // Info describes a backend, for `locoprop info`, configuration digests and reports.
 type Info struct {
@@ -112,6 +116,13 @@ type Kernels interface {
 	// stride k) is overwritten by X.
 	Solve(l []float64, n int, b []float64, k int)
 
+	// Invert overwrites l, as Cholesky left it, by A⁻¹ = (L Lᵀ)⁻¹: both triangles, with
+	// the same bits.
+	Invert(l []float64, n int)
+
+	// Gemm64 is Gemm in float64, for what float32 sums are too coarse for.
+	Gemm64(transA, transB bool, alpha float64, a, b Mat64, beta float64, c Mat64)
+
 	// SymEig computes the eigendecomposition A = V diag(w) Vᵀ of the symmetric n × n
 	// matrix a (row-major; lower triangle read): w ascending (length n), and a is
 	// overwritten by V, an eigenvector per column. work has at least SymEigWork(n)
@@ -143,13 +154,9 @@ func ScratchLen(batch, cols, units int) int {
 // CarveScratch cuts scratch into the four matrices of a block, each starting on a
 // multiple of 16 floats.
 func CarveScratch(scratch []float32, batch, cols, units int) (e, da, delta, g Mat) {
-	next := func(r, c int) Mat {
-		m := Mat{Rows: r, Cols: c, Stride: c, Data: scratch[: r*c : r*c]}
-		scratch = scratch[round16(r*c):]
-		return m
-	}
-	e, da = next(batch, units), next(batch, units)
-	delta, g = next(units, cols), next(units, cols)
+	c := carver(scratch)
+	e, da = c.next(batch, units), c.next(batch, units)
+	delta, g = c.next(units, cols), c.next(units, cols)
 	return e, da, delta, g
 }
 

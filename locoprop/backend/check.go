@@ -13,10 +13,12 @@ const (
 	badBack   = "backend: Backprop needs dx B × n, d B × m, w m × n"
 	badGrad   = "backend: Grad needs g m × (n+1), r B × m, x B × (n+1)"
 	badGemm   = "backend: Gemm needs c = op(a) op(b) of matching shapes"
+	badGemm64 = "backend: Gemm64 needs c = op(a) op(b) of matching shapes, stride at least cols, and enough data"
 	badSyrk   = "backend: Syrk needs a square c of the size of XᵀX (trans) or XXᵀ"
 	badUpdate = "backend: Update needs delta, g, the slots and a given w0 of one shape, and the rule's number of slots"
 	badProx   = "backend: Update with a proximal term needs w0"
 	badSquare = "backend: square matrix or right-hand side shorter than its size says"
+	badSolver = "backend: a block's solver needs matrices of the shapes at its type, updates with its number of slots, and its length of scratch"
 	badBlock  = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
 )
 
@@ -79,6 +81,22 @@ func CheckGemm(transA, transB bool, a, b, c Mat) {
 	must(k == l && c.Rows == m && c.Cols == n, badGemm)
 }
 
+// CheckGemm64 panics unless the arguments of Gemm64 fit.
+func CheckGemm64(transA, transB bool, a, b, c Mat64) {
+	for _, m := range [...]Mat64{a, b, c} {
+		must(m.Rows >= 0 && m.Cols >= 0 && m.Stride >= m.Cols, badGemm64)
+		must(m.Rows == 0 || m.Cols == 0 || len(m.Data) >= (m.Rows-1)*m.Stride+m.Cols, badGemm64)
+	}
+	m, k, n, l := a.Rows, a.Cols, b.Cols, b.Rows
+	if transA {
+		m, k = k, m
+	}
+	if transB {
+		n, l = l, n
+	}
+	must(k == l && c.Rows == m && c.Cols == n, badGemm64)
+}
+
 // CheckSyrk panics unless the arguments of Syrk fit.
 func CheckSyrk(trans bool, x, c Mat) {
 	checkMat(x)
@@ -122,4 +140,55 @@ func CheckBlock(b *Block, updates []optimizer.Update, scratch []float32) {
 		checkMat(s)
 		must(s.Rows == b.W.Rows && s.Cols == b.W.Cols, badUpdate)
 	}
+}
+
+// CheckKernel panics unless the arguments of SolveKernel fit.
+func CheckKernel(b *KernelBlock, updates []optimizer.Update, scratch []float32) {
+	CheckSame(b.Ahat, b.Yhat, b.D)
+	CheckAffine(b.Ahat, b.X, b.W)
+	checkMat(b.Kernel)
+	rows := b.D.Rows
+	must(b.Kernel.Rows == rows && b.Kernel.Cols == rows, badSolver)
+	must(len(scratch) >= KernelScratchLen(rows, b.X.Cols, b.W.Rows), badSolver)
+	must(len(b.Slots) <= 1, badSolver)
+	for _, u := range updates {
+		must(u.Kind == updates[0].Kind, badSolver)
+		switch u.Kind {
+		case optimizer.Momentum, optimizer.Nesterov, optimizer.MomentumBuffer:
+		case optimizer.SGD:
+			must(len(b.Slots) == 0, badSolver)
+		default:
+			panic(badSolver)
+		}
+	}
+	for _, v := range b.Slots {
+		CheckSame(b.W, v)
+		must(len(b.Share) > len(updates), badSolver)
+	}
+}
+
+// CheckGram panics unless the arguments of SolveGram fit.
+func CheckGram(b *GramBlock, updates []optimizer.Update, scratch []float32) {
+	CheckGrad(b.W, b.D, b.X)
+	checkMat(b.Second)
+	must(b.Second.Rows == b.X.Cols && b.Second.Cols == b.X.Cols, badSolver)
+	must(len(scratch) >= GramScratchLen(b.X.Cols, b.W.Rows), badSolver)
+	for _, u := range updates {
+		must(u.Kind.NumSlots() == len(b.Slots), badSolver)
+	}
+	for _, s := range b.Slots {
+		CheckSame(b.W, s)
+	}
+}
+
+// CheckMetric panics unless the arguments of SolveMetric fit.
+func CheckMetric(b *MetricBlock, scratch []float32) {
+	CheckSame(b.Ahat, b.Yhat, b.D)
+	CheckAffine(b.Ahat, b.XP, b.W)
+	checkMat(b.Kernel)
+	rows := b.D.Rows
+	must(b.Kernel.Rows == rows && b.Kernel.Cols == rows && b.Steps >= 0, badSolver)
+	must(len(scratch) >= MetricScratchLen(rows, b.XP.Cols, b.W.Rows), badSolver)
+	must(len(b.Slots) == 1, badSolver)
+	CheckSame(b.W, b.Slots[0])
 }

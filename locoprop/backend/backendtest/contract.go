@@ -105,9 +105,13 @@ func testAllocations(t testing.TB, k backend.Kernels) {
 	a, b := spd(n, 1), make([]float64, n*cols)
 	w, work := make([]float64, n), make([]float64, k.SymEigWork(n))
 	l := make([]float64, n*n)
+	square := backend.Mat64{Rows: n, Cols: n, Stride: n, Data: l}
+	product := backend.Mat64{Rows: n, Cols: n, Stride: n, Data: make([]float64, n*n)}
 	for name, f := range map[string]func(){
 		"Cholesky": func() { copy(l, a); must(k.Cholesky(l, n)) },
 		"Solve":    func() { k.Solve(l, n, b, cols) },
+		"Invert":   func() { copy(l, a); must(k.Cholesky(l, n)); k.Invert(l, n) },
+		"Gemm64":   func() { k.Gemm64(true, false, 1, square, square, 0, product) },
 		"SymEig":   func() { copy(l, a); must(k.SymEig(l, n, w, work)) },
 	} {
 		copy(l, a)
@@ -241,6 +245,8 @@ func testEmpty(t testing.TB, k backend.Kernels) {
 	}
 	must(k.Cholesky(nil, 0))
 	k.Solve(nil, 0, nil, 4)
+	k.Invert(nil, 0)
+	k.Gemm64(false, false, 1, backend.Mat64{}, backend.Mat64{}, 0, backend.Mat64{})
 	must(k.SymEig(nil, 0, nil, make([]float64, k.SymEigWork(0))))
 }
 
@@ -284,8 +290,13 @@ func testPanics(t testing.TB, k backend.Kernels) {
 		"Syrk: not square":                 func() { k.Syrk(false, 1, m(2, 3), 0, m(2, 3)) },
 		"Cholesky: short":                  func() { _ = k.Cholesky(make([]float64, 8), 3) },
 		"Solve: short right-hand side":     func() { k.Solve(make([]float64, 9), 3, make([]float64, 5), 2) },
-		"SymEig: short w":                  func() { _ = k.SymEig(make([]float64, 9), 3, make([]float64, 2), make([]float64, k.SymEigWork(3))) },
-		"SymEig: short work":               func() { _ = k.SymEig(make([]float64, 9), 3, make([]float64, 3), make([]float64, k.SymEigWork(3)-1)) },
+		"Invert: short":                    func() { k.Invert(make([]float64, 8), 3) },
+		"Gemm64: inner": func() {
+			d := backend.Mat64{Rows: 2, Cols: 3, Stride: 3, Data: make([]float64, 6)}
+			k.Gemm64(false, false, 1, d, d, 0, d)
+		},
+		"SymEig: short w":    func() { _ = k.SymEig(make([]float64, 9), 3, make([]float64, 2), make([]float64, k.SymEigWork(3))) },
+		"SymEig: short work": func() { _ = k.SymEig(make([]float64, 9), 3, make([]float64, 3), make([]float64, k.SymEigWork(3)-1)) },
 	} {
 		if got := panicText(call); !strings.Contains(got, ": ") {
 			t.Errorf("%s: panics with %q, want a text that names the package and the rule", name, got)

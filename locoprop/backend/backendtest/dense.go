@@ -50,9 +50,11 @@ func testDense(t testing.TB, k backend.Kernels) {
 		for _, cols := range []int{1, 3, 70} {
 			testSolve(t, k, n, cols, l)
 		}
+		testInvert(t, k, n, l)
 		testSymEig(t, k, n)
 	}
 	testNotPositive(t, k)
+	testGemm64(t, k)
 }
 
 func testCholesky(t testing.TB, k backend.Kernels, n int) oracle.Mat {
@@ -90,6 +92,105 @@ func testSolve(t testing.TB, k backend.Kernels, n, cols int, l oracle.Mat) {
 	k.Solve(factor.Data, n, x.Data, cols)
 	size := oracle.Mul(absolute(l), oracle.Mul(absolute(l.T()), absolute(x)))
 	within(t, "Solve: L Lᵀ X", n, oracle.Mul(l, oracle.Mul(l.T(), x)), b, size)
+}
+
+// testInvert checks that A·Invert(L) = I, and the symmetry to the bit.
+func testInvert(t testing.TB, k backend.Kernels, n int, l oracle.Mat) {
+	t.Helper()
+	p := l.Clone()
+	for i := range n {
+		for j := i + 1; j < n; j++ {
+			p.Set(i, j, math.NaN()) // unspecified after Cholesky
+		}
+	}
+	k.Invert(p.Data, n)
+	identity := oracle.New(n, n)
+	for i := range n {
+		identity.Set(i, i, 1)
+		for j := range i {
+			if p.At(i, j) != p.At(j, i) {
+				t.Fatalf("Invert, n = %d: (%d, %d) is %v and its mirror image %v", n, i, j, p.At(i, j), p.At(j, i))
+			}
+		}
+	}
+	// Off by the rounding of L⁻¹ and of L⁻ᵀL⁻¹: |A P − I| ≤ c·n·eps64·|L||Lᵀ||L⁻ᵀ||L⁻¹| (Higham, 14.3).
+	inverse := oracle.New(n, n) // L⁻¹, by forward substitution
+	for j := range n {
+		for i := j; i < n; i++ {
+			sum := identity.At(i, j)
+			for q := j; q < i; q++ {
+				sum -= l.At(i, q) * inverse.At(q, j)
+			}
+			inverse.Set(i, j, sum/l.At(i, i))
+		}
+	}
+	size := oracle.Mul(oracle.Mul(absolute(l), absolute(l.T())), oracle.Mul(absolute(inverse.T()), absolute(inverse)))
+	within(t, "Invert: A A⁻¹", n, oracle.Mul(oracle.Mul(l, l.T()), p), identity, size)
+}
+
+// testGemm64 checks products of views whose rows don't touch, with every pair of
+// transpositions and β of 0 (C isn't read), 1 and another.
+func testGemm64(t testing.TB, k backend.Kernels) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(5, 5))
+	mat := func(rows, cols int) (backend.Mat64, oracle.Mat) {
+		const gap = 2
+		v := backend.Mat64{Rows: rows, Cols: cols, Stride: cols + gap, Data: make([]float64, rows*(cols+gap))}
+		plain := oracle.New(rows, cols)
+		for i := range v.Data {
+			v.Data[i] = math.NaN() // the gaps
+		}
+		for i := range rows {
+			for j := range cols {
+				plain.Set(i, j, rng.NormFloat64())
+				v.Data[i*v.Stride+j] = plain.At(i, j)
+			}
+		}
+		return v, plain
+	}
+	for _, s := range [][3]int{{1, 1, 1}, {3, 5, 7}, {65, 33, 130}, {70, 200, 1}, {2, 3, 0}} {
+		m, n, inner := s[0], s[1], s[2]
+		for variant := range 12 {
+			transA, transB, beta := variant&1 != 0, variant&2 != 0, []float64{0, 1, -0.5}[variant/4]
+			rows, cols := m, inner
+			if transA {
+				rows, cols = cols, rows
+			}
+			a, pa := mat(rows, cols)
+			rows, cols = inner, n
+			if transB {
+				rows, cols = cols, rows
+			}
+			b, pb := mat(rows, cols)
+			c, pc := mat(m, n)
+			if transA {
+				pa = pa.T()
+			}
+			if transB {
+				pb = pb.T()
+			}
+			if beta == 0 {
+				for i := range m {
+					for j := range n {
+						c.Data[i*c.Stride+j] = math.NaN()
+					}
+				}
+			}
+			k.Gemm64(transA, transB, 0.75, a, b, beta, c)
+			want := oracle.Plus(pc.Map(func(v float64) float64 { return beta * v }), 0.75, oracle.Mul(pa, pb))
+			got := oracle.New(m, n)
+			for i := range m {
+				copy(got.Data[i*n:(i+1)*n], c.Data[i*c.Stride:i*c.Stride+n])
+				for _, v := range c.Data[i*c.Stride+n : (i+1)*c.Stride] {
+					if v == v {
+						t.Fatalf("Gemm64 %v: a gap between rows was overwritten", s)
+					}
+				}
+			}
+			size := oracle.Plus(absolute(pc), 1, oracle.Mul(absolute(pa), absolute(pb)))
+			within(t, "Gemm64", inner, got, want, size)
+		}
+	}
 }
 
 // within fails where got is off want by more than 4·n·eps64·size.

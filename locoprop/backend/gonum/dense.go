@@ -143,6 +143,96 @@ func divide(dst []float64, by float64) {
 	}
 }
 
+// Invert implements backend.Kernels: T = L⁻¹ in place, by blocks of rows, then TᵀT. What
+// is above the diagonal is free to hold, for a while, what a block of rows would lose.
+func (k *Backend) Invert(l []float64, n int) {
+	backend.CheckSquare(l, n, nil, 0)
+	for i := 0; i < n; i += panel {
+		k.invertRows(l, n, i, min(i+panel, n))
+	}
+	for i := 0; i < n; i += panel {
+		k.squareRows(l, n, i, min(i+panel, n))
+	}
+}
+
+// invertRows makes rows lo ≤ i < hi of T, given those above, from those of L:
+//
+//	T₂₁ = −L₂₂⁻¹L₂₁T₁₁,  T₂₂ = L₂₂⁻¹
+//
+// A block of T on the diagonal has zeros above it.
+func (k *Backend) invertRows(l []float64, n, lo, hi int) {
+	rows := hi - lo
+	for i := lo; i < hi; i++ { // L₂₁ᵀ, above the diagonal
+		for j := range lo {
+			l[j*n+i] = l[i*n+j]
+		}
+	}
+	for j := 0; j < lo; j += panel {
+		width := min(panel, lo-j)
+		k.blas.Dgemm(blas.Trans, blas.NoTrans, rows, width, lo-j, -1, l[j*n+lo:], n, l[j*n+j:], n, 0, l[lo*n+j:], n)
+	}
+	for i := lo; i < hi; i++ {
+		own := l[i*n+lo : i*n+hi] // the row of L₂₂, then that of T₂₂
+		var row [panel]float64
+		copy(row[:], own[:i-lo+1])
+		clear(own)
+		own[i-lo] = 1
+		xi := l[i*n : i*n+hi]
+		for q := lo; q < i; q++ {
+			subtract(xi, row[q-lo], l[q*n:])
+		}
+		divide(xi, row[i-lo])
+	}
+}
+
+// squareRows makes rows lo ≤ i < hi of TᵀT, up to the diagonal, and their mirror image
+// above it. They depend on T from row lo on, and no later row depends on them.
+func (k *Backend) squareRows(t []float64, n, lo, hi int) {
+	rows := hi - lo
+	if lo > 0 {
+		k.blas.Dgemm(blas.Trans, blas.NoTrans, lo, rows, n-lo, 1, t[lo*n:], n, t[lo*n+lo:], n, 0, t[lo:], n)
+	}
+	for i := lo; i < hi; i++ { // row i needs T's own rows from i on
+		for j := range lo {
+			t[i*n+j] = t[j*n+i]
+		}
+		for j := lo; j <= i; j++ {
+			var sum float64
+			for q := i; q < hi; q++ {
+				sum += float64(t[q*n+i] * t[q*n+j])
+			}
+			t[i*n+j] = sum
+		}
+	}
+	if hi < n {
+		below := t[hi*n+lo:]
+		k.blas.Dgemm(blas.Trans, blas.NoTrans, rows, rows, n-hi, 1, below, n, below, n, 1, t[lo*n+lo:], n)
+	}
+	for i := lo; i < hi; i++ {
+		for j := lo; j < i; j++ {
+			t[j*n+i] = t[i*n+j]
+		}
+	}
+}
+
+// Gemm64 implements backend.Kernels.
+func (k *Backend) Gemm64(transA, transB bool, alpha float64, a, b backend.Mat64, beta float64, c backend.Mat64) {
+	backend.CheckGemm64(transA, transB, a, b, c)
+	inner := a.Cols
+	if transA {
+		inner = a.Rows
+	}
+	switch {
+	case c.Rows == 0 || c.Cols == 0:
+	case inner == 0:
+		for i := range c.Rows {
+			scale(c.Data[i*c.Stride:i*c.Stride+c.Cols], beta)
+		}
+	default:
+		k.blas.Dgemm(trans(transA), trans(transB), c.Rows, c.Cols, inner, alpha, a.Data, a.Stride, b.Data, b.Stride, beta, c.Data, c.Stride)
+	}
+}
+
 // SymEig implements backend.Kernels by gonum's Dsyev. The work that it is given
 // allows no blocking, which keeps it from gemm and thus on the calling goroutine.
 func (k *Backend) SymEig(a []float64, n int, w, work []float64) error {

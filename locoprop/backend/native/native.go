@@ -24,7 +24,7 @@ const Available = true
 // buffers, which holds somewhat more, it complains on stderr and in the end gives up.
 const maxCallers = 128
 
-// Backend implements backend.Kernels and backend.BlockSolver. It is safe for concurrent
+// Backend implements backend.Kernels and all of its optional solvers of blocks. It is safe for concurrent
 // use, except for Close.
 type Backend struct {
 	info  backend.Info
@@ -34,6 +34,10 @@ type Backend struct {
 var (
 	_ backend.Kernels     = (*Backend)(nil)
 	_ backend.BlockSolver = (*Backend)(nil)
+
+	_ backend.KernelSolver = (*Backend)(nil)
+	_ backend.GramSolver   = (*Backend)(nil)
+	_ backend.MetricSolver = (*Backend)(nil)
 )
 
 // New returns the backend, with OpenBLAS set to one thread until Close. It panics where
@@ -260,6 +264,23 @@ func (k *Backend) Cholesky(a []float64, n int) error {
 func (k *Backend) Solve(l []float64, n int, b []float64, cols int) {
 	backend.CheckSquare(l, n, b, cols)
 	must(bindings.Solve(n, cols, unsafe.SliceData(l), unsafe.SliceData(b)))
+}
+
+// Invert implements backend.Kernels.
+func (k *Backend) Invert(l []float64, n int) {
+	backend.CheckSquare(l, n, nil, 0)
+	must(bindings.Invert(n, unsafe.SliceData(l)))
+}
+
+// Gemm64 implements backend.Kernels.
+func (k *Backend) Gemm64(transA, transB bool, alpha float64, a, b backend.Mat64, beta float64, c backend.Mat64) {
+	backend.CheckGemm64(transA, transB, a, b, c)
+	inner := a.Cols
+	if transA {
+		inner = a.Rows
+	}
+	must(bindings.Gemm64(transA, transB, c.Rows, c.Cols, inner, alpha, unsafe.SliceData(a.Data), a.Stride,
+		unsafe.SliceData(b.Data), b.Stride, beta, unsafe.SliceData(c.Data), c.Stride))
 }
 
 // SymEig implements backend.Kernels.

@@ -171,6 +171,15 @@ func TestScratchLen(t *testing.T) {
 		if got, want := bindings.SolveDirectScratch(s.B, s.N+1, s.M), backend.ScratchLen(s.B, s.N+1, s.M); got != want {
 			t.Errorf("%v: C needs %d floats, Go gives %d", s, got, want)
 		}
+		for _, n := range [][2]int{
+			{bindings.SolveKernelScratch(s.B, s.N+1, s.M), backend.KernelScratchLen(s.B, s.N+1, s.M)},
+			{bindings.SolveGramScratch(s.N+1, s.M), backend.GramScratchLen(s.N+1, s.M)},
+			{bindings.SolveMetricScratch(s.B, s.N+1, s.M), backend.MetricScratchLen(s.B, s.N+1, s.M)},
+		} {
+			if n[0] != n[1] {
+				t.Errorf("%v: C needs %d floats for another form, Go gives %d", s, n[0], n[1])
+			}
+		}
 	}
 }
 
