@@ -73,6 +73,13 @@ HWY_INLINE hn::Vec<Tag> ExpNegative(Tag d, hn::Vec<Tag> x) {
   return hn::Mul(ExpScaled(d, x), hn::Set(d, kUnscale));
 }
 
+// a b as a result: a compiler would fuse a bare product with the sum that a kernel makes of
+// it, and then f(Â + 0) − Ŷ isn't 0.
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> Product(Tag d, hn::Vec<Tag> a, hn::Vec<Tag> b) {
+  return hn::MulAdd(a, b, hn::Zero(d));
+}
+
 // x within lo … hi; keeps NaN.
 template <class Tag>
 HWY_INLINE hn::Vec<Tag> Within(Tag d, hn::Vec<Tag> x, float lo, float hi) {
@@ -88,7 +95,7 @@ HWY_INLINE hn::Vec<Tag> Exp(Tag d, hn::Vec<Tag> x) {
   const auto k = hn::Sub(bits, hn::BitCast(di, hn::Set(d, kMagic)));
   const auto half = hn::ShiftRight<1>(k);
   const auto scale = Exp2<127>(d, half);
-  return hn::Mul(hn::MulAdd(scale, p, scale), Exp2<127>(d, hn::Sub(k, half)));
+  return Product(d, hn::MulAdd(scale, p, scale), Exp2<127>(d, hn::Sub(k, half)));
 }
 
 // e^x − 1 for x ≤ 0, −∞ and NaN included; never below −1.

@@ -50,7 +50,7 @@ struct Relu2F {
   static constexpr bool kSlopeOfOutput = false;
   HWY_INLINE V Value(V a) const {
     const V r = LeakyRelu(D(), a, 0);
-    return hn::Mul(r, r);
+    return Product(D(), r, r);
   }
   HWY_INLINE V Chained(V d, V a) const {
     const V r = LeakyRelu(D(), a, 0);
