@@ -58,7 +58,7 @@ func calls() map[string]func() error {
 		"SymEig":   func() error { identity(); return SymEig(n, &l[0], &w[0], &work[0], len(work)) },
 		"Apply":    func() error { return Apply(n, n, a, n, b, n, tanh, 0) },
 		"Chain":    func() error { return Chain(n, n, a, n, b, n, c, n, tanh, 0) },
-		"Loss":     func() error { _, err := Loss(n, n, a, n, b, n, c, n, d, n, sigmoid, 0, sigmoidCE, 1); return err },
+		"Loss":     func() error { _, err := Loss(n, n, a, n, b, n, c, n, d, n, sigmoid, 0, sigmoidCE, 0, 1); return err },
 		"Residual": func() error { return Residual(n, n, a, n, b, n, c, n, d, n, e, n, tanh, 0) },
 		"Scale":    func() error { return Scale(n, n, a, n, b, n, 2) },
 		"Update":   func() error { return Update(rule, n, n, a, n, b, n, c, n, d, n, e, n, nil, 0) },
@@ -92,7 +92,7 @@ func TestResults(t *testing.T) {
 	if want := [4]float32{-2, 12, -2, 30}; [4]float32(out) != want {
 		t.Errorf("Affine: %v, want %v", out, want)
 	}
-	sum, err := Loss(1, 2, nil, 0, &[]float32{0, 0}[0], 2, &[]float32{0.5, 0.5}[0], 2, &[]float32{1, 0}[0], 2, 3, 0, 0, 1)
+	sum, err := Loss(1, 2, nil, 0, &[]float32{0, 0}[0], 2, &[]float32{0.5, 0.5}[0], 2, &[]float32{1, 0}[0], 2, 3, 0, 0, 0, 1)
 	if err != nil || math.Abs(sum-2*math.Ln2) > 1e-6 {
 		t.Errorf("Loss: %v, %v, want 2 log 2", sum, err)
 	}
@@ -121,7 +121,7 @@ func TestErrors(t *testing.T) {
 	if !errors.As(err, &e) || e.Status != Size || e.Want != math.MaxInt32 {
 		t.Errorf("size above 32 bits: %v", err)
 	}
-	if _, err := Loss(1, 1, nil, 0, nil, 1, nil, 1, nil, 1, 0, 0, 2, 1); err == nil {
+	if _, err := Loss(1, 1, nil, 0, nil, 1, nil, 1, nil, 1, 0, 0, 2, 0, 1); err == nil {
 		t.Error("nil matrices with elements: no error")
 	}
 }

@@ -59,12 +59,12 @@ func Chain(rows, cols int, d *float32, ldd int, a *float32, lda int, y *float32,
 
 // Loss calls lp_loss: the summed loss, and D where d isn't nil.
 func Loss(rows, cols int, d *float32, ldd int, a *float32, lda int, y *float32, ldy int, t *float32, ldt int,
-	f int, alpha float32, loss int, scale float32,
+	f int, alpha float32, loss int, t1, scale float32,
 ) (float64, error) {
 	var e C.lp_error
 	var sum C.double
 	if C.lp_loss(i64(rows), i64(cols), f32(d), i64(ldd), f32(a), i64(lda), f32(y), i64(ldy), f32(t), i64(ldt),
-		C.int32_t(f), C.float(alpha), C.int32_t(loss), C.float(scale), &sum, &e) != C.LP_OK {
+		C.int32_t(f), C.float(alpha), C.int32_t(loss), C.float(t1), C.float(scale), &sum, &e) != C.LP_OK {
 		return 0, failed("lp_loss", e)
 	}
 	return float64(sum), nil

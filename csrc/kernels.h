@@ -32,13 +32,22 @@ void Grad(int64_t batch, int64_t cols, int64_t units, Out g, In r, In x) noexcep
 // element by element
 void Apply(int64_t rows, int64_t cols, Out y, In a, int f, float alpha) noexcept;
 void Chain(int64_t rows, int64_t cols, Out d, In a, In y, int f, float alpha) noexcept;
-void SoftmaxRow(int64_t cols, float* y, const float* a) noexcept;
+void TemperedSoftmax(int64_t rows, int64_t cols, Out y, In a, float t) noexcept;
+void TemperedJacobian(int64_t rows, int64_t cols, Out d, In y, float t) noexcept;
+double BiTempered(int64_t rows, int64_t cols, Out d, In a, In target, float t1, float t2,
+                  float scale) noexcept;  // d.data may be NULL
 void Residual(int64_t rows, int64_t cols, Out r, In da, In ahat, In yhat, In e, int f,
               float alpha) noexcept;
 void Scale(int64_t rows, int64_t cols, Out e, In d, float gamma) noexcept;
 void Update(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0, Out s1,
             Out s2) noexcept;
 void AddInto(int64_t rows, int64_t cols, Out w, In delta) noexcept;
+
+constexpr int kLastTransfer = LP_TEMPERED_SOFTMAX;
+constexpr int kLastLoss = LP_BI_TEMPERED;
+
+// Whether an element of f(A) depends on its whole row.
+constexpr bool CouplesRows(int f) { return f == LP_SOFTMAX || f == LP_TEMPERED_SOFTMAX; }
 
 // The slots of a rule, −1 for an unknown kind.
 constexpr int kLastRule = LP_EGU_GD;

@@ -70,20 +70,35 @@ typedef struct lp_error {
 /* lp_status_text returns a constant one-line description, lower case, never NULL. */
 const char* lp_status_text(int32_t status) LP_NOEXCEPT;
 
-/* Transfer functions f. alpha is used by LP_LEAKY_RELU alone. */
+/* Transfer functions f, with their parameter alpha where they have one. lp_apply says how
+ * exact each is. */
 enum {
-  LP_IDENTITY = 0,   /* f(a) = a */
-  LP_TANH = 1,       /* f(a) = tanh a */
-  LP_LEAKY_RELU = 2, /* f(a) = a for a > 0, else alpha a; ReLU is alpha = 0 */
-  LP_SIGMOID = 3,    /* f(a) = 1 / (1 + e^-a) */
-  LP_SOFTMAX = 4     /* f(a)_i = e^(a_i) / sum_j e^(a_j) over a row */
+  LP_IDENTITY = 0,         /* f(a) = a */
+  LP_TANH = 1,             /* f(a) = tanh a */
+  LP_LEAKY_RELU = 2,       /* f(a) = a for a > 0, else alpha a; ReLU is alpha = 0 */
+  LP_SIGMOID = 3,          /* f(a) = 1 / (1 + e^-a) */
+  LP_SOFTMAX = 4,          /* f(a)_i = e^(a_i) / sum_j e^(a_j) over a row */
+  LP_RELU2 = 5,            /* f(a) = max(a, 0)^2 */
+  LP_ARCTAN = 6,           /* f(a) = arctan a */
+  LP_SOFTPLUS = 7,         /* f(a) = log(1 + e^a) */
+  LP_SOFTSIGN = 8,         /* f(a) = a / (1 + |a|) */
+  LP_ELU = 9,              /* f(a) = a for a > 0, else alpha (e^a - 1); alpha > 0 */
+  LP_HARD_TANH = 10,       /* f(a) = a within -1 ... 1 */
+  LP_EXP = 11,             /* f(a) = e^a */
+  LP_GELU = 12,            /* f(a) = a Phi(a), Phi the normal distribution's function */
+  LP_SILU = 13,            /* f(a) = a / (1 + e^-a) */
+  LP_TEMPERED_SOFTMAX = 14 /* f(a)_i = exp_t(a_i - nu) over a row, nu such that the row sums to
+                              1; exp_t(x) = (1 - (t-1) x)^(-1/(t-1)), t = alpha, 1 < t <= 10 */
 };
 
 /* Losses of one example with pre-activations a, outputs y = f(a), targets t. */
 enum {
   LP_SIGMOID_CE = 0, /* sum max(a,0) - a t + log(1 + e^-|a|); needs LP_SIGMOID */
   LP_SOFTMAX_CE = 1, /* log(sum e^a) sum t - <t, a>; needs LP_SOFTMAX */
-  LP_SQUARED = 2     /* sum (y - t)^2 / 2, any f */
+  LP_SQUARED = 2,    /* sum (y - t)^2 / 2, any f */
+  LP_BI_TEMPERED = 3 /* sum t (log_t1 t - log_t1 y) - (t^(2-t1) - y^(2-t1)) / (2 - t1), where
+                        log_t1 x = (x^(1-t1) - 1) / (1 - t1), 0 <= t1 <= 1; needs
+                        LP_TEMPERED_SOFTMAX or LP_SOFTMAX, targets of 0 or more that sum to 1 */
 };
 
 /* Update rules, with their constants c, slots s0, s1, s2 and, for a gradient g, their effect
@@ -206,22 +221,38 @@ int64_t lp_symeig_work(int64_t n) LP_NOEXCEPT;
 /* ---- element by element --------------------------------------------------------------
  * f is a transfer function, alpha its parameter. */
 
-/* lp_apply: Y = f(A). y, a: rows x cols; y may be a. tanh and sigmoid are off by less than
- * 2.6 units in the last place for every float, denormals too; tanh is odd to the bit and
- * within [-1, 1], sigmoid within [0, 1]. */
+/* lp_apply: Y = f(A). y, a: rows x cols; y may be a. How far y may be off, in units in its last
+ * place, for every float a, denormals too, as long as y is in the range of floats:
+ *
+ *   0     identity, leaky ReLU with alpha = 0, hard tanh
+ *   0.5   leaky ReLU, ReLU^2
+ *   1.5   exp, softsign
+ *   2     ELU
+ *   2.6   tanh, sigmoid, arctan, softplus
+ *   3     SiLU
+ *   5.5   GELU
+ *   0.54  tempered softmax, computed in float64
+ *
+ * (Softmax: 8 units of 2^-24 of y.) tanh, arctan and softsign are odd to the bit. To the bit,
+ * too: tanh, softsign and hard tanh are within -1 ... 1, arctan within the floats next to
+ * -pi/2 and pi/2, sigmoid and tempered softmax within 0 ... 1; ELU is -alpha or more; ReLU^2,
+ * softplus and exp are 0 or more. Beyond the largest float y is infinite. */
 lp_status lp_apply(int64_t rows, int64_t cols, float* y, int64_t ldy, const float* a, int64_t lda,
                    int32_t f, float alpha, lp_error* err) LP_NOEXCEPT;
 
-/* lp_chain: D = D o f'(A), for LP_SOFTMAX each row by its Jacobian. d, a, y: rows x cols,
- * y = f(a). f' is alpha at 0 for LP_LEAKY_RELU. */
+/* lp_chain: D = D o f'(A), for LP_SOFTMAX and LP_TEMPERED_SOFTMAX each row by its Jacobian. d,
+ * a, y: rows x cols, y = f(a). At a kink f' is alpha at 0 for LP_LEAKY_RELU and LP_ELU, 0 at -1
+ * and 1 for LP_HARD_TANH. The error is at most 4 units of 2^-24 of |d| max(1, |f'|) (ELU: of
+ * |d| max(1, alpha)): what cancels in f', as 1 - y^2 does near 1, isn't brought back. */
 lp_status lp_chain(int64_t rows, int64_t cols, float* d, int64_t ldd, const float* a, int64_t lda,
                    const float* y, int64_t ldy, int32_t f, float alpha, lp_error* err) LP_NOEXCEPT;
 
 /* lp_loss: *sum = the loss summed over the rows, in float64 and fixed order; and, unless
- * d is NULL, D = scale dloss/dA. d, a, y, t: rows x cols, y = f(a). */
+ * d is NULL, D = scale dloss/dA. d, a, y, t: rows x cols, y = f(a). t1 is used by
+ * LP_BI_TEMPERED alone, which computes in float64 throughout, from a. */
 lp_status lp_loss(int64_t rows, int64_t cols, float* d, int64_t ldd, const float* a, int64_t lda,
                   const float* y, int64_t ldy, const float* t, int64_t ldt, int32_t f, float alpha,
-                  int32_t loss, float scale, double* sum, lp_error* err) LP_NOEXCEPT;
+                  int32_t loss, float t1, float scale, double* sum, lp_error* err) LP_NOEXCEPT;
 
 /* lp_residual: R = (f(Ahat + dA) - Yhat) + E; for LP_IDENTITY R = dA + E, and ahat and
  * yhat aren't used and may be NULL. All rows x cols; r may be da. */

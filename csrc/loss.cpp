@@ -117,24 +117,32 @@ HWY_EXPORT(DifferenceT);
 
 lp_status lp_loss(int64_t rows, int64_t cols, float* d, int64_t ldd, const float* a, int64_t lda,
                   const float* y, int64_t ldy, const float* t, int64_t ldt, int32_t f, float alpha,
-                  int32_t loss, float scale, double* sum, lp_error* err) noexcept {
+                  int32_t loss, float t1, float scale, double* sum, lp_error* err) noexcept {
   lp::Check check(err);
   check.Size(1, rows)
       .Size(2, cols)
       .Matrix(5, a, rows, cols, lda)
       .Matrix(7, y, rows, cols, ldy)
       .Matrix(9, t, rows, cols, ldt)
-      .Kind(11, f, LP_SOFTMAX)
-      .Kind(13, loss, LP_SQUARED)
-      .NotNull(15, sum);
+      .Kind(11, f, lp::kLastTransfer)
+      .Kind(13, loss, lp::kLastLoss)
+      .NotNull(16, sum);
   if (d != nullptr) check.Matrix(3, d, rows, cols, ldd);
   if (loss == LP_SIGMOID_CE) check.Require(f == LP_SIGMOID, LP_KIND, 11, f, LP_SIGMOID);
   if (loss == LP_SOFTMAX_CE) check.Require(f == LP_SOFTMAX, LP_KIND, 11, f, LP_SOFTMAX);
+  if (loss == LP_BI_TEMPERED) {
+    check.Require(lp::CouplesRows(f), LP_KIND, 11, f, LP_TEMPERED_SOFTMAX);
+  }
   if (check.failed()) return check.status();
   lp::FpMode mode;
   *sum = 0;
   if (rows == 0 || cols == 0) return LP_OK;
   using namespace lp;
+  if (loss == LP_BI_TEMPERED) {
+    const float t2 = f == LP_SOFTMAX ? 1 : alpha;
+    *sum = BiTempered(rows, cols, {d, ldd}, {a, lda}, {t, ldt}, t1, t2, scale);
+    return LP_OK;
+  }
   const In y_in{y, ldy};
   const In t_in{t, ldt};
   *sum = HWY_DYNAMIC_DISPATCH(SumT)(rows, cols, {a, lda}, y_in, t_in, loss);

@@ -1,8 +1,9 @@
-// exp, log1p, tanh and sigmoid on vectors, compiled once per Highway target.
+// exp, log1p, tanh and the other functions that transfer functions are made of, on vectors,
+// compiled once per Highway target.
 //
-// Highway's own tanh and exp cost more and flush denormals. These are good to 2.6 units in
-// the last place for every float, of every sign and size; csrc/tests sweeps them. Polynomials:
-// minimax fits (Remez) of the relative error.
+// Highway's own tanh and exp cost more and flush denormals. These hold for every float, of
+// every sign and size, within the bounds that locoprop.h gives; csrc/tests sweeps them.
+// Polynomials: minimax fits (Remez) of the relative error.
 #if defined(LP_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LP_MATH_INL_H_
 #undef LP_MATH_INL_H_
@@ -16,7 +17,8 @@ HWY_BEFORE_NAMESPACE();
 namespace lp {
 namespace HWY_NAMESPACE {
 
-// x = k ln 2 + r with integer k and |r| ≤ ½ ln 2; for |k| < 2²¹.
+// x = k ln 2 + r with integer k and |r| ≤ ½ ln 2; for |k| < 2²¹. With two factors, their
+// product is added to r, where x would lose it.
 template <class Tag>
 struct Reduced {
   hn::Vec<Tag> p;                       // e^r − 1
@@ -34,13 +36,14 @@ HWY_INLINE hn::Vec<Tag> Exp2(Tag d, hn::Vec<hn::Rebind<int32_t, Tag>> k) {
   return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(k, hn::Set(di, kBias))));
 }
 
-template <class Tag>
-HWY_INLINE Reduced<Tag> Reduce(Tag d, hn::Vec<Tag> x) {
+template <class Tag, class... Factors>
+HWY_INLINE Reduced<Tag> Reduce(Tag d, hn::Vec<Tag> x, Factors... factors) {
   const hn::Rebind<int32_t, Tag> di;
   const auto biased = hn::MulAdd(x, hn::Set(d, 1.44269504f), hn::Set(d, kMagic));
   const auto k = hn::Sub(biased, hn::Set(d, kMagic));
   // ln 2 in two parts; the first has so few bits that k times it is exact.
   auto r = hn::NegMulAdd(k, hn::Set(d, 0.693359375f), x);
+  if constexpr (sizeof...(factors) == 2) r = hn::MulAdd(factors..., r);
   r = hn::NegMulAdd(k, hn::Set(d, -2.12194440e-4f), r);
   // e^r − 1 = r + r² q(r), off by at most 1.3e-8 of itself.
   auto q = hn::MulAdd(hn::Set(d, 0.00138825411f), r, hn::Set(d, 0.00836653728f));
@@ -50,15 +53,58 @@ HWY_INLINE Reduced<Tag> Reduce(Tag d, hn::Vec<Tag> x) {
   return {hn::MulAdd(hn::Mul(r, r), q, r), hn::BitCast(di, biased)};
 }
 
+// 2⁶⁴ e^x, or 2⁶⁴ e^(x + u v) with small factors u, v, for x ≤ 0, −∞ and NaN included; below
+// −120, where 120 times it is still 0 as a float, as at −120. Times kUnscale it rounds to a
+// denormal, once.
+constexpr float kUnscale = 5.42101086e-20f;  // 2⁻⁶⁴
+
+template <class Tag, class... Factors>
+HWY_INLINE hn::Vec<Tag> ExpScaled(Tag d, hn::Vec<Tag> x, Factors... factors) {
+  const auto lowest = hn::Set(d, -120.0f);
+  x = hn::IfThenElse(hn::Lt(x, lowest), lowest, x);  // keeps NaN, as Max doesn't
+  const auto [p, k] = Reduce(d, x, factors...);
+  const auto scale = Exp2<127 + 64>(d, k);
+  return hn::MulAdd(scale, p, scale);
+}
+
 // e^x for x ≤ 0, −∞ and NaN included, down to the smallest denormal.
 template <class Tag>
 HWY_INLINE hn::Vec<Tag> ExpNegative(Tag d, hn::Vec<Tag> x) {
-  const auto lowest = hn::Set(d, -104.0f);           // e^-104 rounds to 0
-  x = hn::IfThenElse(hn::Lt(x, lowest), lowest, x);  // keeps NaN, as Max doesn't
-  const auto [p, k] = Reduce(d, x);
-  // 64 powers of 2 too large, so that the one rounding to a denormal is the last.
-  const auto scale = Exp2<127 + 64>(d, k);
-  return hn::Mul(hn::MulAdd(scale, p, scale), hn::Set(d, 5.42101086e-20f));  // 2⁻⁶⁴
+  return hn::Mul(ExpScaled(d, x), hn::Set(d, kUnscale));
+}
+
+// a b as a result: a compiler would fuse a bare product with the sum that a kernel makes of
+// it, and then f(Â + 0) − Ŷ isn't 0.
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> Product(Tag d, hn::Vec<Tag> a, hn::Vec<Tag> b) {
+  return hn::MulAdd(a, b, hn::Zero(d));
+}
+
+// x within lo … hi; keeps NaN.
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> Within(Tag d, hn::Vec<Tag> x, float lo, float hi) {
+  x = hn::IfThenElse(hn::Lt(x, hn::Set(d, lo)), hn::Set(d, lo), x);
+  return hn::IfThenElse(hn::Gt(x, hn::Set(d, hi)), hn::Set(d, hi), x);
+}
+
+// e^x. The power of 2 goes in two halves, since neither it nor its inverse need be a float.
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> Exp(Tag d, hn::Vec<Tag> x) {
+  const hn::Rebind<int32_t, Tag> di;
+  const auto [p, bits] = Reduce(d, Within(d, x, -120, 89));  // e^89 is above every float
+  const auto k = hn::Sub(bits, hn::BitCast(di, hn::Set(d, kMagic)));
+  const auto half = hn::ShiftRight<1>(k);
+  const auto scale = Exp2<127>(d, half);
+  return Product(d, hn::MulAdd(scale, p, scale), Exp2<127>(d, hn::Sub(k, half)));
+}
+
+// e^x − 1 for x ≤ 0, −∞ and NaN included; never below −1.
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> Expm1Negative(Tag d, hn::Vec<Tag> x) {
+  const auto lowest = hn::Set(d, -20.0f);  // from −17.4 down it rounds to −1
+  const auto [p, k] = Reduce(d, hn::IfThenElse(hn::Lt(x, lowest), lowest, x));
+  const auto scale = Exp2<127>(d, k);
+  return hn::MulAdd(scale, p, hn::Sub(scale, hn::Set(d, 1.0f)));
 }
 
 // tanh x = t/(t + 2) with t = e^(2|x|) − 1.
@@ -91,17 +137,19 @@ HWY_INLINE hn::Vec<Tag> LeakyRelu(Tag d, hn::Vec<Tag> x, float alpha) {
   return hn::IfThenElse(hn::Gt(x, zero), x, below);
 }
 
-// log(1 + z) for 0 ≤ z ≤ 1 and NaN, as 2 atanh s with s = z/(2 + z) ≤ 1/3.
+// log(1 + z) for 0 ≤ z ≤ 1 and NaN.
 template <class Tag>
 HWY_INLINE hn::Vec<Tag> Log1pUnit(Tag d, hn::Vec<Tag> z) {
-  const auto s = hn::Div(z, hn::Add(z, hn::Set(d, 2.0f)));
-  const auto u = hn::Mul(s, s);
-  // 2 atanh s = 2s + s³ l(s²), off by at most 1.2e-10 of itself.
-  auto l = hn::MulAdd(hn::Set(d, 0.243559018f), u, hn::Set(d, 0.214144886f));
-  l = hn::MulAdd(l, u, hn::Set(d, 0.286179513f));
-  l = hn::MulAdd(l, u, hn::Set(d, 0.399988443f));
-  l = hn::MulAdd(l, u, hn::Set(d, 0.666666746f));
-  return hn::MulAdd(hn::Mul(s, u), l, hn::Add(s, s));
+  // z − z²/2 + z³ l(z), off by at most 7.5e-9 of itself.
+  auto l = hn::MulAdd(hn::Set(d, -0.0036775035784f), z, hn::Set(d, 0.021875584679f));
+  l = hn::MulAdd(l, z, hn::Set(d, -0.060921767261f));
+  l = hn::MulAdd(l, z, hn::Set(d, 0.11025157872f));
+  l = hn::MulAdd(l, z, hn::Set(d, -0.15569551373f));
+  l = hn::MulAdd(l, z, hn::Set(d, 0.19774327791f));
+  l = hn::MulAdd(l, z, hn::Set(d, -0.24975098741f));
+  l = hn::MulAdd(l, z, hn::Set(d, 0.33332250603f));
+  l = hn::MulAdd(l, z, hn::Set(d, -0.5f));
+  return hn::MulAdd(hn::Mul(z, z), l, z);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -8,25 +8,12 @@
 #define HWY_TARGET_INCLUDE "residual.cpp"
 #include "simd.h"
 // Behind simd.h, which includes this file once per target.
-#include "math-inl.h"
 #include "simd-inl.h"
+#include "transfer-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lp {
 namespace HWY_NAMESPACE {
-
-struct TanhF {
-  HWY_INLINE V operator()(V a) const { return Tanh(D(), a); }
-};
-
-struct SigmoidF {
-  HWY_INLINE V operator()(V a) const { return Sigmoid(D(), a); }
-};
-
-struct LeakyReluF {
-  float alpha;
-  HWY_INLINE V operator()(V a) const { return LeakyRelu(D(), a, alpha); }
-};
 
 template <class F>
 HWY_INLINE void Matching(int64_t rows, int64_t cols, Out r, In da, In ahat, In yhat, In e,
@@ -36,7 +23,7 @@ HWY_INLINE void Matching(int64_t rows, int64_t cols, Out r, In da, In ahat, In y
       rows, cols,
       [=](const float* pda, const float* pa, const float* py, const float* pe, float* pr) HWY_ATTR {
         const V a = hn::Add(hn::LoadU(d, pa), hn::LoadU(d, pda));
-        const V moved = hn::Sub(f(a), hn::LoadU(d, py));
+        const V moved = hn::Sub(f.Value(a), hn::LoadU(d, py));
         hn::StoreU(hn::Add(moved, hn::LoadU(d, pe)), d, pr);
       },
       da, ahat, yhat, e, r);
@@ -51,7 +38,9 @@ HWY_INLINE void Squared(int64_t rows, int64_t cols, Out r, In da, In e) {
       da, e, r);
 }
 
-HWY_INLINE void SoftmaxMatching(int64_t rows, int64_t cols, Out r, In da, In ahat, In yhat, In e) {
+// For f that couple a row.
+HWY_INLINE void RowMatching(int64_t rows, int64_t cols, Out r, In da, In ahat, In yhat, In e, int f,
+                            float alpha) {
   const D d;
   for (int64_t i = 0; i < rows; ++i) {
     Run(
@@ -59,7 +48,8 @@ HWY_INLINE void SoftmaxMatching(int64_t rows, int64_t cols, Out r, In da, In aha
         [=](const float* pda, const float* pa, float* pr)
             HWY_ATTR { hn::StoreU(hn::Add(hn::LoadU(d, pa), hn::LoadU(d, pda)), d, pr); },
         da.Row(i), ahat.Row(i), r.Row(i));
-    SoftmaxRow(cols, r.Row(i), r.Row(i));
+    const Out row{r.Row(i), cols};
+    Apply(1, cols, row, row, f, alpha);
     Run(
         cols,
         [=](const float* py, const float* pe, float* pr) HWY_ATTR {
@@ -72,18 +62,11 @@ HWY_INLINE void SoftmaxMatching(int64_t rows, int64_t cols, Out r, In da, In aha
 
 void ResidualT(int64_t rows, int64_t cols, Out r, In da, In ahat, In yhat, In e, int f,
                float alpha) {
-  switch (f) {
-    case LP_IDENTITY:
-      return Squared(rows, cols, r, da, e);
-    case LP_TANH:
-      return Matching(rows, cols, r, da, ahat, yhat, e, TanhF{});
-    case LP_LEAKY_RELU:
-      return Matching(rows, cols, r, da, ahat, yhat, e, LeakyReluF{alpha});
-    case LP_SIGMOID:
-      return Matching(rows, cols, r, da, ahat, yhat, e, SigmoidF{});
-    case LP_SOFTMAX:
-      return SoftmaxMatching(rows, cols, r, da, ahat, yhat, e);
-  }
+  if (f == LP_IDENTITY) return Squared(rows, cols, r, da, e);
+  if (CouplesRows(f)) return RowMatching(rows, cols, r, da, ahat, yhat, e, f, alpha);
+  WithTransfer(f, alpha, [=](auto function) HWY_ATTR {
+    Matching(rows, cols, r, da, ahat, yhat, e, function);
+  });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -110,7 +93,7 @@ lp_status lp_residual(int64_t rows, int64_t cols, float* r, int64_t ldr, const f
       .Matrix(3, r, rows, cols, ldr)
       .Matrix(5, da, rows, cols, ldda)
       .Matrix(11, e, rows, cols, lde)
-      .Kind(13, f, LP_SOFTMAX);
+      .Kind(13, f, lp::kLastTransfer);
   if (f != LP_IDENTITY) {
     check.Matrix(7, ahat, rows, cols, ldahat).Matrix(9, yhat, rows, cols, ldyhat);
   }

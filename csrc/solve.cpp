@@ -17,7 +17,7 @@ lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const floa
       .Matrix(4, x, batch, cols, ldx, lp::kBlasMax)
       .Matrix(10, d, batch, units, ldd)
       .Matrix(12, w, units, cols, ldw)
-      .Kind(20, f, LP_SOFTMAX)
+      .Kind(20, f, lp::kLastTransfer)
       .Size(24, steps)
       .Require(steps <= 0 || rules != nullptr, LP_NULL, 23, 0, 0);
   if (f != LP_IDENTITY) {

@@ -2,6 +2,7 @@
 // element.
 #include <benchmark/benchmark.h>
 
+#include <iterator>
 #include <string>
 
 #include "locoprop.h"
@@ -54,7 +55,7 @@ void Apply(benchmark::State& state, const Shape& s, int f) {
   const Matrix a = Make(s.batch, s.units);
   Matrix y = a;
   for (auto _ : state) {
-    lp_apply(s.batch, s.units, y.data(), y.stride(), a.data(), a.stride(), f, 0, nullptr);
+    lp_apply(s.batch, s.units, y.data(), y.stride(), a.data(), a.stride(), f, 1.2f, nullptr);
   }
   PerElement(state, s.batch * s.units);
 }
@@ -83,13 +84,13 @@ void Update(benchmark::State& state, const Shape& s, const lp_rule& rule) {
   PerElement(state, rows * cols);
 }
 
-void Loss(benchmark::State& state, const Shape& s) {
+void Loss(benchmark::State& state, const Shape& s, int f, int loss) {
   const Matrix a = Make(s.batch, s.units), y = a, t = a;
   Matrix d = a;
   double sum = 0;
   for (auto _ : state) {
     lp_loss(s.batch, s.units, d.data(), d.stride(), a.data(), a.stride(), y.data(), y.stride(),
-            t.data(), t.stride(), LP_SIGMOID, 0, LP_SIGMOID_CE, 1, &sum, nullptr);
+            t.data(), t.stride(), f, 1.2f, loss, 0.8f, 1, &sum, nullptr);
   }
   PerElement(state, s.batch * s.units);
 }
@@ -99,18 +100,24 @@ void Register(const std::string& name, F f, Arg... arg) {
   benchmark::RegisterBenchmark(name.c_str(), f, arg...);
 }
 
+// By kind.
+constexpr const char* kTransferNames[] = {
+    "identity", "tanh", "leaky-relu", "sigmoid", "softmax", "relu2", "arctan",          "softplus",
+    "softsign", "elu",  "hard-tanh",  "exp",     "gelu",    "silu",  "tempered-softmax"};
+
 const bool kRegistered = [] {
   lp_set_threads(1);
   for (const Shape& s : lp_test::Shapes()) {
     const std::string shape = "/" + s.Name();
     Register("affine" + shape, Affine, s);
     Register("grad" + shape, Grad, s);
-    Register("apply/tanh" + shape, Apply, s, LP_TANH);
-    Register("apply/sigmoid" + shape, Apply, s, LP_SIGMOID);
-    Register("apply/softmax" + shape, Apply, s, LP_SOFTMAX);
+    for (size_t f = LP_TANH; f < std::size(kTransferNames); ++f) {
+      Register(std::string("apply/") + kTransferNames[f] + shape, Apply, s, static_cast<int>(f));
+    }
     Register("residual/tanh" + shape, Residual, s, LP_TANH);
     Register("residual/identity" + shape, Residual, s, LP_IDENTITY);
-    Register("loss/sigmoid-ce" + shape, Loss, s);
+    Register("loss/sigmoid-ce" + shape, Loss, s, LP_SIGMOID, LP_SIGMOID_CE);
+    Register("loss/bi-tempered" + shape, Loss, s, LP_TEMPERED_SOFTMAX, LP_BI_TEMPERED);
     for (const lp_rule& rule : lp_test::Rules()) {
       Register("update/" + std::to_string(rule.kind) + shape, Update, s, rule);
     }

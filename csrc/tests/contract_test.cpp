@@ -64,13 +64,14 @@ void CallAll(Fixture& x) {
   lp_gemm64(0, 1, n, n, n, 1, x.b.data(), n, x.b.data(), n, 0, x.work.data(), n, nullptr);
   lp_invert(n, x.l.data(), nullptr);
   lp_symeig(n, x.l.data(), x.w.data(), x.work.data(), lp_symeig_work(n), nullptr);
-  for (int f = LP_IDENTITY; f <= LP_SOFTMAX; ++f) {
-    lp_apply(n, n, x.p(0), n, x.p(1), n, f, 0, nullptr);
-    lp_chain(n, n, x.p(0), n, x.p(1), n, x.p(2), n, f, 0, nullptr);
-    lp_residual(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, f, 0, nullptr);
-    lp_loss(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, f, 0, LP_SQUARED, 1, &sum, nullptr);
+  for (int f = LP_IDENTITY; f <= LP_TEMPERED_SOFTMAX; ++f) {
+    lp_apply(n, n, x.p(0), n, x.p(1), n, f, 2, nullptr);
+    lp_chain(n, n, x.p(0), n, x.p(1), n, x.p(2), n, f, 2, nullptr);
+    lp_residual(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, f, 2, nullptr);
+    lp_loss(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, f, 2, LP_SQUARED, 0, 1, &sum,
+            nullptr);
     lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, x.p(1), n, x.p(1), n, x.p(2), n, x.p(3), n,
-                    x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, 1, x.scratch.data(),
+                    x.p(4), n, nullptr, 0, f, 2, 1, &x.rule, 1, x.scratch.data(),
                     static_cast<int64_t>(x.scratch.size()), nullptr);
   }
   const int64_t len = static_cast<int64_t>(x.scratch.size());
@@ -82,6 +83,8 @@ void CallAll(Fixture& x) {
                 0, 1, &sgd, 1, x.scratch.data(), len, nullptr);
   lp_solve_metric(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(2), n, x.p(1), n, x.p(3), n, x.p(4),
                   n, LP_TANH, 0, 1, 0.5f, 1, 0.9f, 2, x.scratch.data(), len, nullptr);
+  lp_loss(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, LP_TEMPERED_SOFTMAX, 2, LP_BI_TEMPERED,
+          0.5f, 1, &sum, nullptr);
   lp_scale(n, n, x.p(0), n, x.p(1), n, 2, nullptr);
   lp_update(&x.rule, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr, 0,
             nullptr);
@@ -106,7 +109,7 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
   };
   const auto solve = [&x](int64_t steps, int64_t scratch_len, int32_t f, lp_error* e) {
     return lp_solve_direct(n, n, n, x.p(0), n, x.p(1), n, nullptr, n, x.p(1), n, x.p(2), n, x.p(3),
-                           n, x.p(4), n, nullptr, 0, f, 0, 1, &x.rule, steps, x.scratch.data(),
+                           n, x.p(4), n, nullptr, 0, f, 2, 1, &x.rule, steps, x.scratch.data(),
                            scratch_len, e);
   };
   const auto kernel = [&x](const lp_rule* u, float* v, const float* share, int64_t len,
@@ -176,25 +179,32 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
        [&](lp_error* e) { return lp_symeig(n, x.l.data(), x.w.data(), x.work.data(), 8, e); }},
       {{LP_SIZE, 2, -1, all},
        [&](lp_error* e) { return lp_apply(n, -1, x.p(0), n, x.p(1), n, LP_TANH, 0, e); }},
-      {{LP_KIND, 7, 9, LP_SOFTMAX},
-       [&](lp_error* e) { return lp_apply(n, n, x.p(0), n, x.p(1), n, 9, 0, e); }},
-      {{LP_KIND, 9, -1, LP_SOFTMAX},
+      {{LP_KIND, 7, 15, LP_TEMPERED_SOFTMAX},
+       [&](lp_error* e) { return lp_apply(n, n, x.p(0), n, x.p(1), n, 15, 0, e); }},
+      {{LP_KIND, 9, -1, LP_TEMPERED_SOFTMAX},
        [&](lp_error* e) { return lp_chain(n, n, x.p(0), n, x.p(1), n, x.p(2), n, -1, 0, e); }},
-      {{LP_KIND, 13, 3, LP_SQUARED},
+      {{LP_KIND, 13, 4, LP_BI_TEMPERED},
        [&](lp_error* e) {
          double s;
-         return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0, 3, 1, &s, e);
+         return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0, 4, 0, 1, &s,
+                        e);
        }},
       {{LP_KIND, 11, LP_TANH, LP_SIGMOID},
        [&](lp_error* e) {
          double s;
          return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0,
-                        LP_SIGMOID_CE, 1, &s, e);
+                        LP_SIGMOID_CE, 0, 1, &s, e);
        }},
-      {{LP_NULL, 15, 0, 0},
+      {{LP_KIND, 11, LP_TANH, LP_TEMPERED_SOFTMAX},
+       [&](lp_error* e) {
+         double s;
+         return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0,
+                        LP_BI_TEMPERED, 1, 1, &s, e);
+       }},
+      {{LP_NULL, 16, 0, 0},
        [&, sum](lp_error* e) {
          return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0, LP_SQUARED,
-                        1, sum, e);
+                        0, 1, sum, e);
        }},
       {{LP_NULL, 9, 0, 0},
        [&](lp_error* e) {

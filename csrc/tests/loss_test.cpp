@@ -51,7 +51,7 @@ double Loss(const Problem& p, int loss, Matrix* d) {
   EXPECT_EQ(LP_OK,
             lp_loss(p.a.rows(), p.a.cols(), d != nullptr ? d->data() : nullptr,
                     d != nullptr ? d->stride() : 0, p.a.data(), p.a.stride(), p.y.data(),
-                    p.y.stride(), p.t.data(), p.t.stride(), f, 0, loss, 0.125f, &sum, nullptr));
+                    p.y.stride(), p.t.data(), p.t.stride(), f, 0, loss, 0, 0.125f, &sum, nullptr));
   return sum;
 }
 
@@ -93,14 +93,15 @@ TEST(Loss, Limits) {
   float y[3];
   double sum;
   lp_apply(1, 3, y, 3, a, 3, LP_SIGMOID, 0, nullptr);
-  lp_loss(1, 3, nullptr, 0, a, 3, y, 3, t, 3, LP_SIGMOID, 0, LP_SIGMOID_CE, 1, &sum, nullptr);
+  lp_loss(1, 3, nullptr, 0, a, 3, y, 3, t, 3, LP_SIGMOID, 0, LP_SIGMOID_CE, 0, 1, &sum, nullptr);
   EXPECT_NEAR(sum, std::log(2.0), 1e-7);
-  lp_loss(1, 3, nullptr, 0, a, 3, y, 3, wrong, 3, LP_SIGMOID, 0, LP_SIGMOID_CE, 1, &sum, nullptr);
+  lp_loss(1, 3, nullptr, 0, a, 3, y, 3, wrong, 3, LP_SIGMOID, 0, LP_SIGMOID_CE, 0, 1, &sum,
+          nullptr);
   EXPECT_NEAR(sum, 400 + std::log(2.0), 1e-5);
   const float nan[] = {1, std::nanf(""), 1};
-  lp_loss(1, 3, nullptr, 0, nan, 3, y, 3, t, 3, LP_SIGMOID, 0, LP_SIGMOID_CE, 1, &sum, nullptr);
+  lp_loss(1, 3, nullptr, 0, nan, 3, y, 3, t, 3, LP_SIGMOID, 0, LP_SIGMOID_CE, 0, 1, &sum, nullptr);
   EXPECT_TRUE(std::isnan(sum));
-  lp_loss(0, 3, nullptr, 0, nullptr, 3, nullptr, 3, nullptr, 3, LP_SIGMOID, 0, LP_SIGMOID_CE, 1,
+  lp_loss(0, 3, nullptr, 0, nullptr, 3, nullptr, 3, nullptr, 3, LP_SIGMOID, 0, LP_SIGMOID_CE, 0, 1,
           &sum, nullptr);
   EXPECT_EQ(0, sum);
 }

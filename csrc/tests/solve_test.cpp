@@ -39,9 +39,11 @@ struct Layer {
     s1.Fill([&] { return random.Uniform(0, 0.01); });
     lp_affine(s.batch, s.cols(), s.units, ahat.data(), ahat.stride(), x.data(), x.stride(),
               w.data(), w.stride(), nullptr);
-    lp_apply(s.batch, s.units, yhat.data(), yhat.stride(), ahat.data(), ahat.stride(), f, 0.25f,
+    lp_apply(s.batch, s.units, yhat.data(), yhat.stride(), ahat.data(), ahat.stride(), f, Alpha(),
              nullptr);
   }
+
+  float Alpha() const { return f == LP_TEMPERED_SOFTMAX ? 1.5f : 0.25f; }
 
   lp_status Solve(int64_t lo, int64_t hi, const std::vector<lp_rule>& rules) {
     const int64_t units = hi - lo;
@@ -51,7 +53,7 @@ struct Layer {
         s.batch, s.cols(), units, x.data(), x.stride(), ahat.data() + lo, ahat.stride(),
         yhat.data() + lo, yhat.stride(), d.data() + lo, d.stride(), w.data() + lo * w.stride(),
         w.stride(), s0.data() + lo * s0.stride(), s0.stride(), s1.data() + lo * s1.stride(),
-        s1.stride(), s2.data() + lo * s2.stride(), s2.stride(), f, 0.25f, 10, rules.data(),
+        s1.stride(), s2.data() + lo * s2.stride(), s2.stride(), f, Alpha(), 10, rules.data(),
         static_cast<int64_t>(rules.size()), scratch.data(), need, nullptr);
   }
 
@@ -64,7 +66,7 @@ struct Layer {
       if (t > 0) {
         lp_affine(b, n, m, da.data(), m, x.data(), x.stride(), delta.data(), n, nullptr);
         lp_residual(b, m, da.data(), m, da.data(), m, ahat.data() + lo, ahat.stride(),
-                    yhat.data() + lo, yhat.stride(), e.data(), m, f, 0.25f, nullptr);
+                    yhat.data() + lo, yhat.stride(), e.data(), m, f, Alpha(), nullptr);
       }
       lp_grad(b, n, m, g.data(), n, t == 0 ? e.data() : da.data(), m, x.data(), x.stride(),
               nullptr);
@@ -84,7 +86,7 @@ struct Layer {
   }
 };
 
-constexpr int kTransfers[] = {LP_IDENTITY, LP_TANH, LP_LEAKY_RELU, LP_SIGMOID, LP_SOFTMAX};
+constexpr int kTransfers = LP_TEMPERED_SOFTMAX + 1;
 
 std::vector<lp_rule> Repeat(lp_rule u, float prox) {
   u.prox = prox;
@@ -99,7 +101,7 @@ TEST(Solve, EqualsTheLoopBitForBit) {
   for (const Shape& s : Shapes()) {
     // Every pair of rule and transfer function where that is cheap, else all of them once.
     const bool small = s.batch * s.inputs * s.units < 20000;
-    for (const int f : kTransfers) {
+    for (int f = 0; f < kTransfers; ++f) {
       for (size_t k = 0; k < (small ? kinds.size() : 2); ++k) {
         const lp_rule& u = kinds[small ? k : turn++ % kinds.size()];
         const auto rules = Repeat(u, k % 2 == 0 ? 0.0f : 0.5f);
@@ -139,11 +141,11 @@ TEST(Solve, OneStepIsBackPropagation) {
 
 // No step, no change; D = 0 without momentum, no change either.
 TEST(Solve, NothingToDo) {
-  for (const int f : kTransfers) {
+  for (int f = 0; f < kTransfers; ++f) {
     Layer layer({17, 9, 5}, f, {}), before = layer;
     ASSERT_EQ(LP_OK, layer.Solve(0, 5, {}));
     EXPECT_TRUE(layer.SameAs(before));
-    if (f == LP_SOFTMAX || f == LP_IDENTITY) continue;
+    if (f == LP_SOFTMAX || f == LP_TEMPERED_SOFTMAX || f == LP_IDENTITY) continue;
     layer.d.Fill([] { return 0; });
     ASSERT_EQ(LP_OK, layer.Solve(0, 5, Repeat(Rules()[LP_SGD], 0)));
     EXPECT_TRUE(layer.w.SameAs(before.w)) << f;

@@ -41,10 +41,10 @@ func (l Loss) Temperatures() (t1, t2 float64) { return float64(l.t1), float64(l.
 // the small ones.
 func (l Loss) biTempered(d, a, t []float32, scale float32) float64 {
 	t1, t2 := l.Temperatures()
-	nu := transfer.Normaliser(a, t2)
+	top, shift := transfer.Normaliser(a, t2)
 	var sum, deltas, escort float64
 	for j, v := range a {
-		log := transfer.LogExpT(float64(v)-nu, t2)
+		log := transfer.LogExpT(float64(v)-top-shift, t2)
 		y, p := math.Exp(log), float64(t[j])
 		sum += biTerm(p, y, log, t1)
 		deltas += (y - p) * math.Exp((t2-t1)*log)
@@ -55,7 +55,7 @@ func (l Loss) biTempered(d, a, t []float32, scale float32) float64 {
 	}
 	mean := deltas / escort
 	for j, v := range a {
-		log := transfer.LogExpT(float64(v)-nu, t2)
+		log := transfer.LogExpT(float64(v)-top-shift, t2)
 		delta := (math.Exp(log) - float64(t[j])) * math.Exp((t2-t1)*log)
 		d[j] = float32(float64(scale) * (delta - math.Exp(t2*log)*mean))
 	}

@@ -2,11 +2,11 @@ package transfer
 
 import "math"
 
-// Where GELU and SiLU are least, and how steep they get; the last figures are rounded
-// outwards, so that they hold as bounds of float32 results.
+// Where GELU and SiLU are least, and how steep they get; rounded outwards, by more than a
+// float32 result may be off.
 const (
-	geluLeast = -0.16997121 // at −0.7517916
-	siluLeast = -0.27846460 // at −1.2784645
+	geluLeast = -0.1699714 // at −0.7517916
+	siluLeast = -0.278465  // at −1.2784645
 	siluSlope = 1.0998393201
 )
 

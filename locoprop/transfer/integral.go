@@ -105,11 +105,11 @@ func (f Func) Divergence(a, ahat []float32) float64 {
 }
 
 func rowDivergence(f Func, a, ahat []float32, t float64) float64 {
-	nu := Normaliser(ahat, t)
+	top, shift := Normaliser(ahat, t)
 	var slope float64
 	same := true
 	for i, v := range ahat {
-		slope += ExpT(float64(v)-nu, t) * (float64(a[i]) - float64(v))
+		slope += ExpT(float64(v)-top-shift, t) * (float64(a[i]) - float64(v))
 		same = same && a[i] == v
 	}
 	if same {

@@ -14,36 +14,39 @@ func LogExpT(x, t float64) float64 {
 	return -math.Log1p((t-1)*-x) / (t - 1)
 }
 
-// Normaliser is the ν for which Σ exp_t(aᵢ − ν) = 1, t ≥ 1; for t = 1 it is log Σ eᵃ.
+// Normaliser is the ν for which Σ exp_t(aᵢ − ν) = 1, t ≥ 1, in two parts, top + shift with top
+// the row's maximum: a − top is exact where a − ν loses digits. For t = 1, ν is log Σ eᵃ.
 //
-// Newton's method on h(ν) = Σ exp_t(aᵢ − ν) − 1, which is convex and falls. It starts at
-// the row's maximum, where h ≥ 0, so it comes up to the root from the left and never
-// passes it; 5 to 9 steps do.
-func Normaliser(a []float32, t float64) float64 {
-	if t == 1 {
-		return LogSumExp(a)
-	}
-	nu := maximum(a)
+// Newton's method on G(ν) = S^(1−t), S = Σ exp_t(aᵢ − ν) (on log S for t = 1), which rises
+// and is concave, as a norm of the 1 + (t−1)(ν − aᵢ) with exponent −1/(t−1): from the row's
+// maximum, where S ≥ 1, it comes up to G = 1 from the left. Where all elements are equal, or
+// one outweighs all others, G is a straight line and one step does; else 2 to 7.
+func Normaliser(a []float32, t float64) (top, shift float64) {
+	top = maximum(a)
 	for range 100 {
-		var sum, slope float64
+		var sum, escort float64
 		for _, v := range a {
-			l := LogExpT(float64(v)-nu, t)
+			l := LogExpT(float64(v)-top-shift, t)
 			sum += math.Exp(l)
-			slope += math.Exp(t * l)
+			escort += math.Exp(t * l)
 		}
-		next := nu + (sum-1)/slope
-		if !(next > nu) { // there, to the last bit; or NaN
+		step := math.Log(sum)
+		if t > 1 {
+			step = sum * math.Expm1((t-1)*step) / ((t - 1) * escort)
+		}
+		shift += step
+		// A step below 2⁻²⁴ of what the terms change over leaves less than 1e-10. NaN stops too.
+		if !(step > 0x1p-24*(1+(t-1)*shift)) {
 			break
 		}
-		nu = next
 	}
-	return nu
+	return top, shift
 }
 
 func temperedSoftmax(y, a []float32, t float64) {
-	nu := Normaliser(a, t)
+	top, shift := Normaliser(a, t)
 	for i, v := range a {
-		y[i] = float32(ExpT(float64(v)-nu, t))
+		y[i] = float32(ExpT(float64(v)-top-shift, t))
 	}
 }
 
@@ -68,10 +71,10 @@ func temperedJacobian(d, y []float32, t float64) {
 // up to a constant of the row's length for t ≥ 2, which keeps it finite at t = 2. Since
 // ŷ^(1−t) = 1 + (1−t)(a − ν) and Σŷ = 1, for t < 2 it is ((1−t)⟨ŷ, a⟩ + ν + 1)/(2−t).
 func temperedIntegral(a []float32, t float64) float64 {
-	nu := Normaliser(a, t)
+	top, shift := Normaliser(a, t)
 	var dot, rest float64
 	for _, v := range a {
-		l := LogExpT(float64(v)-nu, t)
+		l := LogExpT(float64(v)-top-shift, t)
 		y := math.Exp(l)
 		dot += y * float64(v)
 		if t == 2 {
@@ -81,7 +84,7 @@ func temperedIntegral(a []float32, t float64) float64 {
 		}
 	}
 	if t < 2 {
-		return ((1-t)*dot + nu + 1) / (2 - t)
+		return ((1-t)*dot + top + shift + 1) / (2 - t)
 	}
 	return dot - rest
 }

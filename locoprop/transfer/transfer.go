@@ -8,6 +8,12 @@
 //
 //	D_F(A, Â) = F(A) − F(Â) − f(Â)·(A − Â) ≥ 0
 //
+// [Func.Eval] computes in float64 and rounds once: it is off by at most 0.51 units in the
+// last place, for every float32. The C++ kernels compute in float32 and are off by at most
+// 0.5 (leaky ReLU, ReLU²), 0.54 (tempered softmax), 1.5 (exp, softsign), 2 (ELU), 2.6 (tanh,
+// sigmoid, arctan, softplus), 3 (SiLU) and 5.5 (GELU) units; both stay within
+// [Func.Range] to the bit.
+//
 // Source: Amid, Anil, Warmuth, "LocoProp: Enhancing BackProp via Local Loss
 // Optimization", AISTATS 2022, section 3; formulas in docs/method.md.
 package transfer

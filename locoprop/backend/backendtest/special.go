@@ -147,10 +147,10 @@ func specialUpdate(t testing.TB, k backend.Kernels, name string, u optimizer.Upd
 	}
 }
 
-// specialLosses: a NaN anywhere makes the sum NaN and its own D NaN; huge values don't
-// overflow the float64 sum.
+// specialLosses: a NaN anywhere makes the sum NaN and its own D NaN, and the whole row's where
+// D comes from all of it; huge values don't overflow the float64 sum.
 func specialLosses(t testing.TB, k backend.Kernels) {
-	for _, l := range []loss.Loss{loss.SigmoidCE, loss.SoftmaxCE, loss.Squared} {
+	for _, l := range []loss.Loss{loss.SigmoidCE, loss.SoftmaxCE, loss.Squared, loss.BiTempered(0.8, 1.2)} {
 		f := l.Transfer()
 		for _, huge := range []float32{1e30, -1e30, 200, -200} {
 			a, y, d, target := newMat(1, 5), newMat(1, 5), newMat(1, 5), newMat(1, 5)
@@ -166,8 +166,11 @@ func specialLosses(t testing.TB, k backend.Kernels) {
 			if got := k.Loss(d, a, y, target, f, l, 1); !math.IsNaN(got) || d.Data[1] == d.Data[1] {
 				t.Errorf("%v with a NaN: loss %v, its D %v; want NaN for both", l, got, d.Data[1])
 			}
-			if d.Data[0] != d.Data[0] || d.Data[4] != d.Data[4] {
-				t.Errorf("%v with a NaN in y: D of other outputs is NaN too: %v", l, d.Data)
+			whole := l.Kind() == loss.KindBiTempered
+			for _, v := range []float32{d.Data[0], d.Data[4]} {
+				if (v != v) != whole {
+					t.Errorf("%v with a NaN: D of other outputs is NaN: %v, want %v: %v", l, v != v, whole, d.Data)
+				}
 			}
 		}
 	}
@@ -190,7 +193,9 @@ func denormals(t testing.TB, k backend.Kernels) {
 	}
 	k.Affine(out, small, ones)
 	expect("Affine of denormals by ones", out, denormal)
-	for _, f := range []transfer.Func{transfer.Identity, transfer.Tanh, transfer.ReLU} {
+	for _, f := range []transfer.Func{
+		transfer.Identity, transfer.Tanh, transfer.ReLU, transfer.Arctan, transfer.Softsign, transfer.ELU(1), transfer.HardTanh,
+	} {
 		y := newMat(19, 17)
 		k.Apply(y, out, f)
 		expect(fmt.Sprintf("Apply %v to denormals", f), y, denormal)
@@ -200,6 +205,14 @@ func denormals(t testing.TB, k backend.Kernels) {
 	k.Apply(y, low, transfer.Sigmoid)
 	if want := float32(math.Exp(-95)); math.Abs(float64(y.Data[0])-float64(want)) > tiny {
 		t.Errorf("sigmoid(−95) = %g, want %g", y.Data[0], want)
+	}
+	for f, want := range map[transfer.Func]float64{
+		transfer.Exp: math.Exp(-95), transfer.Softplus: math.Exp(-95), transfer.SiLU: -95 * math.Exp(-95),
+	} {
+		k.Apply(y, low, f)
+		if math.Abs(float64(y.Data[0])-want) > tiny {
+			t.Errorf("%v(−95) = %g, want %g", f, y.Data[0], want)
+		}
 	}
 	half := a.out(19, 17, fill(3e-38))
 	k.Scale(half, half, 0.125)

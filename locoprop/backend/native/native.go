@@ -120,12 +120,11 @@ func (k *Backend) Syrk(trans bool, alpha float32, x backend.Mat, beta float32, c
 	must(bindings.Syrk(trans, x.Rows, x.Cols, alpha, data(x), x.Stride, beta, data(c), c.Stride))
 }
 
-// loops serve the functions that the C++ kernels don't know.
+// loops serve the functions and losses that the program registered from Go.
 var loops = gonum.New()
 
-// inGo tells whether f runs in Go: a registered function, or one that csrc has no vector
-// code for yet.
-func inGo(f transfer.Func) bool { return f.Kind() > transfer.KindSoftmax }
+// inGo tells whether f runs in Go: no registered function is called back from C.
+func inGo(f transfer.Func) bool { return f.Kind() == transfer.KindCustom }
 
 // SolvesBlock implements backend.BlockSolver.
 func (k *Backend) SolvesBlock(f transfer.Func) bool { return !inGo(f) }
@@ -152,15 +151,16 @@ func (k *Backend) Chain(d, a, y backend.Mat, f transfer.Func) {
 
 // Loss implements backend.Kernels.
 func (k *Backend) Loss(d, a, y, t backend.Mat, f transfer.Func, l loss.Loss, scale float32) float64 {
-	if inGo(f) || l.Kind() > loss.KindSquared {
+	if inGo(f) || l.Kind() == loss.KindCustom {
 		return loops.Loss(d, a, y, t, f, l, scale)
 	}
 	backend.CheckSame(a, y, t)
 	if d.Data != nil {
 		backend.CheckSame(a, d)
 	}
+	t1, _ := l.Temperatures() // t2 is f's parameter
 	sum, err := bindings.Loss(a.Rows, a.Cols, data(d), d.Stride, data(a), a.Stride, data(y), y.Stride, data(t), t.Stride,
-		int(f.Kind()), f.Param(), int(l.Kind()), scale)
+		int(f.Kind()), f.Param(), int(l.Kind()), float32(t1), scale)
 	must(err)
 	return sum
 }

@@ -129,7 +129,7 @@ func TestSolveBlockIsTheLoopOnLargeShapes(t *testing.T) {
 		}
 		for _, f := range backendtest.Transfers() {
 			if !k.SolvesBlock(f) {
-				continue // the loop is all there is
+				t.Fatalf("SolvesBlock(%v) is false; C++ has every built-in function", f)
 			}
 			r := rules[turn%len(rules)]
 			turn++
@@ -153,6 +153,25 @@ func TestSolveBlockIsTheLoopOnLargeShapes(t *testing.T) {
 				sameBits(t, fmt.Sprintf("%s: slot %d", what, i), fast.Slots[i], slow.Slots[i])
 			}
 		}
+	}
+}
+
+// A registered function has no kernel in C++.
+func TestRegisteredFunctionRunsInGo(t *testing.T) {
+	k := open(t)
+	f, err := transfer.Register("native-test-half", transfer.Custom{
+		F:     func(a float32) float32 { return a / 2 },
+		Deriv: func(_, _ float32) float32 { return 0.5 },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.SolvesBlock(f) {
+		t.Error("SolvesBlock of a registered function is true")
+	}
+	m := backend.Mat{Rows: 1, Cols: 1, Stride: 1, Data: []float32{4}}
+	if k.Apply(m, m, f); m.Data[0] != 2 {
+		t.Errorf("f(4) is %v, want 2", m.Data[0])
 	}
 }
 

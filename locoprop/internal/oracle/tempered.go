@@ -52,9 +52,9 @@ func tempered(t float64, y, a []float64) {
 		y[j] = expT(v-nu, t)
 	}
 	for _, v := range a {
-		if math.IsNaN(v) {
+		if math.IsNaN(v) || math.IsInf(v, 1) { // as softmax: ∞ − ∞ spoils the row
 			for j := range y {
-				y[j] = v
+				y[j] = math.NaN()
 			}
 		}
 	}
