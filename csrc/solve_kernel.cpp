@@ -29,7 +29,7 @@ lp_status lp_solve_kernel(int64_t batch, int64_t cols, int64_t units, const floa
       .Matrix(6, k, batch, batch, ldk, lp::kBlasMax)
       .Matrix(12, d, batch, units, ldd)
       .Matrix(14, w, units, cols, ldw)
-      .Kind(20, f, LP_SOFTMAX)
+      .Kind(20, f, lp::kLastTransfer)
       .Size(24, steps)
       .Require(steps <= 0 || rules != nullptr, LP_NULL, 23, 0, 0);
   if (f != LP_IDENTITY) {

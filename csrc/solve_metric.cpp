@@ -20,7 +20,7 @@ lp_status lp_solve_metric(int64_t batch, int64_t cols, int64_t units, const floa
       .Matrix(12, d, batch, units, ldd)
       .Matrix(14, w, units, cols, ldw)
       .Matrix(16, v, units, cols, ldv)
-      .Kind(18, f, LP_SOFTMAX)
+      .Kind(18, f, lp::kLastTransfer)
       .Size(24, steps);
   if (f != LP_IDENTITY) {
     check.Matrix(8, ahat, batch, units, ldahat).Matrix(10, yhat, batch, units, ldyhat);

@@ -167,7 +167,7 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
       {{LP_SCRATCH, 22, 5, lp_solve_gram_scratch(n, n)},
        [&](lp_error* e) { return gram(n, &sgd, 5, e); }},
       {{LP_NULL, 6, 0, 0}, [&](lp_error* e) { return metric(nullptr, LP_TANH, 2, enough, e); }},
-      {{LP_KIND, 18, 9, LP_SOFTMAX}, [&](lp_error* e) { return metric(x.p(4), 9, 2, enough, e); }},
+      {{LP_KIND, 18, 99, LP_TEMPERED_SOFTMAX}, [&](lp_error* e) { return metric(x.p(4), 99, 2, enough, e); }},
       {{LP_SIZE, 24, -1, all}, [&](lp_error* e) { return metric(x.p(4), LP_TANH, -1, enough, e); }},
       {{LP_SCRATCH, 26, 5, lp_solve_metric_scratch(n, n, n)},
        [&](lp_error* e) { return metric(x.p(4), LP_TANH, 2, 5, e); }},
