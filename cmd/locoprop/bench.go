@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -41,7 +40,8 @@ func benchCommand() *cli.Command {
 			&cli.StringFlag{Name: "backends", Category: groupMachine, Usage: "`NAMES` with commas between; the first is what the others are compared with", DefaultText: "all in this build"},
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"}),
-		Action: runBench,
+		Action:      runBench,
+		Subcommands: []*cli.Command{benchFormsCommand()},
 	}
 }
 
@@ -69,9 +69,7 @@ func runBench(c *cli.Context) error {
 	}
 	full := benchReport{version(), bench.ThisMachine(), r}
 	if c.Bool("json") {
-		encoder := json.NewEncoder(c.App.Writer)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(full)
+		return printJSON(c.App.Writer, full)
 	}
 	return printBench(c.App.Writer, full)
 }

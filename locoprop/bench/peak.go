@@ -21,6 +21,7 @@ type peaks struct {
 	kernels backend.Kernels
 	pool    *plan.Pool
 	size    int
+	time    time.Duration // that a measurement of sgemm takes
 	a, b, c []backend.Mat // per worker, size × size
 }
 
@@ -31,7 +32,7 @@ func newPeaks(k backend.Kernels, pool *plan.Pool, sizes []int) *peaks {
 	best := &peaks{}
 	bestRate := 0.0
 	for _, n := range sizes {
-		p := &peaks{kernels: k, pool: pool, size: n}
+		p := &peaks{kernels: k, pool: pool, size: n, time: sgemmTime}
 		for w := range pool.Workers() {
 			a, b := backend.NewMat(n, n), backend.NewMat(n, n)
 			fill(a, uint64(2*w))
@@ -63,7 +64,7 @@ func (p *peaks) sgemm() float64 {
 	count := make([]int, p.pool.Workers())
 	start := time.Now()
 	p.each(func(w int) {
-		for count[w] == 0 || time.Since(start) < sgemmTime {
+		for count[w] == 0 || time.Since(start) < p.time {
 			p.kernels.Gemm(false, true, 1, p.a[w], p.b[w], 0, p.c[w])
 			count[w]++
 		}
