@@ -59,6 +59,7 @@ type Options struct {
 	Metric     Metric         // constants of FormMetric, unused by the others
 	Statistics Statistics     // settings of FormStatistics, unused by the others
 	Implicit   Implicit       // settings of FormImplicit, unused by the others
+	Costs      Costs          // of the cost model by which FormAuto chooses; the zero value means DefaultCosts
 	Block      int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
 
 	Safety     Safety  // guards of each unit's update, all off by default
@@ -98,6 +99,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Gamma, gamma)
 	setDefault(&o.Steps, steps)
 	setDefault(&o.Block, plan.DefaultBlock)
+	setDefault(&o.Costs, DefaultCosts)
 	if !o.NoFloor {
 		setDefault(&o.Floor, DefaultFloor)
 	}
@@ -145,7 +147,7 @@ func (o Options) check() error {
 	if o.Block < 1 {
 		bad("block of %d units; must be 1 or more", o.Block)
 	}
-	errs = append(errs, o.Safety.check(), o.Momentum.check())
+	errs = append(errs, o.Costs.check(), o.Safety.check(), o.Momentum.check())
 	if !(o.Correction >= 0) || math.IsInf(o.Correction, 0) {
 		bad("forward correction is %v; must be a positive finite number, or 0 for none", o.Correction)
 	}

@@ -33,6 +33,7 @@ func benchFormsCommand() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
 			&cli.DurationFlag{Name: "limit", Category: groupMachine, Usage: "`TIME` on one core above which a form isn't measured on a layer, 0 for none", Value: 5 * time.Second},
 			&cli.DurationFlag{Name: "budget", Category: groupMachine, Usage: "`TIME` after which no further layer is begun, 0 for none", DefaultText: "0"},
+			&cli.BoolFlag{Name: "fit", Category: groupOutput, Usage: "print the constants of the cost model that fit the times best; needs --workers 1"},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"},
 		}, flagsFor("workers", "backend")...),
 		Action: runBenchForms,
@@ -60,6 +61,9 @@ func runBenchForms(c *cli.Context) error {
 			fmt.Fprintf(c.App.ErrWriter, "%d of %d: %s, %v, auto %s, over best %.2f\n", done, all, l.Problem, l.Shape, l.Auto, l.Ratio)
 		},
 	}
+	if c.Bool("fit") && config.Workers != 1 {
+		return usagef("--fit with %d workers: the cost model is of one core, use --workers 1", config.Workers)
+	}
 	if config.Rounds < 1 || config.Rounds > 1000 {
 		return usagef("--rounds %d: must be 1 to 1000", config.Rounds)
 	}
@@ -82,6 +86,13 @@ func runBenchForms(c *cli.Context) error {
 	r, err := bench.Forms(c.Context, config)
 	if err != nil {
 		return err
+	}
+	if c.Bool("fit") {
+		costs, err := r.Fit()
+		if err != nil {
+			return err
+		}
+		r.Fitted = &costs
 	}
 	if c.Bool("json") {
 		return printJSON(c.App.Writer, struct {
@@ -176,6 +187,10 @@ func printForms(w io.Writer, r *bench.FormsReport) error {
 	if r.Compared > 0 {
 		fmt.Fprintf(w, "auto over the best of direct, gram and kernel, where measured, on %d layers: at most %.3f, geometric mean %.3f\n",
 			r.Compared, r.Worst, r.Mean)
+	}
+	if f := r.Fitted; f != nil {
+		fmt.Fprintf(w, "costs that fit these times: Costs{Product: %.3g, Square: %.3g, Operand: %.3g, Element: %.3g, Transfer: %.3g, Call: %.3g}\n",
+			f.Product, f.Square, f.Operand, f.Element, f.Transfer, f.Call)
 	}
 	return nil
 }

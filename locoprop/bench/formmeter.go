@@ -21,6 +21,9 @@ const (
 	slowRate = 10e9
 )
 
+// layerTransfer is the transfer function of the layers that are measured.
+var layerTransfer = transfer.Tanh
+
 // formMeter measures forms, one layer after the other.
 type formMeter struct {
 	FormsConfig
@@ -48,7 +51,7 @@ type formTrial struct {
 
 // layer measures a problem's forms on one layer.
 func (f *formMeter) layer(ctx context.Context, s Shape, p Problem) (*LayerForms, error) {
-	net, err := nn.New(nn.Arch{Widths: []int{s.Inputs, s.Units}, Transfer: []transfer.Func{transfer.Tanh}})
+	net, err := nn.New(nn.Arch{Widths: []int{s.Inputs, s.Units}, Transfer: []transfer.Func{layerTransfer}})
 	if err != nil {
 		return nil, err
 	}
@@ -64,15 +67,17 @@ func (f *formMeter) layer(ctx context.Context, s Shape, p Problem) (*LayerForms,
 	for i, o := range slices.Concat(p.Same, p.Others) {
 		trial := &formTrial{same: i < len(p.Same)}
 		trial.Form = o.Form.String()
+		trials = append(trials, trial)
 		if trial.stepper, err = planForm(net, s.Batch, o, f.Kernels); err != nil {
 			trial.Skipped = err.Error()
-		} else {
-			err = f.begin(trial, x, t)
+			continue
 		}
-		if err != nil && trial.Skipped == "" {
+		if trial.Work, err = workOf(o, s); err != nil {
+			return nil, err
+		}
+		if err := f.begin(trial, x, t); err != nil {
 			return nil, fmt.Errorf("form %s: %w", trial.Form, err)
 		}
-		trials = append(trials, trial)
 	}
 	for range f.Rounds {
 		f.rates = append(f.rates, f.peaks.sgemm())
@@ -108,6 +113,21 @@ func planForm(net *nn.Network, batch int, o locoprop.Options, k backend.Kernels)
 		return nil, err
 	}
 	return m.Plan(net, loss.Squared, batch, k)
+}
+
+// workOf is what the cost model counts, nil for forms that it doesn't cover.
+func workOf(o locoprop.Options, s Shape) (*locoprop.Work, error) {
+	switch o.Form {
+	case locoprop.FormDirect, locoprop.FormGram, locoprop.FormKernel:
+	default:
+		return nil, nil
+	}
+	m, err := locoprop.New(o)
+	if err != nil {
+		return nil, err
+	}
+	w, err := m.Work(layerTransfer, s.Batch, s.Inputs, s.Units)
+	return &w, err
 }
 
 // begin makes a form's first step, unless it would take too long, and finds how many

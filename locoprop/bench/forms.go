@@ -96,14 +96,15 @@ type FormsConfig struct {
 // FormTime is the measurement of one form on one layer: of the local solve alone, without
 // the forward and backward pass.
 type FormTime struct {
-	Form      string  `json:"form"`
-	Flops     float64 `json:"flops"`
-	Seconds   Spread  `json:"seconds"`                     // of a batch
-	Rate      float64 `json:"flops_per_second"`            // median
-	OfSgemm   float64 `json:"of_sgemm"`                    // median of the rounds' ratios to the sgemm rate beside it
-	Predicted float64 `json:"predicted_seconds,omitempty"` // by the cost model, on one core; 0: it has no prediction
-	Skipped   string  `json:"skipped,omitempty"`           // why it wasn't measured
-	Over      float64 `json:"auto_over,omitempty"`         // median of the rounds' ratios of the time of what auto picks to this one's
+	Form      string         `json:"form"`
+	Flops     float64        `json:"flops"`
+	Seconds   Spread         `json:"seconds"`                     // of a batch
+	Rate      float64        `json:"flops_per_second"`            // median
+	OfSgemm   float64        `json:"of_sgemm"`                    // median of the rounds' ratios to the sgemm rate beside it
+	Predicted float64        `json:"predicted_seconds,omitempty"` // by the cost model, on one core; 0: it has no prediction
+	Work      *locoprop.Work `json:"work,omitempty"`              // what the cost model counts; nil: it has no prediction
+	Skipped   string         `json:"skipped,omitempty"`           // why it wasn't measured
+	Over      float64        `json:"auto_over,omitempty"`         // median of the rounds' ratios of the time of what auto picks to this one's
 }
 
 // LayerForms is the measurement of a problem's forms on one layer.
@@ -128,6 +129,8 @@ type FormsReport struct {
 	Worst     float64      `json:"worst_auto_over_best"` // largest Ratio
 	Mean      float64      `json:"mean_auto_over_best"`  // geometric mean
 	Skipped   []string     `json:"skipped,omitempty"`    // layers that the budget left out
+
+	Fitted *locoprop.Costs `json:"fitted_costs,omitempty"` // by Fit, where it was asked for
 }
 
 // Forms measures how long each form takes to solve the local problem of one layer, and

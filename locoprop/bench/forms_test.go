@@ -8,6 +8,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/bench"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -111,4 +112,38 @@ func TestAllShapes(t *testing.T) {
 	}
 	assert.Len(t, seen, 64)
 	assert.Equal(t, "30x30x64", all[0].String())
+}
+
+// Times that follow the model give back its constants, 0 included.
+func TestFit(t *testing.T) {
+	want := locoprop.Costs{Product: 1e-11, Square: 2e-11, Operand: 3e-10, Element: 0, Transfer: 1e-9, Call: 2e-7}
+	r := &bench.FormsReport{Workers: 1}
+	for _, p := range bench.Problems(10) {
+		for _, s := range bench.AllShapes() {
+			l := bench.LayerForms{Shape: s, Problem: p.Name}
+			for _, o := range p.Same {
+				m, err := locoprop.New(o)
+				require.NoError(t, err)
+				w, err := m.Work(transfer.Tanh, s.Batch, s.Inputs, s.Units)
+				require.NoError(t, err)
+				l.Forms = append(l.Forms, bench.FormTime{Form: o.Form.String(), Work: &w, Seconds: bench.Spread{Median: want.Seconds(w), Count: 1}})
+			}
+			r.Layers = append(r.Layers, l)
+		}
+	}
+	got, err := r.Fit()
+	require.NoError(t, err)
+	assert.InEpsilon(t, want.Product, got.Product, 1e-3)
+	assert.InEpsilon(t, want.Square, got.Square, 1e-2)
+	assert.InEpsilon(t, want.Operand, got.Operand, 1e-2)
+	assert.InDelta(t, 0, got.Element, 1e-12)
+	assert.InEpsilon(t, want.Transfer, got.Transfer, 1e-2)
+	assert.InEpsilon(t, want.Call, got.Call, 1e-2)
+
+	r.Layers = r.Layers[:1]
+	_, err = r.Fit()
+	assert.ErrorContains(t, err, "six")
+	r.Workers = 2
+	_, err = r.Fit()
+	assert.ErrorContains(t, err, "one worker")
 }
