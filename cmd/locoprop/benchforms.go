@@ -56,16 +56,16 @@ func runBenchForms(c *cli.Context) error {
 	defer closeBackend(compute.Backend)
 	config := bench.FormsConfig{
 		Kernels: compute.Backend, Workers: compute.Workers, Shapes: bench.AllShapes(),
-		Rounds: c.Int("rounds"), Limit: c.Duration("limit"), Budget: c.Duration("budget"),
+		Limit: c.Duration("limit"), Budget: c.Duration("budget"),
 		OnLayer: func(done, all int, l *bench.LayerForms) {
 			fmt.Fprintf(c.App.ErrWriter, "%d of %d: %s, %v, auto %s, over best %.2f\n", done, all, l.Problem, l.Shape, l.Auto, l.Ratio)
 		},
 	}
+	if config.Rounds, err = roundsOf(c); err != nil {
+		return err
+	}
 	if c.Bool("fit") && config.Workers != 1 {
 		return usagef("--fit with %d workers: the cost model is of one core, use --workers 1", config.Workers)
-	}
-	if config.Rounds < 1 || config.Rounds > 1000 {
-		return usagef("--rounds %d: must be 1 to 1000", config.Rounds)
 	}
 	if steps := c.Int("local-steps"); steps < 1 || steps > locoprop.MaxSteps {
 		return usagef("--local-steps %d: must be 1 to %d", steps, locoprop.MaxSteps)

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -23,14 +24,29 @@ type Waterfall struct {
 	Parts    []Part  `json:"parts"`
 }
 
-var kindNames = [kinds]string{"matrix products", "transfer functions, residuals, loss", "updates", "factorisations"}
-
-// Names of the parts that aren't kernels.
+// Names of a waterfall's parts.
 const (
-	partTasks   = "Go between kernels"
-	partWaiting = "waiting, scheduling"
-	partSerial  = "Go between phases"
+	PartProducts = "matrix products"
+	PartTransfer = "transfer functions, residuals, loss"
+	PartUpdate   = "updates"
+	PartFactors  = "factorisations, solves"
+	PartTasks    = "Go between kernels"
+	PartWaiting  = "waiting, scheduling"
+	PartSerial   = "Go between phases"
 )
+
+var kindNames = [kinds]string{PartProducts, PartTransfer, PartUpdate, PartFactors}
+
+// Share adds up the shares of some parts.
+func (w *Waterfall) Share(names ...string) float64 {
+	sum := 0.0
+	for _, p := range w.Parts {
+		if slices.Contains(names, p.Name) {
+			sum += p.Share
+		}
+	}
+	return sum
+}
 
 // probe measures the step of a method by single kernels.
 type probe struct {
@@ -93,9 +109,9 @@ func (p *probe) waterfall(workers int, seconds []float64) *Waterfall {
 		kernels += d
 		add(kindNames[i], d)
 	}
-	add(partTasks, p.phases.Busy-kernels)
-	add(partWaiting, time.Duration(workers)*p.phases.Wall-p.phases.Busy)
-	add(partSerial, time.Duration(workers)*(p.total-p.phases.Wall))
+	add(PartTasks, p.phases.Busy-kernels)
+	add(PartWaiting, time.Duration(workers)*p.phases.Wall-p.phases.Busy)
+	add(PartSerial, time.Duration(workers)*(p.total-p.phases.Wall))
 	return w
 }
 
