@@ -1,6 +1,7 @@
 package locoprop
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
@@ -8,97 +9,173 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
-// The constants of the cost model, for one core. They are compiled in and never
-// measured at run time: FormAuto's choice, and with it the bits of a run, must not
-// depend on the machine or on what else it does.
-const (
-	corePeak      = 90e9    // float32 operations per second
-	gemmShare     = 0.85    // of the peak, in a product of two matrices
-	syrkShare     = 0.6     // of the peak, in a product of a matrix with itself
-	coreBandwidth = 15e9    // bytes per second from memory
-	cacheBytes    = 1 << 20 // a core's share of the last-level cache
-	transferTime  = 1e-9    // seconds for f at one element
-	callTime      = 3e-7    // seconds that a kernel call takes before its work
-)
+// Work is how much of what takes time a form's local solve does for a layer and batch,
+// as the cost model counts it.
+type Work struct {
+	Product  float64 // floating-point operations in products of two matrices
+	Square   float64 // in products of a matrix with its own transpose
+	Operand  float64 // elements that products read and write, once for each call
+	Element  float64 // elements that other kernels read and write
+	Transfer float64 // values of f
+	Call     float64 // calls of kernels
+}
+
+// Costs are the constants of the cost model: the seconds that one core takes for a unit
+// of each of the fields of [Work].
+type Costs struct{ Product, Square, Operand, Element, Transfer, Call float64 }
+
+// DefaultCosts are compiled in and never measured at run time: FormAuto's choice, and
+// with it the bits of a run, must not depend on the machine or on what else it does.
+// `locoprop bench forms --fit` made them, on one core of an AMD EPYC (Zen 3).
+var DefaultCosts = Costs{Product: 1.08e-11, Square: 1.46e-11, Operand: 4.94e-10, Element: 0, Transfer: 1.05e-9, Call: 1.64e-7}
+
+// Seconds is the predicted time of some work on one core:
+//
+//	Product·F + Square·S + Operand·P + Element·Q + Transfer·V + Call·N
+//
+// with the work's fields for F to N.
+func (c Costs) Seconds(w Work) float64 {
+	return c.Product*w.Product + c.Square*w.Square + c.Operand*w.Operand + c.Element*w.Element + c.Transfer*w.Transfer + c.Call*w.Call
+}
+
+// check returns an error unless every cost is a finite number from 0 and products of
+// two matrices aren't free.
+func (c Costs) check() error {
+	for _, x := range []float64{c.Product, c.Square, c.Operand, c.Element, c.Transfer, c.Call} {
+		if !(x >= 0) || math.IsInf(x, 0) {
+			return fmt.Errorf("locoprop: costs %+v; each must be a finite number from 0", c)
+		}
+	}
+	if c.Product == 0 {
+		return fmt.Errorf("locoprop: costs %+v; Product must be above 0", c)
+	}
+	return nil
+}
 
 // workload is all that the cost of a layer's local solve depends on.
 type workload struct {
 	batch, cols, units int // rows of X̃, n+1, m
 	steps, block       int // T, units per task
 	optimizer          optimizer.Kind
-	prox               bool
 	matching           bool // M: the transfer function is evaluated
 	coupled            bool // a row-coupled M: all units in one task
 	carried            bool // a velocity lasts from batch to batch
 }
 
-func (l *layer) workload() workload {
+func (l *layer) workload() workload { return l.o.workload(l.f, l.x.Rows, l.x.Cols, l.w.Rows) }
+
+// workload is that of a layer with transfer function f of the local problem.
+func (o Options) workload(f transfer.Func, batch, cols, units int) workload {
 	return workload{
-		batch: l.x.Rows, cols: l.x.Cols, units: l.w.Rows, steps: l.o.Steps, block: l.o.Block,
-		optimizer: l.o.Optimizer.Kind, prox: l.o.Prox != ProxOff,
-		matching: l.f != transfer.Identity, coupled: l.f.RowCoupled(), carried: l.carries(),
+		batch: batch, cols: cols, units: units, steps: o.Steps, block: o.Block,
+		optimizer: o.Optimizer.Kind, matching: f != transfer.Identity, coupled: f.RowCoupled(), carried: o.carries(),
 	}
 }
 
-// cost is what a form is predicted to take for a layer and batch on one core.
-type cost struct{ flops, bytes, seconds float64 }
-
-func (c cost) explain(p *plan.LayerPlan) {
-	p.LocalFlops, p.Bytes, p.Seconds = c.flops, c.bytes, c.seconds
+// Work is what the cost model counts where a layer is solved in the form of the
+// settings, FormDirect, FormGram or FormKernel: a layer of inputs × units with transfer
+// function f, for a batch of examples. It returns an error where there is no such form
+// or no prediction.
+func (m *Method) Work(f transfer.Func, batch, inputs, units int) (Work, error) {
+	o := m.o
+	switch o.Form {
+	case FormDirect, FormGram, FormKernel:
+	default:
+		return Work{}, fmt.Errorf("locoprop: the cost model covers forms direct, gram and kernel, not %v", o.Form)
+	}
+	if batch < 1 || inputs < 1 || units < 1 {
+		return Work{}, fmt.Errorf("locoprop: layer of %d × %d with a batch of %d; each must be 1 or more", inputs, units, batch)
+	}
+	f = o.Loss.transfer(f)
+	if err := o.valid(o.Form, f); err != nil {
+		return Work{}, fmt.Errorf("locoprop: %w", err)
+	}
+	return predict(o.Form, o.workload(f, batch, inputs+1, units)), nil
 }
 
-// predict is the cost model of the forms direct, Gram and kernel: docs/method.md. It
-// counts the flops of matrix products, the words that kernels read and write beyond
-// what a cache keeps, and the calls of kernels; the first two overlap:
-//
-//	seconds = max(flops/rate, bytes/bandwidth) + time of f (M) + calls·callTime
-func predict(form Form, w workload) cost {
+// predict is the cost model of the forms direct, Gram and kernel: it counts the work
+// of each kernel that the form calls, over all blocks of units.
+func predict(form Form, w workload) Work {
 	b, n, m, t := float64(w.batch), float64(w.cols), float64(w.units), float64(w.steps)
 	again := t - 1                                          // iterations with Δ ≠ 0
-	words := 2 + 2*float64(w.optimizer.NumSlots())          // per weight and update: Δ and slots, in and out
+	slots := float64(w.optimizer.NumSlots())                // matrices of state
 	blocks := math.Ceil(m / float64(min(w.block, w.units))) // tasks
 	if w.coupled {
 		blocks = 1
 	}
-	// reads is how often blocks that share an operand get it from memory.
-	reads := func(elements float64) float64 {
-		if 4*elements <= cacheBytes {
-			return 1
-		}
-		return blocks
+	residual, update := 3.0, 3+2*slots // elements in and out, per one of R or Δ
+	if w.matching {
+		residual = 5
 	}
-	stripes := func(size int) float64 { return math.Ceil(float64(size) / float64(stripeSize(size))) }
-
-	var gemm, syrk, q, calls float64
-	input := reads(b*n) * b * n // X̃, once for all blocks
+	var c Work
+	// product counts calls that all blocks make on a shared operand, and on parts of others.
+	product := func(count, flops, shared, parts float64) {
+		c.Product += count * flops
+		c.Operand += count * (blocks*shared + parts)
+		c.Call += count * blocks
+	}
+	// kernel counts calls of other kernels on parts.
+	kernel := func(count, elements float64) {
+		c.Element += count * elements
+		c.Call += count * blocks
+	}
+	// square counts C or K, of rows inner products of length inner, as selfProduct makes it.
+	square := func(rows int, inner float64) {
+		for lo, stripe := 0, stripeSize(rows); lo < rows; lo += stripe {
+			left, own := float64(lo), float64(min(stripe, rows-lo))
+			c.Square += inner * own * (own + 2*left)
+			c.Operand += own * (inner + own)
+			c.Call++
+			if lo > 0 {
+				c.Operand += inner*(own+left) + own*left
+				c.Element += 2 * own * left // mirrored
+				c.Call++
+			}
+		}
+	}
+	batch := 2 * b * n * m // a product with X̃
 	switch form {
 	case FormGram:
-		syrk, gemm = b*n*n, 2*b*n*m+2*again*n*n*m
-		q = 2*b*n + 2*n*n + input + b*m + again*(reads(n*n)*n*n+2*n*m) + t*words*n*m
-		calls = 2*stripes(w.cols) + blocks*(2*t+1)
+		square(w.cols, b)
+		product(1, batch, b*n, b*m+n*m)
+		product(again, 2*n*n*m, n*n, 2*n*m)
+		c.Element += again * 2 * n * m // copies of γG
 	case FormKernel:
-		syrk, gemm = b*b*n, 2*b*n*m+2*again*b*b*m
-		q = 2*b*n + 2*b*b + input + 2*n*m + again*reads(b*b)*b*b + 4*t*b*m
-		calls = 2*stripes(w.batch) + blocks*(3*t+1)
+		square(w.batch, n)
+		product(again, 2*b*b*m, b*b, 2*b*m)
+		product(1, batch, b*n, b*m+n*m)
+		kernel(again, residual*b*m)
 		if w.carried {
-			gemm += 4 * b * n * m
-			q += 2 * (input + 2*n*m)
-			calls += blocks * (t + 2)
+			product(2, batch, b*n, b*m+n*m)
+			kernel(again, 2*b*m)
+			kernel(1, 2*n*m)
 		}
 	default:
-		if w.prox {
-			words++
-		}
-		gemm = (4*t - 2) * b * n * m
-		q = (2*t-1)*(input+n*m) + 4*t*b*m + t*words*n*m
-		calls = blocks * 4 * t
+		product(2*t-1, batch, b*n, b*m+n*m)
+		kernel(again, residual*b*m)
 	}
-	c := cost{flops: gemm + syrk, bytes: 4 * q}
-	c.seconds = math.Max(gemm/(gemmShare*corePeak)+syrk/(syrkShare*corePeak), c.bytes/coreBandwidth) + calls*callTime
+	if form == FormKernel {
+		kernel(t, update*b*m) // of Z and U
+	} else {
+		kernel(t, update*n*m)
+	}
+	if form != FormGram {
+		kernel(1, 2*b*m) // E = γD
+	}
+	kernel(1, 3*n*m) // W̃ + Δ
 	if w.matching {
-		c.seconds += transferTime * t * b * m
+		c.Transfer = again * b * m
 	}
 	return c
+}
+
+// flops are those of matrix products.
+func (w Work) flops() float64 { return w.Product + w.Square }
+
+// explain fills in what a form is predicted to take.
+func (l *layer) explain(form Form, p *plan.LayerPlan) {
+	work := predict(form, l.workload())
+	p.LocalFlops, p.Bytes, p.Seconds = work.flops(), 4*(work.Operand+work.Element), l.o.Costs.Seconds(work)
 }
 
 // cheapest is what FormAuto stands for: of direct, Gram and kernel, which give the
@@ -109,7 +186,7 @@ func (l *layer) cheapest() Form {
 		if l.o.valid(form, l.f) != nil {
 			continue
 		}
-		if s := predict(form, l.workload()).seconds; s < least {
+		if s := l.o.Costs.Seconds(predict(form, l.workload())); s < least {
 			best, least = form, s
 		}
 	}

@@ -2,6 +2,7 @@ package locoprop
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -28,9 +29,9 @@ func TestFlopsBreakEven(t *testing.T) {
 				for _, steps := range []int{1, 2, 3, 10, 40} {
 					w := workload{batch: b, cols: n, units: m, steps: steps, block: 128}
 					B, N, M, again := float64(b), float64(n), float64(m), float64(steps-1)
-					direct, gram, kernel := predict(FormDirect, w).flops, predict(FormGram, w).flops, predict(FormKernel, w).flops
+					direct, gram, kernel := predict(FormDirect, w).flops(), predict(FormGram, w).flops(), predict(FormKernel, w).flops()
 					w.carried = true
-					carried := predict(FormKernel, w).flops
+					carried := predict(FormKernel, w).flops()
 					assert.Equal(t, (4*float64(steps)-2)*B*N*M, direct)
 					assert.Equal(t, N < 4*again*B*M/(B+2*again*M), gram < direct, "gram, %+v", w)
 					assert.Equal(t, B < 4*again*N*M/(N+2*again*M), kernel < direct, "kernel, %+v", w)
@@ -46,8 +47,8 @@ func TestFlopsBreakEven(t *testing.T) {
 func TestFlopsOfReferenceNetwork(t *testing.T) {
 	var direct, best float64
 	for _, w := range referenceLayers(1000) {
-		direct += predict(FormDirect, w).flops
-		best += min(predict(FormGram, w).flops, predict(FormKernel, w).flops)
+		direct += predict(FormDirect, w).flops()
+		best += min(predict(FormGram, w).flops(), predict(FormKernel, w).flops())
 	}
 	assert.InDelta(t, 107.8e9, direct, 0.05e9)
 	assert.InDelta(t, 49.4e9, best, 0.05e9)
@@ -63,24 +64,147 @@ func referenceLayers(batch int) []workload {
 	return all
 }
 
-// Seconds and bytes by hand, once per form: 300 units in blocks of 128, X̃ of 2 MB and
-// C of 1 MB, which count once per block, K of 40 kB, which counts once.
-func TestPredictionByHand(t *testing.T) {
-	w := workload{batch: 100, cols: 5001, units: 300, steps: 3, block: 128, optimizer: optimizer.Momentum, prox: true, carried: true}
-	const b, n, m, blocks = 100.0, 5001.0, 300.0, 3.0
-	direct := predict(FormDirect, w)
-	assert.Equal(t, 4*(5*(blocks*b*n+n*m)+4*3*b*m+3*5*n*m), direct.bytes)
-	assert.InEpsilon(t, max(10*b*n*m/(0.85*90e9), direct.bytes/15e9)+blocks*12*3e-7, direct.seconds, 1e-12)
-	gram := predict(FormGram, w)
-	assert.Equal(t, 4*(2*b*n+2*n*n+blocks*b*n+b*m+2*(blocks*n*n+2*n*m)+3*4*n*m), gram.bytes)
-	assert.Equal(t, b*n*n+2*b*n*m+4*n*n*m, gram.flops)
-	kernel := predict(FormKernel, w)
-	assert.Equal(t, 4*(2*b*n+2*b*b+blocks*b*n+2*n*m+2*(blocks*b*n+2*n*m)+2*b*b+4*3*b*m), kernel.bytes)
-	w.matching, w.coupled = true, true
-	coupled := predict(FormKernel, w)
-	assert.Equal(t, kernel.bytes-4*3*2*b*n, coupled.bytes)
-	time := max((6*b*n*m+4*b*b*m)/(0.85*90e9)+b*b*n/(0.6*90e9), coupled.bytes/15e9) + 3*b*m*1e-9
-	assert.InEpsilon(t, time+(2+15)*3e-7, coupled.seconds, 1e-12)
+// counting counts what its kernels are asked to do.
+type counting struct {
+	backend.Kernels
+	Work
+}
+
+func (c *counting) product(flops int, operands ...backend.Mat) {
+	c.Product += float64(flops)
+	c.operands(operands...)
+}
+
+func (c *counting) operands(operands ...backend.Mat) {
+	for _, o := range operands {
+		c.Operand += float64(o.Rows * o.Cols)
+	}
+	c.Call++
+}
+
+func (c *counting) element(m backend.Mat, times int) {
+	c.Element += float64(times * m.Rows * m.Cols)
+	c.Call++
+}
+
+func (c *counting) Affine(a, x, w backend.Mat) {
+	c.product(2*x.Rows*x.Cols*w.Rows, a, x, w)
+	c.Kernels.Affine(a, x, w)
+}
+
+func (c *counting) Grad(g, r, x backend.Mat) {
+	c.product(2*x.Rows*x.Cols*r.Cols, g, r, x)
+	c.Kernels.Grad(g, r, x)
+}
+
+func (c *counting) Gemm(transA, transB bool, alpha float32, a, b backend.Mat, beta float32, out backend.Mat) {
+	inner := a.Cols
+	if transA {
+		inner = a.Rows
+	}
+	c.product(2*inner*out.Rows*out.Cols, a, b, out)
+	c.Kernels.Gemm(transA, transB, alpha, a, b, beta, out)
+}
+
+func (c *counting) Syrk(trans bool, alpha float32, x backend.Mat, beta float32, out backend.Mat) {
+	c.Square += float64(x.Rows * x.Cols * out.Rows)
+	c.operands(x, out)
+	c.Kernels.Syrk(trans, alpha, x, beta, out)
+}
+
+func (c *counting) Residual(r, da, ahat, yhat, e backend.Mat, f transfer.Func) {
+	c.element(r, 3)
+	if f != transfer.Identity {
+		c.Element += float64(2 * r.Rows * r.Cols)
+		c.Transfer += float64(r.Rows * r.Cols)
+	}
+	c.Kernels.Residual(r, da, ahat, yhat, e, f)
+}
+
+func (c *counting) Scale(e, d backend.Mat, gamma float32) {
+	c.element(e, 2)
+	c.Kernels.Scale(e, d, gamma)
+}
+
+func (c *counting) Update(u optimizer.Update, delta, w0, g backend.Mat, slots []backend.Mat) {
+	c.element(delta, 3+2*len(slots))
+	c.Kernels.Update(u, delta, w0, g, slots)
+}
+
+func (c *counting) AddInto(w, delta backend.Mat) {
+	c.element(w, 3)
+	c.Kernels.AddInto(w, delta)
+}
+
+// The cost model counts exactly what a form asks of its kernels, over blocks that don't
+// divide, several stripes of C and K, and every option that it knows. Two things lie
+// outside kernels: what Gram copies and what selfProduct mirrors.
+func TestWorkIsWhatKernelsDo(t *testing.T) {
+	for _, shape := range [][3]int{{1, 1, 1}, {3, 300, 5}, {270, 4, 7}, {20, 31, 33}} {
+		for _, steps := range []int{1, 3} {
+			for _, rule := range []optimizer.Kind{optimizer.SGD, optimizer.Momentum, optimizer.RMSPropTF1} {
+				for _, o := range []Options{
+					{}, {Loss: Squared}, {Loss: Squared, Prox: 2}, {Prox: 2}, {Reset: true}, {Block: 1000},
+				} {
+					o.Optimizer, o.Steps, o.Eta = optimizer.New(rule), steps, 1e-3
+					setDefault(&o.Block, 4)
+					for _, o.Form = range []Form{FormDirect, FormGram, FormKernel} {
+						if o.valid(o.Form, o.Loss.transfer(transfer.Tanh)) == nil {
+							checkWork(t, shape[0], shape[1], shape[2], o)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// mirrored is how many elements of C or K, of a number of rows, are read and written once
+// more to fill the upper triangle: all left of a stripe's diagonal block.
+func mirrored(rows int) float64 {
+	sum, stripe := 0, stripeSize(rows)
+	for i := range rows {
+		sum += i / stripe * stripe
+	}
+	return float64(2 * sum)
+}
+
+func checkWork(t *testing.T, batch, inputs, units int, o Options) {
+	t.Helper()
+	n, err := nn.New(nn.Arch{Widths: []int{inputs, units}, Transfer: []transfer.Func{transfer.Tanh}})
+	require.NoError(t, err)
+	m, err := New(o)
+	require.NoError(t, err)
+	k := &counting{Kernels: gonum.New()}
+	s, err := m.Plan(n, loss.Squared, batch, k)
+	require.NoError(t, err)
+	pool := plan.NewPool(1)
+	defer pool.Close()
+	var pass Work
+	pool.Observe(func(x plan.Timing) {
+		if x.Phase == plan.PassPhase {
+			pass = k.Work
+		}
+	})
+	_, err = s.Step(pool, random(1, batch, inputs), random(2, batch, units), 1)
+	require.NoError(t, err)
+	got, want := k.Work, predict(o.Form, m.o.workload(o.Loss.transfer(transfer.Tanh), batch, inputs+1, units))
+	got.Product -= pass.Product
+	got.Operand -= pass.Operand
+	got.Element -= pass.Element
+	got.Call -= pass.Call
+	cols := inputs + 1
+	switch o.Form {
+	case FormGram:
+		got.Element += mirrored(cols) + float64(2*(o.Steps-1)*cols*units)
+		assert.Equal(t, float64(batch*cols*cols), want.Square)
+	case FormKernel:
+		got.Element += mirrored(batch)
+		assert.Equal(t, float64(batch*batch*cols), want.Square)
+	}
+	// What selfProduct leaves to Gemm counts as Square.
+	got.Product, got.Square = got.Product+got.Square-want.Square, want.Square
+	assert.Equal(t, want, got, "%d × %d × %d %+v", batch, inputs, units, o)
 }
 
 func TestAutoChoice(t *testing.T) {
@@ -215,5 +339,33 @@ func TestHalfBatchesAddUp(t *testing.T) {
 	for _, part := range []func(lo, hi int) backend.Mat{second, gradient} {
 		whole := oracle.From32(part(0, 18))
 		assert.LessOrEqual(t, oracle.MaxDiff(whole, sum(part)), 1e-6*oracle.MaxAbs(whole))
+	}
+}
+
+func TestWorkRefuses(t *testing.T) {
+	work := func(o Options, batch, inputs, units int) error {
+		o.Eta = 1
+		m, err := New(o)
+		require.NoError(t, err)
+		_, err = m.Work(transfer.Tanh, batch, inputs, units)
+		return err
+	}
+	assert.NoError(t, work(Options{Form: FormDirect}, 1, 1, 1))
+	assert.ErrorContains(t, work(Options{Form: FormDirect}, 0, 1, 1), "must be 1 or more")
+	assert.ErrorContains(t, work(Options{}, 1, 1, 1), "not auto")
+	assert.ErrorContains(t, work(Options{Form: FormGram}, 1, 1, 1), "locoprop-s")
+}
+
+// What auto picks follows the costs that it is given, and seconds are their sum.
+func TestCosts(t *testing.T) {
+	c := Costs{1, 10, 100, 1000, 1e4, 1e5}
+	assert.InDelta(t, 654321, c.Seconds(Work{1, 2, 3, 4, 5, 6}), 0)
+	o := Options{Eta: 1, Loss: Squared}
+	assert.Equal(t, "gram", planned(t, []int{30, 250}, transfer.Tanh, o, 1000)[0].Form)
+	o.Costs = Costs{Product: 1e-20, Square: 1}
+	assert.Equal(t, "direct", planned(t, []int{30, 250}, transfer.Tanh, o, 1000)[0].Form)
+	for _, bad := range []Costs{{Square: 1}, {Product: 1, Call: -1}, {Product: math.NaN()}, {Product: math.Inf(1)}} {
+		_, err := New(Options{Eta: 1, Costs: bad})
+		assert.ErrorContains(t, err, "costs")
 	}
 }

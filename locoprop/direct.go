@@ -44,7 +44,7 @@ func (s *direct) stages() [][]work { return [][]work{s.tasks} }
 func (s *direct) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks = FormDirect.String(), len(s.tasks)
 	p.StateBytes = s.slots.Bytes()
-	predict(FormDirect, s.workload()).explain(p)
+	s.layer.explain(FormDirect, p)
 }
 
 // directFlops counts the products of the direct form: T gradients and T − 1 forward

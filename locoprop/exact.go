@@ -15,8 +15,9 @@ const (
 	wideCondition = 1e5
 	// Rows of X̃, or columns in the dual, that are widened to float64 at a time.
 	widePiece = 128
-	// A float64 factorisation's share of the float32 peak, for predictions.
-	factorShare = 0.4
+	// How much longer a factorisation's operations, in float64, take than a product's in
+	// float32, for predictions.
+	factorCost = 2.1
 )
 
 // exact is LocoProp-S with a proximal term, solved: the minimiser of
@@ -249,7 +250,7 @@ func (s *exact) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks = FormExact.String(), len(s.work[len(s.work)-1])
 	p.LocalFlops = syrk + gemm + factor
 	p.Bytes = 4 * (2*b*n + 3*order*order + 2*b*m + 2*n*m)
-	p.Seconds = math.Max(syrk/(syrkShare*corePeak)+gemm/(gemmShare*corePeak)+factor/(factorShare*corePeak), p.Bytes/coreBandwidth)
+	p.Seconds = s.o.Costs.Seconds(Work{Product: gemm + factorCost*factor, Square: syrk, Operand: p.Bytes / 4})
 }
 
 // closed is what the forms share that solve LocoProp-S in closed form, by the smaller

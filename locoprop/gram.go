@@ -23,7 +23,7 @@ type gram struct {
 func newGram(l *layer) *gram {
 	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
 	fast, _ := l.kernels.(backend.GramSolver)
-	cost := predict(FormGram, l.workload()).flops / float64(l.w.Rows)
+	cost := predict(FormGram, l.workload()).flops() / float64(l.w.Rows)
 	var blocks []work
 	for _, t := range l.units(cost) {
 		b := backend.GramBlock{Block: l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), Second: s.second}
@@ -49,7 +49,7 @@ func (s *gram) stages() [][]work { return s.work }
 
 func (s *gram) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks, p.StateBytes = FormGram.String(), len(s.work[1]), s.slots.Bytes()
-	predict(FormGram, s.workload()).explain(p)
+	s.layer.explain(FormGram, p)
 }
 
 // iterated is what forms share that make T steps of an element-wise optimiser.

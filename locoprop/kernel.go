@@ -30,7 +30,7 @@ type kernel struct {
 }
 
 func newKernel(l *layer) *kernel {
-	carried := l.carries()
+	carried := l.o.carries()
 	var rule optimizer.Rule
 	if carried {
 		rule = l.o.Optimizer
@@ -40,7 +40,7 @@ func newKernel(l *layer) *kernel {
 		carried: carried, share: make([]float32, l.o.Steps+1), velocity: make([]float32, 1),
 	}
 	fast, _ := l.kernels.(backend.KernelSolver)
-	cost := predict(FormKernel, l.workload()).flops / float64(l.w.Rows)
+	cost := predict(FormKernel, l.workload()).flops() / float64(l.w.Rows)
 	var blocks []work
 	for _, t := range l.units(cost) {
 		b := backend.KernelBlock{
@@ -64,7 +64,7 @@ func newKernel(l *layer) *kernel {
 }
 
 // carries reports whether the optimiser has a velocity that lasts from batch to batch.
-func (l *layer) carries() bool { return l.o.Optimizer.Kind.NumSlots() > 0 && !l.o.Reset }
+func (o Options) carries() bool { return o.Optimizer.Kind.NumSlots() > 0 && !o.Reset }
 
 // begin makes the updates of a batch and, since it is the same for all units, the way
 // of the coefficients p and a.
@@ -86,5 +86,5 @@ func (s *kernel) stages() [][]work { return s.work }
 
 func (s *kernel) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks, p.StateBytes = FormKernel.String(), len(s.work[1]), s.slots.Bytes()
-	predict(FormKernel, s.workload()).explain(p)
+	s.layer.explain(FormKernel, p)
 }

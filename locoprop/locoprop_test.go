@@ -393,7 +393,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	m, err := locoprop.New(locoprop.Options{Eta: 1})
 	require.NoError(t, err)
 	assert.Equal(t, "locoprop-m", m.Name())
-	assert.Equal(t, locoprop.Options{Eta: 1, Gamma: 10, Steps: 10, Floor: 0.25, Block: 128}, m.Options())
+	assert.Equal(t, locoprop.Options{Eta: 1, Gamma: 10, Steps: 10, Floor: 0.25, Block: 128, Costs: locoprop.DefaultCosts}, m.Options())
 }
 
 // A step whose loss isn't finite says where, and leaves the weights as they were.

@@ -63,6 +63,7 @@ type Options struct {
 	Metric          Metric         // constants of FormMetric, unused by the others
 	Statistics      Statistics     // settings of FormStatistics, unused by the others
 	Implicit        Implicit       // settings of FormImplicit, unused by the others
+	Costs           Costs          // of the cost model by which FormAuto chooses; the zero value means DefaultCosts
 	Block           int            // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
 	// WeightDecay is wd ≥ 0 of W ← (1 − η·s·wd)W, s the schedule's factor, once per batch
 	// and before its forward pass: no part of the local problem. Biases don't decay; η·wd
@@ -108,6 +109,7 @@ func (o Options) withDefaults() Options {
 	}
 	setDefault(&o.Steps, steps)
 	setDefault(&o.Block, plan.DefaultBlock)
+	setDefault(&o.Costs, DefaultCosts)
 	if !o.NoFloor {
 		setDefault(&o.Floor, DefaultFloor)
 	}
@@ -163,7 +165,7 @@ func (o Options) check() error {
 	if o.Block < 1 {
 		bad("block of %d units; must be 1 or more", o.Block)
 	}
-	errs = append(errs, o.Safety.check(), o.Momentum.check())
+	errs = append(errs, o.Costs.check(), o.Safety.check(), o.Momentum.check())
 	if !(o.Correction >= 0) || math.IsInf(o.Correction, 0) {
 		bad("forward correction is %v; must be a positive finite number, or 0 for none", o.Correction)
 	}

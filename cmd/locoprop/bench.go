@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -31,17 +30,19 @@ func benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "bench",
 		Usage:     "measure a training step against what this machine can do",
-		UsageText: "locoprop bench [--preset NAME] [settings of the step] [--json]",
+		UsageText: "locoprop bench [--preset NAME] [settings of the step] [--json]\nlocoprop bench forms|figures [--help]",
 		Description: "Measures in turn, several rounds long, the peak of fused multiply-adds, the rate of square\n" +
 			"matrix products and one training step on each backend, all with the same number of workers;\n" +
-			"no data set is needed. Rates count the mathematics' matrix products only. Figures are medians\n" +
-			"over rounds; ratios are formed within a round.",
+			"no data set is needed. Rates count the mathematics' matrix products only. The ceiling is the rate\n" +
+			"of the step's own products, by single calls with nothing between them. Figures are medians over\n" +
+			"rounds; ratios are formed within a round.",
 		Flags: append(flagsOf(e, benchKeys...),
 			&cli.StringFlag{Name: "preset", Category: groupExperiment, Usage: "`NAME` of the experiment whose step is measured: " + strings.Join(catalog.Presets(), ", "), DefaultText: benchPreset},
 			&cli.StringFlag{Name: "backends", Category: groupMachine, Usage: "`NAMES` with commas between; the first is what the others are compared with", DefaultText: "all in this build"},
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"}),
-		Action: runBench,
+		Action:      runBench,
+		Subcommands: []*cli.Command{benchFormsCommand(), benchFiguresCommand()},
 	}
 }
 
@@ -69,46 +70,55 @@ func runBench(c *cli.Context) error {
 	}
 	full := benchReport{version(), bench.ThisMachine(), r}
 	if c.Bool("json") {
-		encoder := json.NewEncoder(c.App.Writer)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(full)
+		return printJSON(c.App.Writer, full)
 	}
 	return printBench(c.App.Writer, full)
 }
 
 func benchConfig(c *cli.Context) (bench.Config, error) {
-	layer := flagLayer(c)
-	if c.String("preset") == "" {
-		layer.Values["preset"] = benchPreset
-	}
-	e, _, err := catalog.Resolve(layer)
+	rounds, err := roundsOf(c)
 	if err != nil {
-		return bench.Config{}, &usageError{err}
+		return bench.Config{}, err
+	}
+	config, workers, err := stepConfig(flagLayer(c).Values)
+	if err != nil {
+		return bench.Config{}, err
+	}
+	if config.Backends, err = openBackends(c.String("backends")); err != nil {
+		return bench.Config{}, err
+	}
+	config.Rounds = rounds
+	config.Workers, err = workersFor(workers, config.Backends[0])
+	return config, err
+}
+
+func roundsOf(c *cli.Context) (int, error) {
+	rounds := c.Int("rounds")
+	if rounds < 1 || rounds > 1000 {
+		return 0, usagef("--rounds %d: must be 1 to 1000", rounds)
+	}
+	return rounds, nil
+}
+
+// stepConfig is the step that settings make, in preset paper unless they name another,
+// and the workers that they ask for, 0 for the default.
+func stepConfig(v catalog.Values) (bench.Config, int, error) {
+	if v["preset"] == "" {
+		v["preset"] = benchPreset
+	}
+	e, _, err := catalog.Resolve(catalog.Layer{Values: v})
+	if err != nil {
+		return bench.Config{}, 0, &usageError{err}
 	}
 	arch, err := e.Arch.Arch(e.Activation, e.Loss)
 	if err != nil {
-		return bench.Config{}, &usageError{err}
+		return bench.Config{}, 0, &usageError{err}
 	}
 	method, err := e.BuildMethod()
 	if err != nil {
-		return bench.Config{}, &usageError{err}
+		return bench.Config{}, 0, &usageError{err}
 	}
-	rounds := c.Int("rounds")
-	if rounds < 1 || rounds > 1000 {
-		return bench.Config{}, usagef("--rounds %d: must be 1 to 1000", rounds)
-	}
-	backends, err := openBackends(c.String("backends"))
-	if err != nil {
-		return bench.Config{}, err
-	}
-	workers, err := workersFor(e.Workers, backends[0])
-	if err != nil {
-		return bench.Config{}, err
-	}
-	return bench.Config{
-		Arch: arch, Loss: e.Loss, Method: method, Batch: e.Batch,
-		Workers: workers, Rounds: rounds, Backends: backends,
-	}, nil
+	return bench.Config{Arch: arch, Loss: e.Loss, Method: method, Batch: e.Batch}, e.Workers, nil
 }
 
 // openBackends opens the backends of a list, "" for all in this build.
@@ -139,16 +149,26 @@ func printBench(w io.Writer, r benchReport) error {
 	if r.FMA != nil {
 		fmt.Fprintf(w, "FMA peak           %7.1f GF/s  (%.1f to %.1f)\n", r.FMA.Median/1e9, r.FMA.Min/1e9, r.FMA.Max/1e9)
 	}
-	fmt.Fprintf(w, "sgemm, %4d square %7.1f GF/s  (%.1f to %.1f)\n\n", r.SgemmSize, r.Sgemm.Median/1e9, r.Sgemm.Min/1e9, r.Sgemm.Max/1e9)
+	fmt.Fprintf(w, "sgemm, %4d square %7.1f GF/s  (%.1f to %.1f)\n", r.SgemmSize, r.Sgemm.Median/1e9, r.Sgemm.Min/1e9, r.Sgemm.Max/1e9)
+	fmt.Fprintf(w, "ceiling            %7.1f GF/s  (%.1f to %.1f)\n\n", r.Ceiling.Median/1e9, r.Ceiling.Min/1e9, r.Ceiling.Max/1e9)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "backend\tseconds\tmin\tmax\tGF/s\tof sgemm\tof FMA\ttime ratio\tallocations\t\n")
+	fmt.Fprintf(table, "backend\tms\tmin\tmax\tGF/s\tof ceiling\tof sgemm\tof FMA\ttime ratio\tallocations\t\n")
 	for _, s := range r.Steps {
-		fma := "-"
-		if s.OfFMA > 0 {
-			fma = fmt.Sprintf("%.3f", s.OfFMA)
-		}
-		fmt.Fprintf(table, "%s\t%.4f\t%.4f\t%.4f\t%.1f\t%.3f\t%s\t%.2f\t%.0f\t\n", s.Backend, s.Seconds.Median, s.Seconds.Min, s.Seconds.Max,
-			s.Rate/1e9, s.OfSgemm, fma, s.Ratio, s.Allocations)
+		fmt.Fprintf(table, "%s\t%.4g\t%.4g\t%.4g\t%.1f\t%.3f\t%.3f\t%s\t%.2f\t%.0f\t\n", s.Backend, 1e3*s.Seconds.Median, 1e3*s.Seconds.Min,
+			1e3*s.Seconds.Max, s.Rate/1e9, s.OfCeiling, s.OfSgemm, orDash("%.3f", s.OfFMA), s.Ratio, s.Allocations)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return printWaterfall(w, r.Steps[0].Backend, r.Waterfall)
+}
+
+func printWaterfall(w io.Writer, name string, f *bench.Waterfall) error {
+	fmt.Fprintf(w, "\nWhere the time of all workers goes in %s's step by single kernels, %.4g ms, %.2f times the step's own; %.0f calls:\n",
+		name, 1e3*f.Seconds.Median, f.OverStep, f.Calls)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, p := range f.Parts {
+		fmt.Fprintf(table, "  %s\t%5.1f %%\n", p.Name, 100*p.Share)
 	}
 	return table.Flush()
 }

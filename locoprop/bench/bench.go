@@ -39,6 +39,7 @@ type Config struct {
 	Rounds   int               // rounds of measurements, each measuring everything once; 0 means 5
 	Backends []backend.Kernels // the others are compared with the first
 	OnRound  func(done int)    // called after each round; nil: nothing
+	Sample   time.Duration     // least time of a measurement, filled up with steps; 0 means 20 ms
 	Sizes    []int             // orders of the square products tried, the fastest being the peak; nil: 512, 1024, 2048
 }
 
@@ -57,6 +58,7 @@ type Step struct {
 	Seconds     Spread  `json:"seconds"`
 	Rate        float64 `json:"flops_per_second"` // median over rounds
 	OfSgemm     float64 `json:"of_sgemm"`         // median of the rounds' ratios to the sgemm rate beside it
+	OfCeiling   float64 `json:"of_ceiling"`       // likewise to the ceiling
 	OfFMA       float64 `json:"of_fma,omitempty"` // likewise to the FMA peak; 0 if unknown
 	Ratio       float64 `json:"time_over_first"`  // median of the rounds' time over that of the first backend
 	Allocations float64 `json:"allocations"`      // per step after the first
@@ -73,11 +75,16 @@ type Report struct {
 	Sgemm     Spread  `json:"sgemm_flops_per_second"`
 	SgemmSize int     `json:"sgemm_size"`
 	Steps     []Step  `json:"steps"`
+	// Ceiling is the rate of the step's products alone: each of their shapes, by single
+	// calls of the first backend on all workers at once.
+	Ceiling   Spread     `json:"ceiling_flops_per_second"`
+	Waterfall *Waterfall `json:"waterfall"` // of the first backend
 }
 
 // Run measures. Every round takes, in this order, the FMA peak, the sgemm rate of the
-// first backend and one step of each backend; figures are medians over rounds. A first
-// step of each backend isn't counted.
+// first backend, a step of each backend, the first's step once more by single kernels, and
+// the products of that step alone; figures are medians over rounds. First steps aren't
+// counted.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if len(c.Backends) == 0 {
 		return nil, fmt.Errorf("bench: no backend given")
@@ -95,12 +102,17 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		}
 		trials[i] = t
 	}
+	explained, err := newProbe(c, c.Backends[0], pool)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	top := newCeiling(c.Backends[0], pool, explained.kernels.counts)
 	meter := newPeaks(c.Backends[0], pool, c.Sizes)
 	r := &Report{
 		Workers: pool.Workers(), Batch: c.Batch, Arch: c.Arch.String(), Method: c.Method.Name(),
 		Flops: plan.Flops(trials[0].stepper.Explain()), SgemmSize: meter.size,
 	}
-	var fma, sgemm []float64
+	var fma, sgemm, limit []float64
 	for round := range c.Rounds {
 		if f := meter.fma(); f > 0 {
 			fma = append(fma, f)
@@ -114,18 +126,23 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 				return nil, fmt.Errorf("bench: backend %s: %w", t.info.Name, err)
 			}
 		}
+		if err := explained.measure(pool, trials[0].repeat); err != nil {
+			return nil, fmt.Errorf("bench: %w", err)
+		}
+		limit = append(limit, r.Flops/top.seconds())
 		if c.OnRound != nil {
 			c.OnRound(round + 1)
 		}
 	}
-	r.Sgemm = spread(sgemm)
+	r.Sgemm, r.Ceiling = spread(sgemm), spread(limit)
 	if len(fma) > 0 {
 		s := spread(fma)
 		r.FMA = &s
 	}
 	for _, t := range trials {
-		r.Steps = append(r.Steps, t.sum(r.Flops, sgemm, fma, trials[0].seconds))
+		r.Steps = append(r.Steps, t.sum(r.Flops, sgemm, fma, limit, trials[0].seconds))
 	}
+	r.Waterfall = explained.waterfall(pool.Workers(), trials[0].seconds)
 	return r, nil
 }
 
@@ -134,6 +151,7 @@ type trial struct {
 	info        backend.Info
 	stepper     plan.Stepper
 	x, t        backend.Mat
+	repeat      int // steps of a measurement
 	seconds     []float64
 	allocations []float64
 }
@@ -160,35 +178,53 @@ func newTrial(c Config, k backend.Kernels, pool *plan.Pool) (*trial, error) {
 	default:
 		fill(t.t, 2)
 	}
-	_, err = s.Step(pool, t.x, t.t, 1) // pages touched, scratch grown
-	return t, err
+	sample := c.Sample
+	if sample == 0 {
+		sample = 20 * time.Millisecond
+	}
+	for range 2 { // the first step touches pages and grows scratch
+		start := time.Now()
+		if _, err = s.Step(pool, t.x, t.t, stepScale); err != nil {
+			return nil, err
+		}
+		t.repeat = 1 + int(sample/max(time.Since(start), time.Microsecond))
+	}
+	return t, nil
 }
+
+// stepScale is the schedule's factor of the steps: small, so that weights stay where
+// arithmetic is fast.
+const stepScale = 1e-3
 
 func (t *trial) step(pool *plan.Pool) error {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start := time.Now()
-	_, err := t.stepper.Step(pool, t.x, t.t, 1e-3) // a small factor: weights stay where they are fast
+	for range t.repeat {
+		if _, err := t.stepper.Step(pool, t.x, t.t, stepScale); err != nil {
+			return err
+		}
+	}
 	seconds := time.Since(start).Seconds()
 	runtime.ReadMemStats(&after)
-	t.seconds = append(t.seconds, seconds)
-	t.allocations = append(t.allocations, float64(after.Mallocs-before.Mallocs))
-	return err
+	t.seconds = append(t.seconds, seconds/float64(t.repeat))
+	t.allocations = append(t.allocations, float64(after.Mallocs-before.Mallocs)/float64(t.repeat))
+	return nil
 }
 
-func (t *trial) sum(flops float64, sgemm, fma, first []float64) Step {
-	var rate, ofSgemm, ofFMA, ratio []float64
+func (t *trial) sum(flops float64, sgemm, fma, limit, first []float64) Step {
+	var rate, ofSgemm, ofFMA, ofCeiling []float64
 	for i, s := range t.seconds {
 		rate = append(rate, flops/s)
 		ofSgemm = append(ofSgemm, flops/s/sgemm[i])
-		ratio = append(ratio, s/first[i])
+		ofCeiling = append(ofCeiling, flops/s/limit[i])
 		if i < len(fma) {
 			ofFMA = append(ofFMA, flops/s/fma[i])
 		}
 	}
 	step := Step{
 		Backend: t.info.Name, Detail: t.info.Detail, Seconds: spread(t.seconds),
-		Rate: median(rate), OfSgemm: median(ofSgemm), Ratio: median(ratio),
+		Rate: median(rate), OfSgemm: median(ofSgemm), OfCeiling: median(ofCeiling), Ratio: median(ratios(t.seconds, first)),
 		Allocations: slices.Min(t.allocations), // other goroutines may allocate meanwhile: the least is the step's
 	}
 	if len(ofFMA) > 0 {

@@ -3,6 +3,7 @@ package bench_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -21,7 +22,7 @@ func config(t *testing.T) bench.Config {
 	require.NoError(t, err)
 	return bench.Config{
 		Arch: nn.Arch{Widths: []int{6, 4, 6}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid}},
-		Loss: loss.SigmoidCE, Method: m, Batch: 5, Workers: 2, Rounds: 2, Sizes: []int{64},
+		Loss: loss.SigmoidCE, Method: m, Batch: 5, Workers: 2, Rounds: 2, Sizes: []int{64}, Sample: time.Microsecond,
 		Backends: []backend.Kernels{gonum.New(), gonum.New()},
 	}
 }
@@ -43,7 +44,21 @@ func TestRun(t *testing.T) {
 		assert.Equal(t, 2, s.Seconds.Count)
 		assert.Zero(t, s.Allocations)
 		assert.Positive(t, s.OfSgemm)
+		assert.Positive(t, s.OfCeiling)
 	}
+	assert.Positive(t, r.Ceiling.Median)
+
+	w := r.Waterfall
+	sum := 0.0
+	for _, p := range w.Parts {
+		assert.Positive(t, p.Share)
+		sum += p.Share
+	}
+	assert.InDelta(t, 1, sum, 1e-9, "a waterfall is of all the time: %+v", w.Parts)
+	// Forward 2 × (affine, apply), loss, backward and chain; then per layer (one block)
+	// E, 2 × (dA, R), 3 × (G, update), W̃ + Δ.
+	assert.InDelta(t, 4+1+2+2*(1+4+6+1), w.Calls, 0)
+	assert.Positive(t, w.OverStep)
 }
 
 func TestRunEndsWhenCancelled(t *testing.T) {

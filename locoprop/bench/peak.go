@@ -21,6 +21,7 @@ type peaks struct {
 	kernels backend.Kernels
 	pool    *plan.Pool
 	size    int
+	time    time.Duration // that a measurement of sgemm takes
 	a, b, c []backend.Mat // per worker, size × size
 }
 
@@ -31,7 +32,7 @@ func newPeaks(k backend.Kernels, pool *plan.Pool, sizes []int) *peaks {
 	best := &peaks{}
 	bestRate := 0.0
 	for _, n := range sizes {
-		p := &peaks{kernels: k, pool: pool, size: n}
+		p := &peaks{kernels: k, pool: pool, size: n, time: sgemmTime}
 		for w := range pool.Workers() {
 			a, b := backend.NewMat(n, n), backend.NewMat(n, n)
 			fill(a, uint64(2*w))
@@ -46,8 +47,8 @@ func newPeaks(k backend.Kernels, pool *plan.Pool, sizes []int) *peaks {
 }
 
 // each runs do once on every worker at the same time.
-func (p *peaks) each(do func(worker int)) {
-	tasks := make([]plan.Task, p.pool.Workers())
+func each(pool *plan.Pool, do func(worker int)) {
+	tasks := make([]plan.Task, pool.Workers())
 	for i := range tasks {
 		tasks[i].ID = i
 	}
@@ -55,15 +56,15 @@ func (p *peaks) each(do func(worker int)) {
 		do(t.ID)
 		return nil
 	})
-	_ = p.pool.Run(ph) // the tasks return no error
+	_ = pool.Run(ph) // the tasks return no error
 }
 
 // sgemm is the rate of n × n × n products.
 func (p *peaks) sgemm() float64 {
 	count := make([]int, p.pool.Workers())
 	start := time.Now()
-	p.each(func(w int) {
-		for count[w] == 0 || time.Since(start) < sgemmTime {
+	each(p.pool, func(w int) {
+		for count[w] == 0 || time.Since(start) < p.time {
 			p.kernels.Gemm(false, true, 1, p.a[w], p.b[w], 0, p.c[w])
 			count[w]++
 		}
@@ -83,7 +84,7 @@ func (p *peaks) fma() float64 {
 		return 0
 	}
 	rates := make([]float64, p.pool.Workers())
-	p.each(func(w int) { rates[w] = meter.FMAPeak(fmaTime) })
+	each(p.pool, func(w int) { rates[w] = meter.FMAPeak(fmaTime) })
 	sum := 0.0
 	for _, r := range rates {
 		sum += r

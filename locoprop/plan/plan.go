@@ -79,7 +79,7 @@ type LayerPlan struct {
 	BackwardFlops float64
 	LocalFlops    float64 // gradient, local iterations or preconditioning, and products of the update
 	StateBytes    float64 // optimiser state
-	Bytes         float64 // predicted traffic of the local solve between memory and a core's cache; 0: no prediction
+	Bytes         float64 // predicted bytes that the kernels of the local solve read and write; 0: no prediction
 	Seconds       float64 // predicted time of the local solve on one core; 0: no prediction
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 )
@@ -44,6 +45,9 @@ type Pool struct {
 	errs    []taskError // per worker
 	scratch [][]float32
 	done    sync.WaitGroup
+
+	observe func(Timing)
+	busy    []time.Duration // per worker, in the phase that is observed
 }
 
 type taskError struct {
@@ -58,6 +62,7 @@ func NewPool(workers int) *Pool {
 		workers: workers,
 		errs:    make([]taskError, workers),
 		scratch: make([][]float32, workers),
+		busy:    make([]time.Duration, workers),
 		start:   make([]chan struct{}, workers-1),
 	}
 	for i := range p.start {
@@ -82,10 +87,36 @@ func (p *Pool) Close() {
 	}
 }
 
+// Timing is how long a phase took: Wall from its begin to its end, Busy the time that
+// workers spent on tasks, added up. Of Wall·Workers the rest was spent waiting.
+type Timing struct {
+	Phase      string
+	Wall, Busy time.Duration
+}
+
+// Observe makes every Run tell f how long its phase took, until Observe(nil). It must
+// not be called while a phase runs; where it isn't called, no clock is read.
+func (p *Pool) Observe(f func(Timing)) { p.observe = f }
+
 // Run performs all tasks of a phase and returns when the last has ended. After an
 // error no further task is begun; of several errors that of the earliest task is
 // returned. It doesn't allocate once it has run the phase that needs most scratch.
 func (p *Pool) Run(ph *Phase) error {
+	if p.observe == nil {
+		return p.run(ph)
+	}
+	clear(p.busy)
+	start := time.Now()
+	err := p.run(ph)
+	t := Timing{Phase: ph.Name, Wall: time.Since(start)}
+	for _, b := range p.busy {
+		t.Busy += b
+	}
+	p.observe(t)
+	return err
+}
+
+func (p *Pool) run(ph *Phase) error {
 	active := min(p.workers, len(ph.Tasks))
 	for w := range active {
 		if len(p.scratch[w]) < ph.Scratch {
@@ -111,8 +142,18 @@ func (p *Pool) Run(ph *Phase) error {
 	return first.err
 }
 
-// work takes tasks until none is left.
+// work takes tasks until none is left, and times that where the pool is observed.
 func (p *Pool) work(worker int) {
+	if p.observe == nil {
+		p.take(worker)
+		return
+	}
+	start := time.Now()
+	p.take(worker)
+	p.busy[worker] = time.Since(start)
+}
+
+func (p *Pool) take(worker int) {
 	ph := p.phase
 	for {
 		i := int(p.next.Add(1)) - 1

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/locoprop/locoprop-go/locoprop/plan"
@@ -189,4 +190,26 @@ func TestUnitTasksCover(t *testing.T) {
 		require.Len(t, coupled, 1)
 		checkCover(t, coupled, units)
 	})
+}
+
+func TestPoolObserved(t *testing.T) {
+	for _, workers := range workerCounts {
+		pool := plan.NewPool(workers)
+		phase := plan.NewPhase("spin", make([]plan.Task, 3), 0, func(*plan.Task, []float32) error {
+			for start := time.Now(); time.Since(start) < time.Millisecond; {
+			}
+			return nil
+		})
+		require.NoError(t, pool.Run(phase))
+		var seen []plan.Timing
+		pool.Observe(func(x plan.Timing) { seen = append(seen, x) })
+		require.NoError(t, pool.Run(phase))
+		pool.Observe(nil)
+		require.NoError(t, pool.Run(phase))
+		require.Len(t, seen, 1)
+		assert.Equal(t, "spin", seen[0].Phase)
+		assert.GreaterOrEqual(t, seen[0].Busy, 3*time.Millisecond, "all tasks count")
+		assert.LessOrEqual(t, seen[0].Busy, time.Duration(workers)*seen[0].Wall)
+		pool.Close()
+	}
 }

@@ -28,6 +28,9 @@ type Tape struct {
 	x, t    backend.Mat   // the batch being run
 }
 
+// PassPhase is the name of a tape's phase.
+const PassPhase = "forward and backward"
+
 // NewTape allocates a tape for batches of a network.
 func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, error) {
 	if batch < 1 {
@@ -62,7 +65,7 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 			t.design[ℓ] = backend.NewPadded(batch*p, w.Cols-1)
 		}
 	}
-	t.phase = NewPhase("forward and backward", tasks, 0, t.pass)
+	t.phase = NewPhase(PassPhase, tasks, 0, t.pass)
 	return t, nil
 }
 

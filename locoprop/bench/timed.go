@@ -1,0 +1,150 @@
+package bench
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// kind groups kernels by what they do.
+type kind int
+
+const (
+	products kind = iota
+	transfers
+	updates
+	factors
+	kinds
+)
+
+// timed is a backend that adds up the time its kernels take. It has none of the optional
+// fast paths, so that methods run their loops over single kernels, which is what can be
+// timed from outside. A method that isn't measured never sees it.
+type timed struct {
+	backend.Kernels
+	spent [kinds]atomic.Int64 // nanoseconds
+	calls atomic.Int64
+
+	recording bool // collects products
+	mutex     sync.Mutex
+	counts    map[product]int
+}
+
+// product is a call of a matrix product, by all that its time depends on.
+type product struct {
+	transA, transB bool
+	self           bool // of a matrix with its own transpose
+	a, b, c        size
+}
+
+// size is a matrix without its content.
+type size struct{ rows, cols, stride int }
+
+func sizeOf(m backend.Mat) size { return size{m.Rows, m.Cols, m.Stride} }
+
+// reset forgets what was timed.
+func (k *timed) reset() {
+	for i := range k.spent {
+		k.spent[i].Store(0)
+	}
+	k.calls.Store(0)
+}
+
+func (k *timed) add(kind kind, start time.Time) {
+	k.spent[kind].Add(int64(time.Since(start)))
+	k.calls.Add(1)
+}
+
+func (k *timed) record(transA, transB, self bool, a, b, c backend.Mat) {
+	if !k.recording {
+		return
+	}
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	k.counts[product{transA, transB, self, sizeOf(a), sizeOf(b), sizeOf(c)}]++
+}
+
+func (k *timed) Affine(a, x, w backend.Mat) {
+	k.record(false, true, false, x, w, a)
+	defer k.add(products, time.Now())
+	k.Kernels.Affine(a, x, w)
+}
+
+func (k *timed) Backprop(dx, d, w backend.Mat) {
+	k.record(false, false, false, d, w, dx)
+	defer k.add(products, time.Now())
+	k.Kernels.Backprop(dx, d, w)
+}
+
+func (k *timed) Grad(g, r, x backend.Mat) {
+	k.record(true, false, false, r, x, g)
+	defer k.add(products, time.Now())
+	k.Kernels.Grad(g, r, x)
+}
+
+func (k *timed) Gemm(transA, transB bool, alpha float32, a, b backend.Mat, beta float32, c backend.Mat) {
+	k.record(transA, transB, false, a, b, c)
+	defer k.add(products, time.Now())
+	k.Kernels.Gemm(transA, transB, alpha, a, b, beta, c)
+}
+
+func (k *timed) Syrk(trans bool, alpha float32, x backend.Mat, beta float32, c backend.Mat) {
+	k.record(trans, !trans, true, x, x, c)
+	defer k.add(products, time.Now())
+	k.Kernels.Syrk(trans, alpha, x, beta, c)
+}
+
+func (k *timed) Apply(y, a backend.Mat, f transfer.Func) {
+	defer k.add(transfers, time.Now())
+	k.Kernels.Apply(y, a, f)
+}
+
+func (k *timed) Chain(d, a, y backend.Mat, f transfer.Func) {
+	defer k.add(transfers, time.Now())
+	k.Kernels.Chain(d, a, y, f)
+}
+
+func (k *timed) Loss(d, a, y, t backend.Mat, f transfer.Func, l loss.Loss, scale float32) float64 {
+	defer k.add(transfers, time.Now())
+	return k.Kernels.Loss(d, a, y, t, f, l, scale)
+}
+
+func (k *timed) Residual(r, da, ahat, yhat, e backend.Mat, f transfer.Func) {
+	defer k.add(transfers, time.Now())
+	k.Kernels.Residual(r, da, ahat, yhat, e, f)
+}
+
+func (k *timed) Scale(e, d backend.Mat, gamma float32) {
+	defer k.add(updates, time.Now())
+	k.Kernels.Scale(e, d, gamma)
+}
+
+func (k *timed) Update(u optimizer.Update, delta, w0, g backend.Mat, slots []backend.Mat) {
+	defer k.add(updates, time.Now())
+	k.Kernels.Update(u, delta, w0, g, slots)
+}
+
+func (k *timed) AddInto(w, delta backend.Mat) {
+	defer k.add(updates, time.Now())
+	k.Kernels.AddInto(w, delta)
+}
+
+func (k *timed) Cholesky(a []float64, n int) error {
+	defer k.add(factors, time.Now())
+	return k.Kernels.Cholesky(a, n)
+}
+
+func (k *timed) Solve(l []float64, n int, b []float64, cols int) {
+	defer k.add(factors, time.Now())
+	k.Kernels.Solve(l, n, b, cols)
+}
+
+func (k *timed) SymEig(a []float64, n int, w, work []float64) error {
+	defer k.add(factors, time.Now())
+	return k.Kernels.SymEig(a, n, w, work)
+}
