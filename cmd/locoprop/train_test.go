@@ -14,7 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var runFiles = []string{"checkpoints", "checkpoints/last", "config.toml", "metrics.jsonl", "model.safetensors", "reconstructions.png"}
+// runFiles are the files of a finished run with such checkpoints.
+func runFiles(checkpoints ...string) []string {
+	names := []string{"checkpoints"}
+	for _, c := range checkpoints {
+		names = append(names, "checkpoints/"+c)
+	}
+	return append(names, "config.toml", "metrics.jsonl", "model.safetensors", "reconstructions.png")
+}
 
 func TestTrain(t *testing.T) {
 	t.Parallel()
@@ -34,7 +41,7 @@ func TestTrain(t *testing.T) {
 		assert.Contains(t, out.stdout, part)
 	}
 	assert.NotContains(t, out.stdout+out.stderr, "\x1b", "no colours off a terminal")
-	assert.Equal(t, runFiles, tree(t, filepath.Join(dir, "runs", "curves-1")))
+	assert.Equal(t, runFiles("best", "last", "step-00000008"), tree(t, filepath.Join(dir, "runs", "curves-1")))
 
 	f, err := os.Open(filepath.Join(dir, "runs", "curves-1", "reconstructions.png"))
 	require.NoError(t, err)
@@ -93,7 +100,7 @@ func TestUntrained(t *testing.T) {
 	data, dir := writeData(t), t.TempDir()
 	out := succeeds(t, dir, small(data, "--epochs", "0", "--out", "r", "--json")...)
 	assert.Equal(t, 1, strings.Count(out.stdout, "\n"))
-	assert.Equal(t, runFiles, tree(t, filepath.Join(dir, "r")))
+	assert.Equal(t, runFiles("last"), tree(t, filepath.Join(dir, "r")))
 }
 
 func TestPairRatesArePrinted(t *testing.T) {

@@ -69,7 +69,7 @@ func common() Experiment {
 		Method: "locoprop-m", Optimizer: optimizer.New(optimizer.RMSPropTF1),
 		Gamma: locoprop.DefaultGamma, LocalSteps: locoprop.DefaultSteps, Floor: locoprop.DefaultFloor, Block: plan.DefaultBlock,
 		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(),
-		EvalEvery: 1, Seed: 1,
+		EvalEvery: 1, CheckpointEvery: schedule.Interval{Epochs: 1}, Keep: 2, Seed: 1,
 	}
 }
 

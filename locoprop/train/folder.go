@@ -138,7 +138,10 @@ func Open(dir string) (*Folder, error) {
 			return nil, fmt.Errorf("folder of the run: %w", err)
 		}
 	}
-	return f, f.acquire()
+	if err := f.acquire(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // Dir is the folder.

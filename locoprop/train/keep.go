@@ -48,6 +48,9 @@ func (f *Folder) checkpoint(t *Trainer, best bool) error {
 		if err := atomicfile.Link(f.fs, f.path(BestName), last); err != nil {
 			return err
 		}
+		if err := f.fs.SyncDir(filepath.Dir(last)); err != nil {
+			return fmt.Errorf("writing %s: %w", last, err)
+		}
 	} else if err := t.saveTo(f.fs, last); err != nil {
 		return err
 	}

@@ -70,7 +70,8 @@ func fillAndClose(f File, fill func(io.Writer) error) error {
 
 // Link makes path another name of the file at from, in the place of what path named
 // before; whoever opens path finds the one or the other. Where the file system can't
-// give a file two names, path becomes a copy. The error names path.
+// give a file two names, path becomes a copy. The folder isn't synced: a power failure
+// may undo it. The error names path.
 func Link(fsys FS, from, path string) error {
 	if link(fsys, from, path) == nil {
 		return nil
@@ -87,16 +88,13 @@ func Link(fsys FS, from, path string) error {
 }
 
 func link(fsys FS, from, path string) error {
-	dir, temp := temporary(path)
+	_, temp := temporary(path)
 	err := fsys.Link(from, temp)
 	if err == nil {
 		err = fsys.Rename(temp, path)
 	}
 	// Where both are names of one file already, renaming leaves both.
-	if err := errors.Join(err, ignoreMissing(fsys.Remove(temp))); err != nil {
-		return err
-	}
-	return fsys.SyncDir(dir)
+	return errors.Join(err, ignoreMissing(fsys.Remove(temp)))
 }
 
 // Clean removes the temporary files that a process left in a folder when it was killed

@@ -179,7 +179,7 @@ func TestClean(t *testing.T) {
 // The second name survives what becomes of the first, whatever operation fails on the
 // way, and also where files can't have two names.
 func TestLink(t *testing.T) {
-	for k := 1; k <= 4; k++ { // link, rename, synchronise, and none
+	for k := 1; k <= 3; k++ { // link, rename, none
 		dir := t.TempDir()
 		from, path := filepath.Join(dir, "from"), filepath.Join(dir, "to")
 		require.NoError(t, os.WriteFile(from, []byte("content"), 0o600))
