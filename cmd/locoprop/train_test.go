@@ -191,3 +191,29 @@ func TestDivergence(t *testing.T) {
 	assert.Contains(t, out.stderr, "bad/model.safetensors is still the last good model")
 	assert.Equal(t, read(t, dir, "good/model.safetensors"), read(t, dir, "bad/model.safetensors"))
 }
+
+// A run that diverges stops, or goes back and on at half the rate until that is low
+// enough, 8 times at most.
+func TestRollback(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	args := func(lr string, more ...string) []string {
+		return append(small(data, "--method", "backprop", "--optimizer", "sgd", "--loss", "squared", "--schedule", "constant", "--warmup-steps", "0",
+			"--checkpoint-every", "9epochs", "--lr", lr), more...)
+	}
+	out := program(t, dir, args("100", "--out", "stop")...)
+	require.Equal(t, exitDiverged, out.code, out.stderr)
+	assert.Contains(t, out.stderr, ", or go on at half of it by --resume stop --on-divergence rollback")
+	assert.Contains(t, string(read(t, dir, "stop/config.toml")), "on-divergence = 'stop'")
+	out = program(t, dir, args("1e30", "--on-divergence", "rollback", "--out", "r")...)
+	require.Equal(t, exitDiverged, out.code, out.stderr)
+	assert.Equal(t, 8, strings.Count(out.stderr, "locoprop: warning: diverged in epoch 1"), out.stderr)
+	assert.Contains(t, out.stderr, "; the run was rolled back 8 times")
+
+	out = succeeds(t, dir, args("100", "--on-divergence", "rollback", "--out", "fine")...)
+	assert.Regexp(t, `rolled back to the checkpoint after 0 steps, going on at half the rate \(η = 50\)\n`, out.stderr)
+	assert.Regexp(t, `diverged and rolled back \d times; lr was `, out.stdout)
+	succeeds(t, dir, "train", "--resume", "stop", "--on-divergence", "rollback")
+	assert.Equal(t, read(t, dir, "fine/model.safetensors"), read(t, dir, "stop/model.safetensors"))
+	assert.Equal(t, withoutTimes(read(t, dir, "fine/metrics.jsonl")), withoutTimes(read(t, dir, "stop/metrics.jsonl")))
+}

@@ -39,7 +39,9 @@ type training struct {
 }
 
 // say prints a line for people.
-func (r *training) say(format string, args ...any) { r.status.say(r.stderr, fmt.Sprintf(format, args...)) }
+func (r *training) say(format string, args ...any) {
+	r.status.say(r.stderr, fmt.Sprintf(format, args...))
+}
 
 // warn tells of something wrong that doesn't end the run.
 func (r *training) warn(err error) { r.say("locoprop: warning: %v", err) }
@@ -228,7 +230,11 @@ func (r *training) explain(err error) error {
 		}
 		return fmt.Errorf("%w%s; go on with: locoprop train --resume %s", train.ErrInterrupted, at, quote(dir))
 	case errors.As(err, &diverged):
-		return fmt.Errorf("%w%s", err, lastGood(dir))
+		hint := ""
+		if !r.e.Rollback && diverged.Epoch > 0 {
+			hint = fmt.Sprintf(", or go on at half of it by --resume %s --on-divergence rollback", quote(dir))
+		}
+		return fmt.Errorf("%w%s%s", err, hint, lastGood(dir))
 	}
 	return err
 }

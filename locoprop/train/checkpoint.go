@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,7 +193,7 @@ func (p *position) put(meta map[string]string) error {
 	if err := putJSON(meta, "last", p.last); err != nil {
 		return err
 	}
-	if p.best.Epoch > 0 {
+	if !math.IsInf(p.best.TestLoss, 0) {
 		if err := putJSON(meta, "best", p.best); err != nil {
 			return err
 		}
@@ -241,6 +242,7 @@ func (p *position) take(meta map[string]string, batches int) error {
 	if err := json.Unmarshal([]byte(meta["last"]), &p.last); err != nil {
 		errs = append(errs, fmt.Errorf("last evaluation: %w", err))
 	}
+	p.best = noBest
 	for key, to := range map[string]any{"best": &p.best, "rollbacks": &p.rollbacks} {
 		if text, found := meta[key]; found {
 			if err := json.Unmarshal([]byte(text), to); err != nil {

@@ -73,19 +73,23 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
-	where := fmt.Sprintf("in epoch %d, batch %d of %d", e.Epoch, e.Batch, e.Batches)
-	if e.Batch == 0 {
-		where = fmt.Sprintf("at the end of epoch %d", e.Epoch)
-	}
 	if e.Epoch == 0 {
 		return fmt.Sprintf("initial weights give no finite loss: %v", e.Err)
 	}
-	text := fmt.Sprintf("diverged %s, after %d steps: %v; try a smaller learning rate (now η = %g) or more warm-up steps",
-		where, e.Step, e.Err, e.Rate)
+	text := fmt.Sprintf("%s; try a smaller learning rate (now η = %g) or more warm-up steps", e.found(), e.Rate)
 	if e.Rollbacks > 0 {
 		text += fmt.Sprintf("; the run was rolled back %d times", e.Rollbacks)
 	}
 	return text
+}
+
+// found tells what was found where.
+func (e *DivergedError) found() string {
+	where := fmt.Sprintf("in epoch %d, batch %d of %d", e.Epoch, e.Batch, e.Batches)
+	if e.Batch == 0 {
+		where = fmt.Sprintf("at the end of epoch %d", e.Epoch)
+	}
+	return fmt.Sprintf("diverged %s, after %d steps: %v", where, e.Step, e.Err)
 }
 
 // Unwrap gives the cause.

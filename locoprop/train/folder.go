@@ -188,9 +188,7 @@ func WriteFile(path string, fill func(io.Writer) error) error {
 // the lines that the position counts, and a run that has no good newest checkpoint gets
 // one, which shows early whether the folder can be written to.
 func (f *Folder) begin(t *Trainer) error {
-	err := atomicfile.Clean(filepath.Dir(f.path(CheckpointName)), func(string) bool { return true })
-	err = errors.Join(err, atomicfile.Clean(f.dir, func(name string) bool { return name == ConfigName || name == ModelName }))
-	if err != nil {
+	if err := errors.Join(atomicfile.Clean(f.dir), atomicfile.Clean(filepath.Dir(f.path(CheckpointName)))); err != nil {
 		return fmt.Errorf("removing what an ended process left: %w", err)
 	}
 	if err := f.closeLines(); err != nil {

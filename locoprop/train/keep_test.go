@@ -106,7 +106,17 @@ func TestBest(t *testing.T) {
 	c.Data.Test = nil
 	r, err := runIn(t, dir, c)
 	require.NoError(t, err)
-	assert.Zero(t, r.Best)
+	assert.Equal(t, noBest, r.Best)
+	assert.NoFileExists(t, filepath.Join(dir, BestName))
+
+	// Nor where training makes it worse from the start.
+	dir = t.TempDir()
+	c = autoencoder(t)
+	c.Schedule, c.Method = schedule.Schedule{}, backpropMethod(t, 30, optimizer.SGD)
+	r, err = runIn(t, dir, c)
+	require.NoError(t, err)
+	require.Greater(t, r.Last.TestLoss, r.Best.TestLoss)
+	assert.Zero(t, r.Best.Epoch)
 	assert.NoFileExists(t, filepath.Join(dir, BestName))
 }
 

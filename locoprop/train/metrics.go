@@ -99,9 +99,9 @@ type Progress struct {
 	Seconds float64 // spent training so far, without evaluation
 }
 
-// Best is the evaluation, epoch 0 aside, with the least test loss among those saved.
+// Best is the evaluation with the least test loss so far, +Inf without one.
 type Best struct {
-	Epoch    int     `json:"epoch"` // 0: none yet, or there are no test examples
+	Epoch    int     `json:"epoch"` // 0: no epoch was better than the untrained network
 	TestLoss float64 `json:"test_loss"`
 }
 

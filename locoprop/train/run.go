@@ -216,6 +216,9 @@ func (t *Trainer) record(m Metrics) error {
 	}
 	t.lines++
 	t.last = m
+	if m.Epoch == 0 && m.TestLoss < t.best.TestLoss {
+		t.best = Best{0, m.TestLoss}
+	}
 	t.saved = false
 	for i, loss := range []float64{m.TrainLoss, m.TestLoss} {
 		if s := t.splits[i].src; s.n > 0 && (math.IsNaN(loss) || math.IsInf(loss, 0)) {

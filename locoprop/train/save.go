@@ -11,6 +11,9 @@ import (
 // maxRollbacks bounds how often a run is rolled back: the rate is 1/256 of its own then.
 const maxRollbacks = 8
 
+// noBest is the best evaluation before there is one.
+var noBest = Best{TestLoss: math.Inf(1)}
+
 // save writes the checkpoint and then the model, where they aren't those of the
 // position already.
 func (t *Trainer) save() error {
@@ -52,10 +55,7 @@ func (t *Trainer) saveIfDue() error {
 
 // isBest tells whether the position is the end of the best epoch so far.
 func (t *Trainer) isBest() bool {
-	if t.epoch == 0 || t.batch > 0 || t.last.Epoch != t.epoch || math.IsNaN(t.last.TestLoss) {
-		return false
-	}
-	return t.best.Epoch == 0 || t.last.TestLoss < t.best.TestLoss
+	return t.epoch > 0 && t.batch == 0 && t.last.Epoch == t.epoch && t.last.TestLoss < t.best.TestLoss
 }
 
 // saveInterrupted saves between steps, unless the weights are no good.
@@ -112,7 +112,7 @@ func (t *Trainer) rollBack(d *DivergedError) error {
 		return errors.Join(d, err)
 	}
 	t.rollbacks = append(slices.Clip(before), Rollback{Step: d.Step, To: t.step, Rate: d.Rate / 2, Found: d.Err.Error()})
-	t.warn(fmt.Errorf("%w; rolled back to the checkpoint after %d steps, going on at half the rate (η = %g)", d, t.step, d.Rate/2))
+	t.warn(fmt.Errorf("%s; rolled back to the checkpoint after %d steps, going on at half the rate (η = %g)", d.found(), t.step, d.Rate/2))
 	t.begun = false
 	if err := t.begin(); err != nil {
 		return errors.Join(d, err)

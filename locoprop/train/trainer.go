@@ -71,7 +71,7 @@ func New(c Config) (*Trainer, error) {
 	if err := configErrors(c.check(), err); err != nil {
 		return nil, err
 	}
-	t := &Trainer{c: c, kernels: k, workers: workers}
+	t := &Trainer{c: c, kernels: k, workers: workers, position: position{best: noBest}}
 	if t.stepper, err = c.Method.Plan(c.Network, c.Loss, c.Batch, k); err != nil {
 		return nil, &ConfigError{err}
 	}

@@ -10,8 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
-	"strings"
 	"sync/atomic"
 )
 
@@ -97,16 +97,15 @@ func link(fsys FS, from, path string) error {
 	return errors.Join(err, ignoreMissing(fsys.Remove(temp)))
 }
 
-// Clean removes the temporary files that a process left in a folder when it was killed
-// while writing files of the names that ours knows. Call it only where no other process
-// may be writing them.
-func Clean(dir string, ours func(name string) bool) error {
+// Clean removes the temporary files that processes left in a folder when they were killed
+// while writing. Call it only where no other process may be writing there.
+func Clean(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
-		if name, found := finalName(e.Name()); found && ours(name) {
+		if temporaryName.MatchString(e.Name()) {
 			err = errors.Join(err, ignoreMissing(os.Remove(filepath.Join(dir, e.Name()))))
 		}
 	}
@@ -114,7 +113,7 @@ func Clean(dir string, ours func(name string) bool) error {
 }
 
 // A temporary file is named .NAME.tmp-PROCESS-COUNT.
-const marker = ".tmp-"
+var temporaryName = regexp.MustCompile(`^\..+\.tmp-\d+-\d+$`)
 
 // temporary is the folder of a file and a new name in it for a temporary file.
 func temporary(path string) (dir, temp string) {
@@ -122,16 +121,7 @@ func temporary(path string) (dir, temp string) {
 	if dir == "" {
 		dir = "."
 	}
-	return dir, filepath.Join(dir, "."+name+marker+strconv.Itoa(os.Getpid())+"-"+strconv.FormatUint(count.Add(1), 10))
-}
-
-// finalName is the name of the file that a temporary file was to become.
-func finalName(temp string) (name string, found bool) {
-	at := strings.LastIndex(temp, marker)
-	if at < 2 || temp[0] != '.' {
-		return "", false
-	}
-	return temp[1:at], true
+	return dir, filepath.Join(dir, "."+name+".tmp-"+strconv.Itoa(os.Getpid())+"-"+strconv.FormatUint(count.Add(1), 10))
 }
 
 func ignoreMissing(err error) error {

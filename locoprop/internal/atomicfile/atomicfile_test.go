@@ -167,13 +167,12 @@ func TestErrorNamesTheFileOnce(t *testing.T) {
 
 func TestClean(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{".last.tmp-12-1", ".last.tmp-3-44", "last", ".lastly", "last.tmp-1-1", ".other.tmp-1-1", ".tmp-1-1"} {
+	for _, name := range []string{".last.tmp-12-1", ".other.tmp-3-44", "last", ".lastly", "last.tmp-1-1", ".last.tmp-x-1", ".last.tmp-1", ".tmp-1-1"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 	}
-	isLast := func(name string) bool { return name == "last" }
-	require.NoError(t, atomicfile.Clean(dir, isLast))
-	assert.Equal(t, []string{".lastly", ".other.tmp-1-1", ".tmp-1-1", "last", "last.tmp-1-1"}, names(t, dir))
-	assert.NoError(t, atomicfile.Clean(filepath.Join(dir, "missing"), isLast))
+	require.NoError(t, atomicfile.Clean(dir))
+	assert.Equal(t, []string{".last.tmp-1", ".last.tmp-x-1", ".lastly", ".tmp-1-1", "last", "last.tmp-1-1"}, names(t, dir))
+	assert.NoError(t, atomicfile.Clean(filepath.Join(dir, "missing")))
 }
 
 // The second name survives what becomes of the first, whatever operation fails on the
