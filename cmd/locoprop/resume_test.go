@@ -130,7 +130,7 @@ func TestResumeFromTheBest(t *testing.T) {
 	require.Contains(t, out.stdout, "best test loss ")
 	assert.Equal(t, runFiles("best", "last"), tree(t, filepath.Join(dir, "r")))
 	model := read(t, dir, "r/model.safetensors")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "r/checkpoints/last"), read(t, dir, "r/checkpoints/best"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "r", "checkpoints", "last"), read(t, dir, "r/checkpoints/best"), 0o644))
 	out = succeeds(t, dir, "train", "--resume", "r")
 	assert.NotContains(t, out.stderr, "warning")
 	assert.Contains(t, out.stderr, "epoch 5 of 5 done")

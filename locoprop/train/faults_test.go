@@ -156,27 +156,27 @@ func runFaulty(t *testing.T, dir string, fsys atomicfile.FS, c Config) error {
 
 // sameRun compares all that two runs left, but for the clock and for which checkpoint
 // before the newest is there, since one that couldn't be saved can't be kept.
-func sameRun(t *testing.T, want, got string, context ...any) {
+func sameRun(t *testing.T, want, got string, about ...any) {
 	t.Helper()
 	files := func(dir string) string {
 		return regexp.MustCompile(`step-\d+`).ReplaceAllString(strings.Join(tree(t, dir), " "), "step")
 	}
-	assert.Equal(t, files(want), files(got), context...)
-	assert.Equal(t, readFile(t, want, ModelName), readFile(t, got, ModelName), context...)
-	assert.Equal(t, history(t, want), history(t, got), context...)
-	assert.Equal(t, string(readFile(t, want, LayersName)), string(readFile(t, got, LayersName)), context...)
+	assert.Equal(t, files(want), files(got), about...)
+	assert.Equal(t, readFile(t, want, ModelName), readFile(t, got, ModelName), about...)
+	assert.Equal(t, history(t, want), history(t, got), about...)
+	assert.Equal(t, string(readFile(t, want, LayersName)), string(readFile(t, got, LayersName)), about...)
 	for _, name := range []string{CheckpointName, BestName} {
 		a, err := tensorfile.Read(filepath.Join(want, name))
 		require.NoError(t, err)
 		b, err := tensorfile.Read(filepath.Join(got, name))
 		require.NoError(t, err)
-		assert.Equal(t, a.Tensors, b.Tensors, context...)
+		assert.Equal(t, a.Tensors, b.Tensors, about...)
 		for _, f := range []*tensorfile.File{a, b} {
 			delete(f.Meta, "nanoseconds")
 			delete(f.Meta, "eval_nanoseconds")
 			delete(f.Meta, "last") // has times too, and is in the history
 		}
-		assert.Equal(t, a.Meta, b.Meta, context...)
+		assert.Equal(t, a.Meta, b.Meta, about...)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// poison makes a weight NaN after a step, the first times times that it is made.
+// poison makes a weight NaN after a step, each of so many times that it is made.
 func poison(c *Config, step, times int) {
 	w := c.Network.Weights()[1]
 	c.OnStep = func(p Progress) {
