@@ -184,7 +184,7 @@ func (s *touchyStepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (pla
 func TestDiesWhileRolledBack(t *testing.T) {
 	config := func() Config {
 		c := autoencoder(t)
-		c.Schedule = schedule.Schedule{}
+		c.Workers, c.Schedule = 1, schedule.Schedule{}
 		c.Method = touchy{c.Method, map[int]float64{4: 0.5, 7: 0.125}}
 		c.CheckpointEvery, c.Rollback = schedule.Interval{Steps: 3}, true
 		return c
@@ -199,7 +199,7 @@ func TestDiesWhileRolledBack(t *testing.T) {
 	require.Equal(t, []int{4, 4, 7, 6, 7, 6}, way)
 	want := newTrainer(t, config())
 	require.NoError(t, want.Restore(filepath.Join(straight, CheckpointName)))
-	for k, over := 1, false; !over; k += 2 {
+	for k, over := 1, false; !over; k += 2 * stride() {
 		require.Less(t, k, 300)
 		dir := t.TempDir()
 		over = runFaulty(t, dir, newFaulty(k, dead), config()) == nil
