@@ -30,21 +30,24 @@ type configFile struct {
 	Init       *string `toml:"init,omitempty"`
 	Method     *string `toml:"method,omitempty"`
 	localConfig
-	Correction     *float64 `toml:"correction,omitempty"`
-	DMomentum      *float64 `toml:"d-momentum,omitempty"`
-	DMomentumLimit *int64   `toml:"d-momentum-limit,omitempty"`
-	Batch          *int64   `toml:"batch,omitempty"`
-	DropLast       *bool    `toml:"drop-last,omitempty"`
-	Schedule       *string  `toml:"schedule,omitempty"`
-	WarmupSteps    *int64   `toml:"warmup-steps,omitempty"`
-	ScheduleEpochs *int64   `toml:"schedule-epochs,omitempty"`
-	Epochs         *int64   `toml:"epochs,omitempty"`
-	EvalEvery      *int64   `toml:"eval-every,omitempty"`
-	Seed           *int64   `toml:"seed,omitempty"`
-	Workers        *int64   `toml:"workers,omitempty"`
-	Block          *int64   `toml:"block,omitempty"`
-	Diagnose       *int64   `toml:"diagnose,omitempty"`
-	Backend        *string  `toml:"backend,omitempty"`
+	Correction      *float64 `toml:"correction,omitempty"`
+	DMomentum       *float64 `toml:"d-momentum,omitempty"`
+	DMomentumLimit  *int64   `toml:"d-momentum-limit,omitempty"`
+	Batch           *int64   `toml:"batch,omitempty"`
+	DropLast        *bool    `toml:"drop-last,omitempty"`
+	Schedule        *string  `toml:"schedule,omitempty"`
+	WarmupSteps     *int64   `toml:"warmup-steps,omitempty"`
+	ScheduleEpochs  *int64   `toml:"schedule-epochs,omitempty"`
+	Epochs          *int64   `toml:"epochs,omitempty"`
+	EvalEvery       *int64   `toml:"eval-every,omitempty"`
+	CheckpointEvery *string  `toml:"checkpoint-every,omitempty"`
+	Keep            *int64   `toml:"keep,omitempty"`
+	OnDivergence    *string  `toml:"on-divergence,omitempty"`
+	Seed            *int64   `toml:"seed,omitempty"`
+	Workers         *int64   `toml:"workers,omitempty"`
+	Block           *int64   `toml:"block,omitempty"`
+	Diagnose        *int64   `toml:"diagnose,omitempty"`
+	Backend         *string  `toml:"backend,omitempty"`
 
 	// Layers holds settings of layers by their number. They are read as part of the file
 	// and written one by one, to stand in order.

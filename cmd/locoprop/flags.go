@@ -123,6 +123,15 @@ func settingFlags() []settingFlag {
 		{"schedule-epochs", groupSchedule, "epochs that the schedule is made for, `NUMBER` from 1", "--epochs; 100 with the paper presets"},
 		{"epochs", groupSchedule, "epochs to train, `NUMBER` from 0, which writes the untrained model", ""},
 		{"eval-every", groupSchedule, "epochs from one evaluation to the next, `NUMBER` from 1; epoch 0 and the last are always evaluated", ""},
+		{
+			"checkpoint-every", groupExperiment, "how often the run is saved, besides at its start and end and after the best epoch so far: " +
+				"`INTERVAL` in epochs (1epoch), steps (500steps) or time (10m, 1h30m)", "",
+		},
+		{"keep", groupExperiment, "checkpoints that are kept, the newest counted and the best not, `NUMBER` from 1", ""},
+		{
+			"on-divergence", groupExperiment, "what follows where a loss or weight isn't finite, `NAME`: stop (exit code 4), " +
+				"rollback (to the newest checkpoint, going on at half the rate, up to 8 times)", "",
+		},
 		{"diagnose", groupExperiment, "measure every layer's local problem in batches 0, N, 2N, ..., into layers.jsonl, `NUMBER` from 0 (locoprop-m, -s)", "0, never"},
 		{"seed", groupExperiment, "whole `NUMBER` that fixes initial weights and order of examples", ""},
 		{

@@ -19,13 +19,13 @@ func trainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "train",
 		Usage:     "train a network",
-		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--json]",
+		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json]",
 		Description: "With no flags: preset " + catalog.DefaultPreset + ", whose settings are the defaults shown below. Flags override the\n" +
 			"preset, or the file that --config names.\n" +
 			"Another method or optimiser without --lr takes the documented rate of the two, and prints it.\n" +
 			"Ctrl-C finishes the step in hand, saves, and exits with 130; --resume goes on from there, bit for bit.\n" +
-			"A run's folder holds config.toml, metrics.jsonl, model.safetensors and checkpoints/last, and for\n" +
-			"autoencoders of images reconstructions.png.",
+			"A run's folder holds config.toml, metrics.jsonl, model.safetensors, checkpoints/last, those before it\n" +
+			"(checkpoints/step-N) and the best one (checkpoints/best), and for autoencoders of images reconstructions.png." + statusHelp,
 		Flags: append(flagsFor(),
 			&cli.StringFlag{Name: "out", Category: groupOutput, Usage: "`FOLDER` for the run's files", DefaultText: "runs/PRESET-SEED, or with -2, -3, ... where that exists"},
 			&cli.StringFlag{
@@ -44,8 +44,8 @@ func trainCommand() *cli.Command {
 }
 
 // resumeFlags may stand beside --resume: they change where the run ends, what it runs
-// on and what it prints, but no number that it computes.
-var resumeFlags = []string{"epochs", "workers", "data", "json"}
+// on, what it saves and prints, but no number that it computes.
+var resumeFlags = []string{"epochs", "workers", "data", "checkpoint-every", "keep", "on-divergence", "json"}
 
 func trainAction(c *cli.Context) error {
 	r := &training{
@@ -65,6 +65,7 @@ func trainAction(c *cli.Context) error {
 			return err
 		}
 	}
+	defer r.closeFolder()
 	if err := r.settle(c); err != nil {
 		return err
 	}
@@ -157,13 +158,23 @@ func (r *training) makeFolder() error {
 	}
 	folder, err := train.Create(dir)
 	if errors.Is(err, train.ErrRunExists) {
-		return usagef("--out %s: the folder holds a run; go on with it by --resume %s, or name another folder", dir, dir)
+		return usagef("--out %s: the folder holds a run; go on with it by --resume %s, or name another folder", dir, quote(dir))
 	}
 	if err != nil {
 		return err
 	}
 	r.folder = folder
 	return r.writeConfig()
+}
+
+// closeFolder lets others use the folder.
+func (r *training) closeFolder() {
+	if r.folder == nil {
+		return
+	}
+	if err := r.folder.Close(); err != nil {
+		r.warn(err)
+	}
 }
 
 // freeFolder makes and returns the first of base, base-2, base-3, … that doesn't exist.
@@ -202,6 +213,7 @@ func (r *training) abandon() {
 	if r.folder == nil || r.resume != "" {
 		return
 	}
+	r.closeFolder() // removes its lock
 	dir := r.folder.Dir()
 	_ = os.Remove(filepath.Join(dir, train.ConfigName))
 	_ = os.Remove(filepath.Dir(filepath.Join(dir, filepath.FromSlash(train.CheckpointName)))) // only if empty

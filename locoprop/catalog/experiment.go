@@ -68,6 +68,10 @@ type Experiment struct {
 	Epochs         int // where the run stops
 	EvalEvery      int // epochs from one evaluation to the next
 
+	CheckpointEvery schedule.Interval
+	Keep            int  // checkpoints kept, the best not counted
+	Rollback        bool // return to a checkpoint where the run diverges
+
 	Seed    uint32
 	Workers int    // 0 means as many as Go runs at once
 	Backend string // "" means the best there is

@@ -60,7 +60,7 @@ func (e *Experiment) MeasuredAgainst() string {
 		return ""
 	}
 	mine, preset := e.Values(), own.Values()
-	for _, key := range []string{"seed", "data", "workers", "backend", "eval-every", "diagnose", "schedule-epochs"} {
+	for _, key := range []string{"seed", "data", "workers", "backend", "eval-every", "checkpoint-every", "keep", "diagnose", "schedule-epochs"} {
 		delete(mine, key)
 		delete(preset, key)
 	}
@@ -93,7 +93,7 @@ func common() Experiment {
 		Gamma: locoprop.DefaultGamma, LocalSteps: locoprop.DefaultSteps, Floor: locoprop.DefaultFloor, Block: plan.DefaultBlock,
 		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(), Statistics: statisticsDefaults(),
 		DLimit:    locoprop.DefaultMomentumLimit >> 20,
-		EvalEvery: 1, Seed: 1,
+		EvalEvery: 1, CheckpointEvery: schedule.Interval{Epochs: 1}, Keep: 2, Seed: 1,
 	}
 }
 

@@ -47,7 +47,7 @@ func TestResolveSetsEveryKey(t *testing.T) {
 		"arch": "784,20:identity,47:tanh", "activation": "relu", "init": "he", "method": "locoprop-s",
 		"optimizer": "adam:variant=tf1,beta1=0.8,beta2=0.99,epsilon=1e-07", "lr": "0.003", "gamma": "2.5",
 		"local-steps": "3", "form": "direct", "prox": "0.5", "local-floor": "0.1", "reset-state": "true", "batch": "17", "schedule": "cosine", "warmup-steps": "4", "schedule-epochs": "9",
-		"epochs": "6", "eval-every": "2", "seed": "5", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
+		"epochs": "6", "eval-every": "2", "checkpoint-every": "500steps", "keep": "5", "on-divergence": "rollback", "seed": "5", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
 		"armijo": "true", "tolerance": "0.1", "update-cap": "0.5", "reject": "true", "weight-decay": "0.02", "correction": "0.3",
 		"d-momentum": "0.4", "d-momentum-limit": "77", "drop-last": "false",
 	}
@@ -261,7 +261,7 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"arch": "784,5,784:tanh"}, `arch 784,5,784:tanh: the last width names tanh; loss sigmoid-ce sets it (sigmoid), only loss squared leaves it open`},
 		{values{"arch": "4,4:softmax,4"}, `arch 4,4:softmax,4: architecture: softmax in hidden layer 0; it can only be the last transfer function`},
 		{values{"optimizer": "rmsprop:rho=2"}, `--optimizer rmsprop:rho=2: optimizer rmsprop: rho is 2; must be at least 0 and below 1`},
-		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, workers, block, diagnose, backend)`},
+		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, epochs, eval-every, checkpoint-every, keep, on-divergence, seed, workers, block, diagnose, backend)`},
 		{values{"batch": "0", "lr": "-1"}, "--lr -1: must be a finite number above 0\n--batch 0: must be a whole number from 1 to 1000000000"},
 	} {
 		_, _, err := catalog.Resolve(flags(c.v))

@@ -63,6 +63,15 @@ type Config struct {
 	Seed      uint32 // of the order of examples
 	Workers   int    // as in Compute; doesn't change results
 
+	// What follows is for runs with a folder.
+
+	CheckpointEvery schedule.Interval // how often the run is saved; the zero value is every epoch
+	Keep            int               // checkpoints kept, the newest counted and the best not; 0 means 2
+	// Rollback makes a run that diverges return to its newest checkpoint and go on from
+	// there at half the rate, up to 8 times; otherwise it ends. Where that leads depends
+	// on which checkpoints there are, so on where the run was interrupted too.
+	Rollback bool
+
 	// Settings are further settings by name that a checkpoint of this run depends on,
 	// such as the method's own (gamma: 10). They are recorded with it and compared when
 	// it is restored. What other fields say needn't be repeated.
@@ -74,6 +83,12 @@ type Config struct {
 	// OnStep is called after each step, on the goroutine of Run. It costs training time
 	// but isn't counted in it.
 	OnStep func(Progress)
+	// OnWarning is told of what went wrong where the run goes on all the same: a damaged
+	// checkpoint in whose place the one before was taken, a checkpoint or line that
+	// couldn't be written, for which it tries again when the next is due, a rollback.
+	// Where it is nil, all but the last end the run. That the end of a run couldn't be
+	// saved is always an error.
+	OnWarning func(error)
 }
 
 // check returns all that is wrong with the configuration, as far as it can be told
@@ -101,6 +116,12 @@ func (c *Config) check() error {
 	}
 	if c.Batch < 1 {
 		bad("batch of %d examples; must be 1 or more", c.Batch)
+	}
+	if c.Keep < 0 {
+		bad("%d checkpoints to keep; must be 1 or more", c.Keep)
+	}
+	if err := c.CheckpointEvery.Check(); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.Schedule.Check(); err != nil {
 		errs = append(errs, err)
