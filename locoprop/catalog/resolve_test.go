@@ -189,11 +189,11 @@ func TestResolveRefuses(t *testing.T) {
 		want string
 	}{
 		{values{"preset": "papr"}, `--preset: unknown preset "papr"; did you mean paper? (known: curves, fast, fast-curves, paper, paper-wide, paper-deep)`},
-		{values{"dataset": "mnits"}, `--dataset mnits: unknown data set "mnits"; did you mean mnist? (known: curves, mnist, fashion-mnist, idx)`},
+		{values{"dataset": "mnits"}, `--dataset mnits: unknown data set "mnits"; did you mean mnist? (known: curves, mnist, fashion-mnist, idx, csv, npy)`},
 		{values{"data": "/d"}, `--data: data set curves is generated; name another with --dataset, or leave this out`},
 		{values{"dataset": "mnist", "data": ""}, `--data : must be a folder`},
 		{values{"data-prefix": "a"}, `--data-prefix: it picks files of --dataset idx`},
-		{values{"dataset": "mnist", "data-seed": "1"}, `--data-seed: it generates data set curves, and no other`},
+		{values{"dataset": "mnist", "data-seed": "1"}, `--data-seed: it generates data set curves, and picks test examples of csv and npy; no other data set has any use for it`},
 		{values{"target": "labels"}, `--target labels: unknown target "labels"; did you mean label? (known: input, label)`},
 		{values{"target": "label"}, `target label: data set curves has no labels; use target input, or another data set`},
 		{values{"method": "bakprop"}, `--method bakprop: unknown method "bakprop"; did you mean backprop? (known: locoprop-m, locoprop-s, backprop)`},
@@ -218,7 +218,7 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"arch": "784,5,784:tanh"}, `arch 784,5,784:tanh: the last width names tanh; loss sigmoid-ce sets it (sigmoid), only loss squared leaves it open`},
 		{values{"arch": "4,4:softmax,4"}, `arch 4,4:softmax,4: architecture: softmax in hidden layer 0; it can only be the last transfer function`},
 		{values{"optimizer": "rmsprop:rho=2"}, `--optimizer rmsprop:rho=2: optimizer rmsprop: rho is 2; must be at least 0 and below 1`},
-		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, batch, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, workers, block, diagnose, backend)`},
+		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, test-data, test-share, label-column, header, scale, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, batch, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, shuffle-window, workers, block, diagnose, backend)`},
 		{values{"batch": "0", "lr": "-1"}, "--lr -1: must be a finite number above 0\n--batch 0: must be a whole number from 1 to 1000000000"},
 	} {
 		_, _, err := catalog.Resolve(flags(c.v))

@@ -112,6 +112,9 @@ func (t *Trainer) identity() map[string]string {
 		"data": fmt.Sprintf("%s, %d and %d examples, digest %016x",
 			c.Data.Name, t.splits[0].src.n, t.splits[1].src.n, t.digest),
 	}
+	if c.Window > 0 {
+		id["shuffle window"] = strconv.Itoa(c.Window)
+	}
 	meta := make(map[string]string, len(id)+len(c.Settings))
 	for k, v := range id {
 		meta[runPrefix+k] = v

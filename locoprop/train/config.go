@@ -7,7 +7,7 @@
 //	result, err := t.Run(ctx)
 //
 // Everything random is a function of the seed and of what it is for: epoch e (from 0)
-// visits the training examples in the order of dataset.Order(seed, e), batch i being
+// visits the training examples in the order of dataset.OrderWithin(seed, e), batch i being
 // entries iB to iB+B−1; a last short batch isn't trained on. Evaluation takes every
 // example of both splits. The weights after any number of steps are the same bits for
 // any number of workers, in a second run, and in a run that was interrupted and resumed.
@@ -55,7 +55,10 @@ type Config struct {
 	EvalEvery int // evaluate every so many epochs, besides epoch 0 and the last; 0 means 1
 	Schedule  schedule.Schedule
 	Seed      uint32 // of the order of examples
-	Workers   int    // as in Compute; doesn't change results
+	// Window is the number of examples that are shuffled together; 0 means all of them.
+	// See dataset.OrderWithin: a smaller one suits data that don't fit into memory.
+	Window  int
+	Workers int // as in Compute; doesn't change results
 
 	// Settings are further settings by name that a checkpoint of this run depends on,
 	// such as the method's own (gamma: 10). They are recorded with it and compared when
@@ -92,6 +95,9 @@ func (c *Config) check() error {
 	}
 	if c.EvalEvery < 0 {
 		bad("evaluation every %d epochs; must be 1 or more", c.EvalEvery)
+	}
+	if c.Window < 0 {
+		bad("window of %d examples; must be 0 or more", c.Window)
 	}
 	if c.Batch < 1 {
 		bad("batch of %d examples; must be 1 or more", c.Batch)
