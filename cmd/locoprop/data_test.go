@@ -2,20 +2,26 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"codeberg.org/sbinet/npyio/npy"
+	"github.com/locoprop/locoprop-go/cmd/locoprop/internal/fetch"
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/urfave/cli/v2"
 )
 
 func writeNPY(t *testing.T, path string, m backend.Mat) {
@@ -166,4 +172,32 @@ func TestNPY(t *testing.T) {
 
 	// Without --scale these numbers are no targets of the sigmoid.
 	refuses(t, dir, exitData, []string{"training example"}, "train", "--dataset", "npy", "--data", dir, "--batch", "10", "--arch", "16,16")
+}
+
+// The command with a server that has none of the right files, and with files that are
+// there; what a download survives is tested with the package that does it.
+func TestDataFetch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	refuses(t, dir, exitUsage, []string{`unknown command "minst"; did you mean mnist?`}, "data", "fetch", "minst")
+	refuses(t, dir, exitUsage, []string{"takes flags only"}, "data", "fetch", "mnist", "here")
+	assert.NoDirExists(t, filepath.Join(dir, "data"))
+	content := []byte("small")
+	sum := sha256.Sum256(content)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "/folder/x.gz", r.URL.Path)
+		_, _ = w.Write(content)
+	}))
+	defer server.Close()
+	d := distribution{name: "mnist", files: []fetch.File{{Name: "x.gz", Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}}}
+	for _, want := range []string{"x.gz: 100 % of 0.0 MB", "x.gz: is there already"} {
+		var stdout, stderr bytes.Buffer
+		app := newApp(&stdout, &stderr)
+		app.Commands = []*cli.Command{{Name: "fetch", Action: d.fetch, Flags: []cli.Flag{&cli.StringFlag{Name: "to"}, &cli.StringFlag{Name: "mirror"}}}}
+		require.NoError(t, app.RunContext(t.Context(), []string{"locoprop", "fetch", "--to", dir, "--mirror", server.URL + "/folder"}))
+		assert.Contains(t, stderr.String(), want)
+		assert.Contains(t, stderr.String(), "locoprop train --dataset mnist --data "+dir)
+		assert.Empty(t, stdout.String())
+	}
+	assert.Equal(t, content, read(t, dir, "mnist", "x.gz"))
 }

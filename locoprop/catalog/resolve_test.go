@@ -42,7 +42,7 @@ func TestResolveSetsEveryKey(t *testing.T) {
 		"arch": "784,20:identity,47:tanh", "activation": "relu", "init": "he", "method": "locoprop-s",
 		"optimizer": "adam:variant=tf1,beta1=0.8,beta2=0.99,epsilon=1e-07", "lr": "0.003", "gamma": "2.5",
 		"local-steps": "3", "form": "direct", "prox": "0.5", "local-floor": "0.1", "reset-state": "true", "batch": "17", "schedule": "cosine", "warmup-steps": "4", "schedule-epochs": "9",
-		"epochs": "6", "eval-every": "2", "seed": "5", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
+		"epochs": "6", "eval-every": "2", "seed": "5", "scale": "unit", "shuffle-window": "8", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
 	}
 	e, rate := resolve(t, flags(v))
 	assert.Nil(t, rate)
@@ -52,6 +52,14 @@ func TestResolveSetsEveryKey(t *testing.T) {
 	assert.Equal(t, 0.003, e.Eta)
 	assert.Equal(t, schedule.Cosine, e.Schedule)
 	assert.False(t, e.FreeArch)
+
+	v = values{
+		"dataset": "csv", "data": "/d.csv", "test-data": "/t.csv", "test-share": "0.25", "label-column": "-1", "header": "yes", "data-seed": "4", "scale": "255",
+	}
+	e, _ = resolve(t, flags(v))
+	for key, text := range v {
+		assert.Equal(t, text, e.Values()[key], key)
+	}
 
 	v = values{
 		"preset": "fast", "form": "metric", "gamma-rule": "fixed", "gamma": "3", "lr": "0.5", "local-steps": "2", "metric-damping": "0.1", "metric-step": "0.5",
