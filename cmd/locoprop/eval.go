@@ -94,17 +94,20 @@ func dataOf(c *cli.Context, m *model.Model) (*catalog.Experiment, error) {
 
 // computeOf opens the backend and checks the number of workers that flags name.
 func computeOf(c *cli.Context) (train.Compute, error) {
-	k, err := openBackend(c.String("backend"))
+	own := environment([]string{"workers", "backend"})
+	for key, text := range flagLayer(c).Values {
+		if key == "workers" || key == "backend" {
+			own.Source = ""
+			own.Values[key] = text
+		}
+	}
+	wanted, _, err := catalog.Resolve(own)
+	if err != nil {
+		return train.Compute{}, &usageError{err}
+	}
+	k, err := openBackend(wanted.Backend)
 	if err != nil {
 		return train.Compute{}, err
-	}
-	var wanted catalog.Experiment
-	if c.IsSet("workers") {
-		e, _, err := catalog.Resolve(catalog.Layer{Values: catalog.Values{"workers": c.String("workers")}})
-		if err != nil {
-			return train.Compute{}, &usageError{err}
-		}
-		wanted = e
 	}
 	workers, err := workersFor(wanted.Workers, k)
 	return train.Compute{Backend: k, Workers: workers}, err
