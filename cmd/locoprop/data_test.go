@@ -81,7 +81,7 @@ func TestCSV(t *testing.T) {
 	for _, part := range []string{"scale = 'standard'", "label-column = 'kind'", "test-share = 0.2", "header = 'auto'", "data = '" + dir} {
 		assert.Contains(t, config, part)
 	}
-	succeeds(t, t.TempDir(), "train", "--config", filepath.Join(dir, "r/config.toml"), "--out", filepath.Join(dir, "again"))
+	succeeds(t, t.TempDir(), "train", "--config", filepath.Join(dir, "r", "config.toml"), "--out", filepath.Join(dir, "again"))
 	assert.Equal(t, read(t, dir, "r/model.safetensors"), read(t, dir, "again/model.safetensors"))
 
 	m := filepath.Join("r", "model.safetensors")
@@ -147,10 +147,10 @@ func TestNPY(t *testing.T) {
 	assert.Equal(t, read(t, dir, "b/model.safetensors"), read(t, dir, "a/model.safetensors"))
 	succeeds(t, dir, append(args, "--epochs", "4", "--shuffle-window", "0", "--out", "c")...)
 	assert.NotEqual(t, read(t, dir, "b/model.safetensors"), read(t, dir, "c/model.safetensors"))
-	edit(t, filepath.Join(dir, "a/config.toml"), "shuffle-window = 20", "shuffle-window = 30")
+	edit(t, filepath.Join(dir, "a", "config.toml"), "shuffle-window = 20", "shuffle-window = 30")
 	refuses(t, dir, exitData, []string{"shuffle window"}, "train", "--resume", "a", "--epochs", "5")
 
-	m, err := model.Load(filepath.Join(dir, "a/model.safetensors"))
+	m, err := model.Load(filepath.Join(dir, "a", "model.safetensors"))
 	require.NoError(t, err)
 	require.NotNil(t, m.Scaling)
 	assert.True(t, m.Scaling.Clip)

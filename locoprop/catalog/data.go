@@ -117,7 +117,8 @@ func (e *Experiment) LoadDataFor(m *model.Model) (*dataset.Data, error) {
 	case d.Scale != m.Scale:
 		return refuse("has values divided by %v, the model reads values divided by %v", d.Scale, m.Scale)
 	}
-	return d, d.Rescale(m.Scaling)
+	err = d.Rescale(m.Scaling)
+	return d, err
 }
 
 // load reads the data set as it is. classes are those of a model, nil for training.

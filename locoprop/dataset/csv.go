@@ -248,9 +248,9 @@ func canonicalLabel(field string) (string, error) {
 	if text == "" {
 		return "", errors.New("label is missing")
 	}
-	v, err := strconv.ParseFloat(text, 64)
+	v, notNumber := strconv.ParseFloat(text, 64)
 	switch {
-	case err != nil:
+	case notNumber != nil && !math.IsInf(v, 0):
 		return text, nil
 	case v != math.Trunc(v) || math.Abs(v) > math.MaxInt32:
 		return "", fmt.Errorf("label is %s; classes are whole numbers or names (numbers to predict aren't offered as targets)", text)

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"errors"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -11,9 +10,6 @@ import (
 // into the address space instead of being read. Smaller ones are read: they may then
 // change or vanish during a run.
 var mapAbove int64 = 64 << 20
-
-// errNoMapping tells that this system, or this file's, maps no files.
-var errNoMapping = errors.New("files can't be mapped here")
 
 // mapping is the content of a file that the operating system reads page by page as it is
 // looked at, and drops where memory is short. A nil *mapping stands for data in memory.

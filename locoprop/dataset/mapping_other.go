@@ -2,7 +2,13 @@
 
 package dataset
 
-import "os"
+import (
+	"errors"
+	"os"
+)
+
+// errNoMapping: files are read whole.
+var errNoMapping = errors.New("files can't be mapped on this system")
 
 func mapFile(*os.File, int) ([]byte, error) { return nil, errNoMapping }
 

@@ -37,8 +37,8 @@ func ReadNPY(path string) (*Numbers, error) {
 		if err != nil {
 			return err
 		}
-		known := false
-		if s.element, known = npyElements[a.kind]; !known {
+		e, known := npyElements[a.kind]
+		if s.element = e; !known {
 			return errorf("", "elements are of type %q; must be <f4, <f8 or |u1", a.kind)
 		}
 		if len(a.shape) < 2 {

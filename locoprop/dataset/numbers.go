@@ -48,7 +48,10 @@ func NewNumbers(x []float64, dim int, labels []int32) (*Numbers, error) {
 		data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v))
 	}
 	n := &Numbers{data: data, element: float64s, dim: dim, shape: []int{dim}}
-	return n, n.setLabels(labels)
+	if err := n.setLabels(labels); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 func (s *Numbers) setLabels(labels []int32) error {

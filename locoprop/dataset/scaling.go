@@ -104,7 +104,7 @@ func (s Scale) Fit(split Split) (*Scaling, error) {
 		for j := range f.Divisor {
 			f.Divisor[j] = s.Divisor
 		}
-		return f, f.Check(dim)
+		return f.checked(dim)
 	}
 	sum := newMoments(dim)
 	if err := sum.read(split); err != nil {
@@ -128,7 +128,15 @@ func (s Scale) Fit(split Split) (*Scaling, error) {
 			f.Divisor[j] = 1
 		}
 	}
-	return f, f.Check(dim)
+	return f.checked(dim)
+}
+
+// checked is a scaling that Check has nothing against.
+func (s *Scaling) checked(dim int) (*Scaling, error) {
+	if err := s.Check(dim); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // moments are what a Scale needs to know of each place.

@@ -85,7 +85,7 @@ func LoadCSV(path string, o TableOptions) (*Data, error) {
 			return nil, err
 		}
 	}
-	return d, d.arrange(splits, []string{trainFile, testFile}, o)
+	return d.arrange(splits, []string{trainFile, testFile}, o)
 }
 
 // LoadNPY loads the data set "npy" from a file of training examples as [ReadNPY] takes
@@ -123,7 +123,7 @@ func LoadNPY(path string, o TableOptions) (*Data, error) {
 	if shape := splits[0].Shape(); len(shape) == 2 {
 		d.Height, d.Width = shape[0], shape[1]
 	}
-	return d, d.arrange(splits, []string{trainFile, testFile}, o)
+	return d.arrange(splits, []string{trainFile, testFile}, o)
 }
 
 // tableFiles finds the file of training examples and that of test examples, "" where
@@ -159,12 +159,12 @@ func tableFiles(path, ext string, o TableOptions) (train, test string, err error
 }
 
 // arrange makes training and test split of one file's examples or of two files'.
-func (d *Data) arrange(splits []*Numbers, files []string, o TableOptions) error {
+func (d *Data) arrange(splits []*Numbers, files []string, o TableOptions) (*Data, error) {
 	all := splits[0]
 	switch {
 	case len(splits) > 1:
 		if test := splits[1]; !slices.Equal(all.Shape(), test.Shape()) {
-			return errorf(files[1], "examples are %s, must be %s as in %s", times(test.Shape()), times(all.Shape()), files[0])
+			return nil, errorf(files[1], "examples are %s, must be %s as in %s", times(test.Shape()), times(all.Shape()), files[0])
 		}
 		d.Train, d.Test = all, splits[1]
 	case o.TestShare > 0 && o.TestShare < 1 && all.Len() > 1:
@@ -173,21 +173,21 @@ func (d *Data) arrange(splits []*Numbers, files []string, o TableOptions) error 
 	case o.TestShare == 0:
 		d.Train, d.Test = all, all.subset([]int{})
 	default:
-		return errorf(files[0], "%d examples can't give a share of %v for testing; must be 2 or more, and a share from 0 to below 1", all.Len(), o.TestShare)
+		return nil, errorf(files[0], "%d examples can't give a share of %v for testing; must be 2 or more, and a share from 0 to below 1", all.Len(), o.TestShare)
 	}
 	if !o.Labels {
-		return nil
+		return d, nil
 	}
 	if d.Classes = len(d.ClassNames); d.Classes > 0 {
-		return nil
+		return d, nil
 	}
 	d.Classes = int(slices.Max(all.labels)) + 1
 	if len(splits) > 1 {
 		for i, l := range splits[1].labels {
 			if int(l) >= d.Classes {
-				return errorf(files[1], "label of example %d is %d, the training labels are 0 to %d", i, l, d.Classes-1)
+				return nil, errorf(files[1], "label of example %d is %d, the training labels are 0 to %d", i, l, d.Classes-1)
 			}
 		}
 	}
-	return nil
+	return d, nil
 }
