@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/locoprop/locoprop-go/locoprop/internal/philox"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -62,6 +63,24 @@ func TestOrderWithinChanges(t *testing.T) {
 	}
 	assert.Less(t, shuffled, 10, "neighbours of the file don't stay neighbours")
 	assert.Panics(t, func() { OrderWithin(nil, 1, 0, -1) })
+}
+
+// Windows are shuffled each in its own way: after an order of blocks that is known, the
+// places that the entries of two windows take differ.
+func TestOrderWithinShufflesEachWindow(t *testing.T) {
+	const window, b, n = 160, 10, 320
+	blocks := make([]int, n/b)
+	philox.Permutation(blocks, 1, philox.Order, 5)
+	order := make([]int, n)
+	OrderWithin(order, 1, 5, window)
+	var places [2][]int
+	for i := range n {
+		example := blocks[i/b]*b + i%b
+		at := slices.Index(order, example)
+		require.Equal(t, i/window, at/window, "an example stays in its window")
+		places[i/window] = append(places[i/window], at%window)
+	}
+	assert.NotEqual(t, places[0], places[1])
 }
 
 func TestHoldOut(t *testing.T) {
