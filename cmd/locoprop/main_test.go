@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,9 @@ func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), exe, args...)
 	cmd.Args[0] = "locoprop"
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), asProgram+"=1", dataVariable+"=", "NO_COLOR=")
+	settings := strings.TrimSuffix(dataVariable, "DATA") // those of this machine are none of the test's
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, settings) })
+	cmd.Env = append(cmd.Env, asProgram+"=1", "NO_COLOR=")
 	return cmd
 }
 

@@ -21,17 +21,15 @@ func trainCommand() *cli.Command {
 		Usage:     "train a network",
 		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json]",
 		Description: "With no flags: preset " + catalog.DefaultPreset + ", whose settings are the defaults shown below. Flags override the\n" +
-			"preset, or the file that --config names.\n" +
+			"preset, or the file that --config names; environment variables (LOCOPROP_BATCH for --batch) stand\n" +
+			"between them. `locoprop config show` tells what comes of it.\n" +
 			"Another method or optimiser without --lr takes the documented rate of the two, and prints it.\n" +
 			"Ctrl-C finishes the step in hand, saves, and exits with 130; --resume goes on from there, bit for bit.\n" +
 			"A run's folder holds config.toml, metrics.jsonl, model.safetensors, checkpoints/last, those before it\n" +
 			"(checkpoints/step-N) and the best one (checkpoints/best), and for autoencoders of images reconstructions.png." + statusHelp,
 		Flags: append(flagsFor(),
+			configFlag(),
 			&cli.StringFlag{Name: "out", Category: groupOutput, Usage: "`FOLDER` for the run's files", DefaultText: "runs/PRESET-SEED, or with -2, -3, ... where that exists"},
-			&cli.StringFlag{
-				Name: "config", Category: groupExperiment, DefaultText: "none",
-				Usage: "`FILE` of settings in place of a preset, such as a run's config.toml: repeats that run bit for bit",
-			},
 			&cli.StringFlag{
 				Name: "resume", Category: groupExperiment, DefaultText: "none",
 				Usage: "`FOLDER` of a run to go on with, from its last checkpoint; only --" + strings.Join(resumeFlags, ", --") + " may stand beside it",
@@ -40,6 +38,13 @@ func trainCommand() *cli.Command {
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print the lines of metrics.jsonl, and nothing else, on standard output; with --plan one JSON object"},
 		),
 		Action: trainAction,
+	}
+}
+
+func configFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "config", Category: groupExperiment, DefaultText: "none",
+		Usage: "`FILE` of settings in place of a preset, such as a run's config.toml: repeats that run bit for bit",
 	}
 }
 
@@ -91,10 +96,9 @@ func checkResumeFlags(c *cli.Context) error {
 
 // settle makes the experiment of flags, of files, and of both.
 func (r *training) settle(c *cli.Context) error {
-	layers := []catalog.Layer{flagLayer(c)}
+	var layers []catalog.Layer
 	var err error
-	switch {
-	case c.IsSet("resume"):
+	if c.IsSet("resume") {
 		if r.folder, err = train.Open(r.resume); err != nil {
 			return err
 		}
@@ -102,12 +106,9 @@ func (r *training) settle(c *cli.Context) error {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return &dataset.Error{Path: path, Reason: "no such file, though the folder holds parts of a run"}
 		}
-		layers, err = above(path, layers)
-	case c.IsSet("config"):
-		if c.IsSet("preset") {
-			return usagef("--config with --preset: the file names its own preset; give one of them")
-		}
-		layers, err = above(c.String("config"), layers)
+		layers, err = above(path, []catalog.Layer{flagLayer(c)}) // it goes on as it was begun, whatever the environment says now
+	} else {
+		layers, err = runLayers(c)
 	}
 	if err != nil {
 		return err
@@ -119,6 +120,21 @@ func (r *training) settle(c *cli.Context) error {
 		return err
 	}
 	return r.settleBackend()
+}
+
+// runLayers are the settings of a new run: those of the file that --config names, over
+// them those of the environment, and over them the flags.
+func runLayers(c *cli.Context) ([]catalog.Layer, error) {
+	layers := []catalog.Layer{environment(catalog.Keys()), flagLayer(c)}
+	if !c.IsSet("config") {
+		return layers, nil
+	}
+	for _, l := range layers {
+		if l.Values["preset"] != "" {
+			return nil, usagef("--config with --preset or %s: the file names its own preset; give one of them", variableOf("preset"))
+		}
+	}
+	return above(c.String("config"), layers)
 }
 
 // above puts layers over a configuration file.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -116,6 +117,12 @@ func (r *training) prepare(ctx context.Context) error {
 	}
 	r.say("data set %s: %d training and %d test examples of %d values, ready in %.1f s",
 		r.data.Name, r.data.Train.Len(), r.data.Test.Len(), r.data.Dim(), time.Since(start).Seconds())
+	if r.data.Scaling != nil {
+		r.say("inputs are scaled (%v); the model records it", r.e.Scale)
+	}
+	if names := r.data.ClassNames; names != nil {
+		r.say("classes, in the order of the outputs: %s", strings.Join(names, ", "))
+	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", train.ErrInterrupted, err)
 	}
@@ -163,7 +170,7 @@ func (r *training) makeTrainer(net *nn.Network) error {
 	r.trainer, err = train.New(train.Config{
 		Network: net, Loss: r.e.Loss, Method: method, Backend: r.kernels, Data: r.data, Target: r.e.Target,
 		Batch: r.e.Batch, KeepLast: r.e.KeepLast, Epochs: r.e.Epochs, EvalEvery: r.e.EvalEvery, Schedule: course,
-		Seed: r.e.Seed, Workers: r.e.Workers, Settings: r.methodSettings(),
+		Seed: r.e.Seed, Window: r.e.Window, Workers: r.e.Workers, Settings: r.methodSettings(),
 		CheckpointEvery: r.e.CheckpointEvery, Keep: r.e.Keep, Rollback: r.e.Rollback,
 		OnEpoch: r.onEpoch, OnStep: r.onStep, OnWarning: r.warn,
 	})

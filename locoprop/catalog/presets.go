@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
@@ -87,7 +88,7 @@ func Preset(name string) (Experiment, error) {
 // optimiser of its paper (Amid, Anil, Warmuth, AISTATS 2022).
 func common() Experiment {
 	return Experiment{
-		DataSeed: 1, Target: model.Input, Loss: loss.SigmoidCE, FreeArch: true,
+		DataSeed: 1, Table: Table{TestShare: dataset.DefaultTestShare}, Target: model.Input, Loss: loss.SigmoidCE, FreeArch: true,
 		Activation: transfer.Tanh, Init: nn.Glorot,
 		Method: "locoprop-m", Optimizer: optimizer.New(optimizer.RMSPropTF1),
 		Gamma: locoprop.DefaultGamma, LocalSteps: locoprop.DefaultSteps, Floor: locoprop.DefaultFloor, Block: plan.DefaultBlock,

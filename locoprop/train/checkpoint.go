@@ -122,6 +122,9 @@ func (t *Trainer) identity() map[string]string {
 	if t.short != nil {
 		id["last batch"] = fmt.Sprintf("%d examples", t.shortBatch())
 	}
+	if c.Window > 0 {
+		id["shuffle window"] = strconv.Itoa(c.Window)
+	}
 	meta := make(map[string]string, len(id)+len(c.Settings))
 	for k, v := range id {
 		meta[runPrefix+k] = v

@@ -7,7 +7,7 @@
 //	result, err := t.Run(ctx)
 //
 // Everything random is a function of the seed and of what it is for: epoch e (from 0)
-// visits the training examples in the order of dataset.Order(seed, e), batch i being
+// visits the training examples in the order of dataset.OrderWithin(seed, e), batch i being
 // entries iB to iB+B−1; a last short batch is left out, or trained on with
 // Config.KeepLast. Evaluation takes every
 // example of both splits. The weights after any number of steps are the same bits for
@@ -61,7 +61,10 @@ type Config struct {
 	EvalEvery int // evaluate every so many epochs, besides epoch 0 and the last; 0 means 1
 	Schedule  schedule.Schedule
 	Seed      uint32 // of the order of examples
-	Workers   int    // as in Compute; doesn't change results
+	// Window is the number of examples that are shuffled together; 0 means all of them.
+	// See dataset.OrderWithin: a smaller one suits data that don't fit into memory.
+	Window  int
+	Workers int // as in Compute; doesn't change results
 
 	// What follows is for runs with a folder.
 
@@ -113,6 +116,9 @@ func (c *Config) check() error {
 	}
 	if c.EvalEvery < 0 {
 		bad("evaluation every %d epochs; must be 1 or more", c.EvalEvery)
+	}
+	if c.Window < 0 {
+		bad("window of %d examples; must be 0 or more", c.Window)
 	}
 	if c.Batch < 1 {
 		bad("batch of %d examples; must be 1 or more", c.Batch)

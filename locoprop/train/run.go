@@ -103,7 +103,7 @@ func (t *Trainer) trainEpoch(ctx context.Context) error {
 		return nil
 	}
 	start := time.Now()
-	dataset.Order(t.order, t.c.Seed, t.epoch)
+	dataset.OrderWithin(t.order, t.c.Seed, t.epoch, t.c.Window)
 	t.trained += time.Since(start)
 	for t.batch < t.batches {
 		if err := interruption(ctx); err != nil {

@@ -165,7 +165,16 @@ func (t *Trainer) Model() *model.Model {
 	return &model.Model{
 		Network: t.c.Network, Weights: t.stepper.EvalWeights(),
 		Loss: t.c.Loss, Target: t.c.Target, Scale: t.scale(),
+		Scaling: t.c.Data.Scaling, Classes: t.classes(),
 	}
+}
+
+// classes are the names of the outputs, where they are classes with names.
+func (t *Trainer) classes() []string {
+	if t.c.Target != TargetLabel {
+		return nil
+	}
+	return t.c.Data.ClassNames
 }
 
 // scale is the data's; data made by hand needn't have one.
