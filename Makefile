@@ -7,11 +7,13 @@ include third_party/versions.mk
 #   ARGS            flags for `make train` and `make bench`
 #   TAGS            build tags; purego leaves C++ out
 #   GO_TEST_FLAGS   flags for every `go test`
+#   CRASHES         how often `make crashtest` kills
 #   FUZZTIME        how long `make fuzz` spends on each target
 #   LOCOPROP_DATA   a folder with mnist/…: tests that can use real data do
 ARGS          ?=
 TAGS          ?=
 GO_TEST_FLAGS ?=
+CRASHES       ?= 300
 FUZZTIME      ?= 2m
 JOBS          ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 CLANG_FORMAT  ?= $(shell command -v clang-format-$(CLANG_VERSION) || echo clang-format)
@@ -165,6 +167,10 @@ test-fuzz: ## each fuzz target, 10,000 inputs
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (2m)
 	$(call each_fuzz_target,$(FUZZTIME))
+
+.PHONY: crashtest
+crashtest: ## kill a training process at CRASHES (300) random moments; each time it goes on to the same bits
+	LOCOPROP_CRASHES=$(CRASHES) $(TEST_FOR) -count 1 -v -run '^TestKilled$$' ./cmd/locoprop
 
 .PHONY: cover
 cover: ## test coverage of the Go packages, as build/coverage.html

@@ -23,32 +23,46 @@ type configFile struct {
 	Data       *string `toml:"data,omitempty"`
 	DataPrefix *string `toml:"data-prefix,omitempty"`
 	DataSeed   *int64  `toml:"data-seed,omitempty"`
-	Target     *string `toml:"target,omitempty"`
-	Loss       *string `toml:"loss,omitempty"`
-	Arch       *string `toml:"arch,omitempty"`
-	Activation *string `toml:"activation,omitempty"`
-	Init       *string `toml:"init,omitempty"`
-	Method     *string `toml:"method,omitempty"`
+	tableConfig
+	Scale      *textOrNumber `toml:"scale,omitempty"`
+	Target     *string       `toml:"target,omitempty"`
+	Loss       *string       `toml:"loss,omitempty"`
+	Arch       *string       `toml:"arch,omitempty"`
+	Activation *string       `toml:"activation,omitempty"`
+	Init       *string       `toml:"init,omitempty"`
+	Method     *string       `toml:"method,omitempty"`
 	localConfig
-	Correction     *float64 `toml:"correction,omitempty"`
-	DMomentum      *float64 `toml:"d-momentum,omitempty"`
-	DMomentumLimit *int64   `toml:"d-momentum-limit,omitempty"`
-	Batch          *int64   `toml:"batch,omitempty"`
-	DropLast       *bool    `toml:"drop-last,omitempty"`
-	Schedule       *string  `toml:"schedule,omitempty"`
-	WarmupSteps    *int64   `toml:"warmup-steps,omitempty"`
-	ScheduleEpochs *int64   `toml:"schedule-epochs,omitempty"`
-	Epochs         *int64   `toml:"epochs,omitempty"`
-	EvalEvery      *int64   `toml:"eval-every,omitempty"`
-	Seed           *int64   `toml:"seed,omitempty"`
-	Workers        *int64   `toml:"workers,omitempty"`
-	Block          *int64   `toml:"block,omitempty"`
-	Diagnose       *int64   `toml:"diagnose,omitempty"`
-	Backend        *string  `toml:"backend,omitempty"`
+	Correction      *float64 `toml:"correction,omitempty"`
+	DMomentum       *float64 `toml:"d-momentum,omitempty"`
+	DMomentumLimit  *int64   `toml:"d-momentum-limit,omitempty"`
+	Batch           *int64   `toml:"batch,omitempty"`
+	DropLast        *bool    `toml:"drop-last,omitempty"`
+	Schedule        *string  `toml:"schedule,omitempty"`
+	WarmupSteps     *int64   `toml:"warmup-steps,omitempty"`
+	ScheduleEpochs  *int64   `toml:"schedule-epochs,omitempty"`
+	Epochs          *int64   `toml:"epochs,omitempty"`
+	EvalEvery       *int64   `toml:"eval-every,omitempty"`
+	CheckpointEvery *string  `toml:"checkpoint-every,omitempty"`
+	Keep            *int64   `toml:"keep,omitempty"`
+	OnDivergence    *string  `toml:"on-divergence,omitempty"`
+	Seed            *int64   `toml:"seed,omitempty"`
+	ShuffleWindow   *int64   `toml:"shuffle-window,omitempty"`
+	Workers         *int64   `toml:"workers,omitempty"`
+	Block           *int64   `toml:"block,omitempty"`
+	Diagnose        *int64   `toml:"diagnose,omitempty"`
+	Backend         *string  `toml:"backend,omitempty"`
 
 	// Layers holds settings of layers by their number. They are read as part of the file
 	// and written one by one, to stand in order.
 	Layers map[string]*localConfig `toml:"layers,omitempty"`
+}
+
+// tableConfig are the settings of data sets csv and npy.
+type tableConfig struct {
+	TestData    *string       `toml:"test-data,omitempty"`
+	TestShare   *float64      `toml:"test-share,omitempty"`
+	LabelColumn *textOrNumber `toml:"label-column,omitempty"`
+	Header      *string       `toml:"header,omitempty"`
 }
 
 // localConfig are the settings of local problems: the run's, or those of one layer.

@@ -41,9 +41,9 @@ func TestConfigRoundTrip(t *testing.T) {
 		{"preset": "fast", "outer-momentum": "0.5", "metric-refresh": "9", "gamma-rule": "fixed"},
 		{"form": "implicit", "prox": "1e-09", "solver": "newton"},
 		{"prox": "auto", "reset-state": "true", "local-floor": "0"},
-		{"gamma-per-example": "0.1", "weight-decay": "0.01", "armijo": "true", "tolerance": "0.5", "layers.1.armijo": "false", "drop-last": "false"},
+		{"preset": "curves", "gamma-per-example": "0.1", "weight-decay": "0.01", "armijo": "true", "tolerance": "0.5", "layers.1.armijo": "false", "drop-last": "false"},
 		{"method": "locoprop-s", "form": "statistics", "statistics-relative": "1", "statistics-average": "0", "update-cap": "2", "reject": "true"},
-		{"clip-targets": "true", "correction": "1", "d-momentum": "0.5", "d-momentum-limit": "100", "layers.0.gamma-per-example": "1"},
+		{"preset": "curves", "clip-targets": "true", "correction": "1", "d-momentum": "0.5", "d-momentum-limit": "100", "layers.0.gamma-per-example": "1"},
 		{"layers.2.form": "metric", "layers.11.gamma": "3", "layers.10.reset-state": "true", "layers.0.prox": "0.5"},
 	} {
 		e, _, err := catalog.Resolve(catalog.Layer{Values: v})

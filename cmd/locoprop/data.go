@@ -12,7 +12,7 @@ func dataCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "data",
 		Usage: "what there is to train on",
-		Subcommands: []*cli.Command{{
+		Subcommands: []*cli.Command{fetchCommand(), {
 			Name:        "list",
 			Usage:       "list the data sets that --dataset names",
 			Description: "Files lie in the folder that --data or the environment variable " + dataVariable + " names.",

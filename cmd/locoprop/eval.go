@@ -15,7 +15,7 @@ import (
 )
 
 // dataKeys are the settings that choose data for a trained model.
-var dataKeys = []string{"dataset", "data", "data-prefix", "data-seed"}
+var dataKeys = []string{"dataset", "data", "data-prefix", "data-seed", "test-data", "test-share", "label-column", "header"}
 
 func modelFlag() cli.Flag {
 	return &cli.StringFlag{Name: "model", Usage: "model `FILE`, as in RUN/model.safetensors", DefaultText: "none: it must be given"}
@@ -47,7 +47,7 @@ func evaluate(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(compute.Backend)
-	d, err := loadDataFor(e, m)
+	d, err := e.LoadDataFor(m)
 	if err != nil {
 		return err
 	}
@@ -92,38 +92,22 @@ func dataOf(c *cli.Context, m *model.Model) (*catalog.Experiment, error) {
 	return &e, locateData(&e)
 }
 
-// loadDataFor loads data and checks that a model can read them.
-func loadDataFor(e *catalog.Experiment, m *model.Model) (*dataset.Data, error) {
-	d, err := e.LoadData()
-	if err != nil {
-		return nil, err
-	}
-	if d.Dim() != m.Network.Inputs() {
-		return nil, &dataset.Error{Path: e.Data, Reason: fmt.Sprintf("data set %s has %d values per example, the model reads %d",
-			e.Dataset, d.Dim(), m.Network.Inputs())}
-	}
-	if m.Target == model.Label && d.Classes > m.Network.Outputs() {
-		return nil, &dataset.Error{Path: e.Data, Reason: fmt.Sprintf("data set %s has %d classes, the model %d", e.Dataset, d.Classes, m.Network.Outputs())}
-	}
-	if d.Scale != m.Scale {
-		return nil, &dataset.Error{Path: e.Data, Reason: fmt.Sprintf("data set %s has values divided by %v, the model reads values divided by %v", e.Dataset, d.Scale, m.Scale)}
-	}
-	return d, nil
-}
-
 // computeOf opens the backend and checks the number of workers that flags name.
 func computeOf(c *cli.Context) (train.Compute, error) {
-	k, err := openBackend(c.String("backend"))
+	own := environment([]string{"workers", "backend"})
+	for key, text := range flagLayer(c).Values {
+		if key == "workers" || key == "backend" {
+			own.Source = ""
+			own.Values[key] = text
+		}
+	}
+	wanted, _, err := catalog.Resolve(own)
+	if err != nil {
+		return train.Compute{}, &usageError{err}
+	}
+	k, err := openBackend(wanted.Backend)
 	if err != nil {
 		return train.Compute{}, err
-	}
-	var wanted catalog.Experiment
-	if c.IsSet("workers") {
-		e, _, err := catalog.Resolve(catalog.Layer{Values: catalog.Values{"workers": c.String("workers")}})
-		if err != nil {
-			return train.Compute{}, &usageError{err}
-		}
-		wanted = e
 	}
 	workers, err := workersFor(wanted.Workers, k)
 	return train.Compute{Backend: k, Workers: workers}, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/precond"
@@ -44,11 +45,22 @@ func settingFlags() []settingFlag {
 		{"preset", groupExperiment, "`NAME` of an experiment, which sets all that follows; flags beside it override it: " + presetList(), ""},
 		{"dataset", groupData, "`NAME`: " + list(catalog.Datasets()) + "; see locoprop data list", ""},
 		{
-			"data", groupData, "`FOLDER` with the files of mnist, fashion-mnist (which lie in a folder of that name in it) or idx",
+			"data", groupData, "`FOLDER` with the files of mnist, fashion-mnist (which lie in a folder of that name in it) or idx; of csv and npy the folder, or the file of training examples",
 			"the environment variable " + dataVariable,
 		},
 		{"data-prefix", groupData, "`START` of the names of the files to read, where --dataset idx finds several", "none"},
-		{"data-seed", groupData, "whole `NUMBER` that generates data set curves", ""},
+		{"data-seed", groupData, "whole `NUMBER` that generates data set curves, and picks the examples of --test-share", ""},
+		{"test-data", groupData, "`FILE` of test examples of csv or npy", "test.csv or test.npy in the folder of --data; none where that is a file"},
+		{
+			"test-share", groupData, "share of the examples that are for testing where csv or npy have no file of them, `NUMBER` from 0 to below 1",
+			fmt.Sprint(dataset.DefaultTestShare),
+		},
+		{"label-column", groupData, "`COLUMN` of labels of csv by name, by number from 1, or from the end, -1 the last; it isn't part of the inputs", "none"},
+		{"header", groupData, "whether csv begins with names of columns, `auto|yes|no`; auto: yes if no name is a number, or one is --label-column", "auto"},
+		{
+			"scale", groupData, "how inputs are scaled, recorded in the model, `none|unit|standard|NUMBER`: unit brings every input to 0 to 1, " +
+				"standard to mean 0 and variance 1, over the training examples; a number divides all", "",
+		},
 		{"target", groupData, "what the network learns to give, `NAME`: input (the example itself), label (its class)", ""},
 		{"loss", groupNetwork, "`NAME`: " + list(loss.Names) + "; bi-tempered(T1,T2) takes its temperatures", "sigmoid-ce for --target input, softmax-ce for label"},
 		{
@@ -123,7 +135,20 @@ func settingFlags() []settingFlag {
 		{"schedule-epochs", groupSchedule, "epochs that the schedule is made for, `NUMBER` from 1", "--epochs; 100 with the paper presets"},
 		{"epochs", groupSchedule, "epochs to train, `NUMBER` from 0, which writes the untrained model", ""},
 		{"eval-every", groupSchedule, "epochs from one evaluation to the next, `NUMBER` from 1; epoch 0 and the last are always evaluated", ""},
+		{
+			"checkpoint-every", groupExperiment, "how often the run is saved, besides at its start and end and after the best epoch so far: " +
+				"`INTERVAL` in epochs (1epoch), steps (500steps) or time (10m, 1h30m)", "",
+		},
+		{"keep", groupExperiment, "checkpoints that are kept, the newest counted and the best not, `NUMBER` from 1", ""},
+		{
+			"on-divergence", groupExperiment, "what follows where a loss or weight isn't finite, `NAME`: stop (exit code 4), " +
+				"rollback (to the newest checkpoint, going on at half the rate, up to 8 times)", "",
+		},
 		{"diagnose", groupExperiment, "measure every layer's local problem in batches 0, N, 2N, ..., into layers.jsonl, `NUMBER` from 0 (locoprop-m, -s)", "0, never"},
+		{
+			"shuffle-window", groupMachine, "examples that are shuffled together, `NUMBER` from 0, which is all; fewer read large files in pieces; part of what fixes the result",
+			"0",
+		},
 		{"seed", groupExperiment, "whole `NUMBER` that fixes initial weights and order of examples", ""},
 		{
 			"workers", groupMachine, fmt.Sprintf("threads, `NUMBER` from 1 to %d or what OpenBLAS was built for; doesn't change the result", mostWorkers),
@@ -234,11 +259,16 @@ func locateData(e *catalog.Experiment) error {
 	if e.Data == "" {
 		return nil // the data set's own error says what is missing
 	}
-	path, err := filepath.Abs(e.Data)
-	if err != nil {
-		return fmt.Errorf("--data %s: %w", e.Data, err)
+	for _, path := range []*string{&e.Data, &e.Table.Test} {
+		if *path == "" {
+			continue
+		}
+		full, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("data %s: %w", *path, err)
+		}
+		*path = full
 	}
-	e.Data = path
 	return nil
 }
 

@@ -145,10 +145,10 @@ func TestFastPreset(t *testing.T) {
 	data, dir := writeData(t), t.TempDir()
 	fast := []string{"train", "--preset", "fast", "--dataset", "idx", "--data", data, "--arch", "64,20,5:identity,20,64", "--batch", "20", "--warmup-steps", "3"}
 	out := succeeds(t, dir, append(fast, "--epochs", "6")...)
-	assert.Contains(t, out.stderr, "gamma 0.0032 over each layer's gradient scale (the default for 6 planned epochs)")
+	assert.Contains(t, out.stderr, "gamma 0.001 over each layer's gradient scale (the default for 6 planned epochs)")
 	assert.Contains(t, out.stderr, "forms: metric ×4")
 	config := string(read(t, dir, "runs/fast-1/config.toml"))
-	for _, part := range []string{"form = 'metric'\n", "gamma = 0.0032\n", "gamma-rule = 'fisher'\n", "outer-momentum = 0.9\n", "lr = 1.0\n"} {
+	for _, part := range []string{"form = 'metric'\n", "gamma = 0.001\n", "gamma-rule = 'fisher'\n", "outer-momentum = 0.9\n", "lr = 1.0\n"} {
 		assert.Contains(t, config, part)
 	}
 	assert.NotContains(t, config, "optimizer")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,9 @@ func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), exe, args...)
 	cmd.Args[0] = "locoprop"
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), asProgram+"=1", dataVariable+"=", "NO_COLOR=")
+	settings := strings.TrimSuffix(dataVariable, "DATA") // those of this machine are none of the test's
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, settings) })
+	cmd.Env = append(cmd.Env, asProgram+"=1", "NO_COLOR=")
 	return cmd
 }
 
@@ -232,6 +235,9 @@ func TestUsage(t *testing.T) {
 		{"train --workers 1000", "--workers 1000: must be 1 to"},
 		{"train --workers 0", "--workers 0: must be a whole number"},
 		{"train --epochs -1", "--epochs -1: must be a whole number from 0"},
+		{"train --checkpoint-every 5", "--checkpoint-every 5: must be epochs (1epoch, 5epochs), steps (500steps) or a time (10m, 1h30m), above 0"},
+		{"train --keep 0", "--keep 0: must be a whole number from 1"},
+		{"train --on-divergence rolback", `--on-divergence rolback: unknown policy "rolback"; did you mean rollback?`},
 		{"train --batch 0", "--batch 0: must be a whole number from 1"},
 		{"train --lr nan", "--lr nan: must be a finite number above 0"},
 		{"train --arch 784,9999999,784", `width 2 is "9999999"; must be a whole number, 1 to 1048576`},

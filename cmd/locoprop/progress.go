@@ -18,6 +18,7 @@ import (
 type reporter interface {
 	step(p train.Progress)
 	epoch(m train.Metrics)
+	say(line string) // at any moment
 	close()
 }
 
@@ -26,7 +27,7 @@ func newReporter(w io.Writer, epochs int) reporter {
 	if terminalWidth(w) > 0 {
 		return &bars{w: w, epochs: epochs}
 	}
-	return &logLines{log: slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: time.TimeOnly, NoColor: !colourful(w)})), epochs: epochs}
+	return &logLines{w: w, log: slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: time.TimeOnly, NoColor: !colourful(w)})), epochs: epochs}
 }
 
 // quietFor is how long an epoch may go on before a line tells where it stands.
@@ -34,6 +35,7 @@ const quietFor = 10 * time.Second
 
 // logLines writes a line for each evaluation, and one every ten seconds within epochs.
 type logLines struct {
+	w      io.Writer
 	log    *slog.Logger
 	epochs int
 	last   time.Time // of the last line
@@ -55,6 +57,8 @@ func (l *logLines) epoch(m train.Metrics) {
 	l.last = time.Now()
 	l.log.Info(fmt.Sprintf("epoch %d of %d done", m.Epoch, l.epochs), attributes(m)...)
 }
+
+func (l *logLines) say(line string) { fmt.Fprintln(l.w, line) }
 
 func (l *logLines) close() {}
 
@@ -117,6 +121,16 @@ func (b *bars) epoch(m train.Metrics) {
 		line += fmt.Sprintf("   accuracy %.2f %% and %.2f %%", 100**m.TrainAccuracy, 100**m.TestAccuracy)
 	}
 	fmt.Fprintf(b.w, "%s   %.1f s\n", line, m.Seconds)
+}
+
+// say prints a line above the bar.
+func (b *bars) say(line string) {
+	if b.bar != nil {
+		if _, err := fmt.Fprintln(b.progress, line); err == nil {
+			return
+		}
+	}
+	fmt.Fprintln(b.w, line)
 }
 
 // close takes the bar away.

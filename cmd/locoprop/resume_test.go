@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,7 +77,114 @@ func TestInterruptAndResume(t *testing.T) {
 		assert.Contains(t, resumed.stderr, "going on with preset curves")
 		assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, out, "model.safetensors"))
 		assert.Equal(t, withoutTimes(read(t, dir, "whole/metrics.jsonl")), withoutTimes(read(t, dir, out, "metrics.jsonl")))
-		assert.Equal(t, runFiles, tree(t, filepath.Join(dir, out)))
+		assert.Equal(t, runFiles("best", "last", "step-00001170"), tree(t, filepath.Join(dir, out)))
+	}
+}
+
+// A damaged newest checkpoint is named, and the run goes on from the one before to the
+// same end; with none left it says so, and starts nothing.
+func TestResumeFromTheOneBefore(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	succeeds(t, dir, small(data, "--epochs", "2", "--schedule-epochs", "3", "--out", "r")...)
+	folder := filepath.Join(dir, "r", "checkpoints")
+	last := filepath.Join(folder, "last")
+	good := map[string][]byte{}
+	for _, name := range []string{"last", "step-00000004", "best"} {
+		good[name] = read(t, folder, name)
+	}
+	model := read(t, dir, "r/model.safetensors")
+	for _, damage := range []func([]byte) []byte{
+		func(b []byte) []byte { return b[:len(b)/2] },
+		func([]byte) []byte { return nil },
+		func(b []byte) []byte { b[len(b)-3] ^= 1; return b },
+	} {
+		require.NoError(t, os.WriteFile(last, damage(slices.Clone(good["last"])), 0o644))
+		out := succeeds(t, dir, "train", "--resume", "r")
+		assert.Contains(t, out.stderr, "locoprop: warning: r/checkpoints/last: ")
+		assert.Contains(t, out.stderr, "; going on from r/checkpoints/step-00000004, after 4 steps")
+		assert.Equal(t, model, read(t, dir, "r/model.safetensors"))
+		assert.Equal(t, 3, bytes.Count(read(t, dir, "r/metrics.jsonl"), []byte("\n")))
+	}
+	require.NoError(t, os.Remove(last))
+	out := succeeds(t, dir, "train", "--resume", "r")
+	assert.Contains(t, out.stderr, "r/checkpoints/last: no such file or directory; going on from")
+
+	for name := range good {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte("nothing of use"), 0o644))
+	}
+	before := read(t, dir, "r/metrics.jsonl")
+	refuses(t, dir, exitData, []string{"r/checkpoints/last: ", "r/checkpoints/step-00000004: ", "r/checkpoints/best: "}, "train", "--resume", "r")
+	assert.Equal(t, before, read(t, dir, "r/metrics.jsonl"))
+	for name := range good {
+		require.NoError(t, os.Remove(filepath.Join(folder, name)))
+	}
+	refuses(t, dir, exitData, []string{"checkpoints/last is missing"}, "train", "--resume", "r")
+}
+
+// A copy of the best checkpoint in the place of the newest is gone on from.
+func TestResumeFromTheBest(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	out := succeeds(t, dir, small(data, "--lr", "0.003", "--schedule", "constant", "--epochs", "5", "--keep", "1", "--out", "r")...)
+	require.Contains(t, out.stdout, "best test loss ")
+	assert.Equal(t, runFiles("best", "last"), tree(t, filepath.Join(dir, "r")))
+	model := read(t, dir, "r/model.safetensors")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "r", "checkpoints", "last"), read(t, dir, "r/checkpoints/best"), 0o644))
+	out = succeeds(t, dir, "train", "--resume", "r")
+	assert.NotContains(t, out.stderr, "warning")
+	assert.Contains(t, out.stderr, "epoch 5 of 5 done")
+	assert.Equal(t, model, read(t, dir, "r/model.safetensors"))
+}
+
+// A second process is kept out while the first one trains, and told about it.
+func TestOneProcessAtATime(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	s := start(t, dir, small(data, "--epochs", "100000", "--out", "r")...)
+	waitFor(t, s.lines, "epoch 1 of 100000 done")
+	before := read(t, dir, "r/config.toml")
+	refuses(t, dir, exitUsage, []string{fmt.Sprintf("r: run is in use: locked by process %d, since ", s.Process.Pid)},
+		"train", "--resume", "r", "--epochs", "3")
+	refuses(t, dir, exitUsage, []string{"the folder holds a run"}, small(data, "--out", "r")...)
+	assert.Equal(t, before, read(t, dir, "r/config.toml"))
+	require.NoError(t, s.Process.Kill())
+	s.end(t)
+	assert.FileExists(t, filepath.Join(dir, "r", "lock"), "left by the kill, and no hindrance")
+	out := program(t, dir, "train", "--resume", "r", "--epochs", "1")
+	assert.Contains(t, out.stderr, "the run has trained ")
+	assert.NoFileExists(t, filepath.Join(dir, "r", "lock"))
+}
+
+// While checkpoints can't be written the run warns and goes on; it fails if the last
+// one can't be written either.
+func TestUnsavable(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	succeeds(t, dir, small(data, "--epochs", "40", "--batch", "4", "--out", "whole")...)
+	for _, mended := range []bool{true, false} {
+		out := fmt.Sprintf("mended-%v", mended)
+		s := start(t, dir, small(data, "--epochs", "40", "--batch", "4", "--out", out)...)
+		waitFor(t, s.lines, "epoch 1 of 40 done")
+		folder := filepath.Join(dir, out, "checkpoints")
+		require.NoError(t, os.Rename(folder, folder+"-away"))
+		waitFor(t, s.lines, "locoprop: warning: writing "+out+"/checkpoints/")
+		if mended {
+			require.NoError(t, os.Rename(folder+"-away", folder))
+		}
+		code, rest := s.end(t)
+		if mended {
+			assert.Equal(t, exitDone, code, rest)
+			assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, out, "model.safetensors"))
+			continue
+		}
+		assert.Equal(t, exitFailed, code, rest)
+		lines := strings.Split(strings.TrimSpace(rest), "\n")
+		assert.Contains(t, lines[len(lines)-1], "locoprop: writing "+out+"/checkpoints/")
+		require.NoError(t, os.Rename(folder+"-away", folder))
+		succeeds(t, dir, "train", "--resume", out)
+		assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, out, "model.safetensors"))
+		assert.Equal(t, withoutTimes(read(t, dir, "whole/metrics.jsonl")), withoutTimes(read(t, dir, out, "metrics.jsonl")))
 	}
 }
 
@@ -143,20 +253,6 @@ func TestResumeRefuses(t *testing.T) {
 	refuses(t, dir, exitData, []string{"empty: holds no run"}, "train", "--resume", "empty")
 
 	succeeds(t, dir, small(data, "--epochs", "2", "--out", "r")...)
-	checkpoint := filepath.Join(dir, "r", "checkpoints", "last")
-	whole := read(t, checkpoint)
-	for _, damage := range []func([]byte) []byte{
-		func(b []byte) []byte { return b[:len(b)/2] },
-		func(b []byte) []byte { return nil },
-		func(b []byte) []byte { b[len(b)-3] ^= 1; return b },
-	} {
-		require.NoError(t, os.WriteFile(checkpoint, damage(append([]byte(nil), whole...)), 0o644))
-		refuses(t, dir, exitData, []string{"r/checkpoints/last"}, "train", "--resume", "r", "--epochs", "3")
-	}
-	require.NoError(t, os.Remove(checkpoint))
-	refuses(t, dir, exitData, []string{"checkpoints/last is missing"}, "train", "--resume", "r")
-	require.NoError(t, os.WriteFile(checkpoint, whole, 0o644))
-
 	config := filepath.Join(dir, "r", "config.toml")
 	text := string(read(t, config))
 	require.NoError(t, os.WriteFile(config, []byte(strings.Replace(text, "gamma = 10", "gamma = 11", 1)), 0o644))

@@ -68,7 +68,16 @@ func printSummary(out io.Writer, result train.Result, meanTrain, meanTest float6
 	if last.TrainAccuracy != nil {
 		line("accuracy", *last.TrainAccuracy, *last.TestAccuracy, "share of examples put into their class")
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if best := result.Best; best.Epoch > 0 && best.Epoch < result.Epoch {
+		fmt.Fprintf(out, "best test loss %.4f, after epoch %d: %s\n", best.TestLoss, best.Epoch, train.BestName)
+	}
+	if n := len(result.Rollbacks); n > 0 {
+		fmt.Fprintf(out, "diverged and rolled back %d times; lr was %g in the end\n", n, result.Rollbacks[n-1].Rate)
+	}
+	return nil
 }
 
 // dataFlags are the flags that name the run's data.

@@ -19,19 +19,17 @@ func trainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "train",
 		Usage:     "train a network",
-		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--json]",
+		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json]",
 		Description: "With no flags: preset " + catalog.DefaultPreset + ", whose settings are the defaults shown below. Flags override the\n" +
-			"preset, or the file that --config names.\n" +
+			"preset, or the file that --config names; environment variables (LOCOPROP_BATCH for --batch) stand\n" +
+			"between them. `locoprop config show` tells what comes of it.\n" +
 			"Another method or optimiser without --lr takes the documented rate of the two, and prints it.\n" +
 			"Ctrl-C finishes the step in hand, saves, and exits with 130; --resume goes on from there, bit for bit.\n" +
-			"A run's folder holds config.toml, metrics.jsonl, model.safetensors and checkpoints/last, and for\n" +
-			"autoencoders of images reconstructions.png.",
+			"A run's folder holds config.toml, metrics.jsonl, model.safetensors, checkpoints/last, those before it\n" +
+			"(checkpoints/step-N) and the best one (checkpoints/best), and for autoencoders of images reconstructions.png." + statusHelp,
 		Flags: append(flagsFor(),
+			configFlag(),
 			&cli.StringFlag{Name: "out", Category: groupOutput, Usage: "`FOLDER` for the run's files", DefaultText: "runs/PRESET-SEED, or with -2, -3, ... where that exists"},
-			&cli.StringFlag{
-				Name: "config", Category: groupExperiment, DefaultText: "none",
-				Usage: "`FILE` of settings in place of a preset, such as a run's config.toml: repeats that run bit for bit",
-			},
 			&cli.StringFlag{
 				Name: "resume", Category: groupExperiment, DefaultText: "none",
 				Usage: "`FOLDER` of a run to go on with, from its last checkpoint; only --" + strings.Join(resumeFlags, ", --") + " may stand beside it",
@@ -43,9 +41,16 @@ func trainCommand() *cli.Command {
 	}
 }
 
+func configFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "config", Category: groupExperiment, DefaultText: "none",
+		Usage: "`FILE` of settings in place of a preset, such as a run's config.toml: repeats that run bit for bit",
+	}
+}
+
 // resumeFlags may stand beside --resume: they change where the run ends, what it runs
-// on and what it prints, but no number that it computes.
-var resumeFlags = []string{"epochs", "workers", "data", "json"}
+// on, what it saves and prints, but no number that it computes.
+var resumeFlags = []string{"epochs", "workers", "data", "checkpoint-every", "keep", "on-divergence", "json"}
 
 func trainAction(c *cli.Context) error {
 	r := &training{
@@ -65,6 +70,7 @@ func trainAction(c *cli.Context) error {
 			return err
 		}
 	}
+	defer r.closeFolder()
 	if err := r.settle(c); err != nil {
 		return err
 	}
@@ -90,10 +96,9 @@ func checkResumeFlags(c *cli.Context) error {
 
 // settle makes the experiment of flags, of files, and of both.
 func (r *training) settle(c *cli.Context) error {
-	layers := []catalog.Layer{flagLayer(c)}
+	var layers []catalog.Layer
 	var err error
-	switch {
-	case c.IsSet("resume"):
+	if c.IsSet("resume") {
 		if r.folder, err = train.Open(r.resume); err != nil {
 			return err
 		}
@@ -101,12 +106,9 @@ func (r *training) settle(c *cli.Context) error {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return &dataset.Error{Path: path, Reason: "no such file, though the folder holds parts of a run"}
 		}
-		layers, err = above(path, layers)
-	case c.IsSet("config"):
-		if c.IsSet("preset") {
-			return usagef("--config with --preset: the file names its own preset; give one of them")
-		}
-		layers, err = above(c.String("config"), layers)
+		layers, err = above(path, []catalog.Layer{flagLayer(c)}) // it goes on as it was begun, whatever the environment says now
+	} else {
+		layers, err = runLayers(c)
 	}
 	if err != nil {
 		return err
@@ -118,6 +120,21 @@ func (r *training) settle(c *cli.Context) error {
 		return err
 	}
 	return r.settleBackend()
+}
+
+// runLayers are the settings of a new run: those of the file that --config names, over
+// them those of the environment, and over them the flags.
+func runLayers(c *cli.Context) ([]catalog.Layer, error) {
+	layers := []catalog.Layer{environment(catalog.Keys()), flagLayer(c)}
+	if !c.IsSet("config") {
+		return layers, nil
+	}
+	for _, l := range layers {
+		if l.Values["preset"] != "" {
+			return nil, usagef("--config with --preset or %s: the file names its own preset; give one of them", variableOf("preset"))
+		}
+	}
+	return above(c.String("config"), layers)
 }
 
 // above puts layers over a configuration file.
@@ -157,13 +174,23 @@ func (r *training) makeFolder() error {
 	}
 	folder, err := train.Create(dir)
 	if errors.Is(err, train.ErrRunExists) {
-		return usagef("--out %s: the folder holds a run; go on with it by --resume %s, or name another folder", dir, dir)
+		return usagef("--out %s: the folder holds a run; go on with it by --resume %s, or name another folder", dir, quote(dir))
 	}
 	if err != nil {
 		return err
 	}
 	r.folder = folder
 	return r.writeConfig()
+}
+
+// closeFolder lets others use the folder.
+func (r *training) closeFolder() {
+	if r.folder == nil {
+		return
+	}
+	if err := r.folder.Close(); err != nil {
+		r.warn(err)
+	}
 }
 
 // freeFolder makes and returns the first of base, base-2, base-3, … that doesn't exist.
@@ -202,6 +229,7 @@ func (r *training) abandon() {
 	if r.folder == nil || r.resume != "" {
 		return
 	}
+	r.closeFolder() // removes its lock
 	dir := r.folder.Dir()
 	_ = os.Remove(filepath.Join(dir, train.ConfigName))
 	_ = os.Remove(filepath.Dir(filepath.Join(dir, filepath.FromSlash(train.CheckpointName)))) // only if empty

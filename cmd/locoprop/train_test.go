@@ -14,7 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var runFiles = []string{"checkpoints", "checkpoints/last", "config.toml", "metrics.jsonl", "model.safetensors", "reconstructions.png"}
+// runFiles are the files of a finished run with such checkpoints.
+func runFiles(checkpoints ...string) []string {
+	names := []string{"checkpoints"}
+	for _, c := range checkpoints {
+		names = append(names, "checkpoints/"+c)
+	}
+	return append(names, "config.toml", "metrics.jsonl", "model.safetensors", "reconstructions.png")
+}
 
 func TestTrain(t *testing.T) {
 	t.Parallel()
@@ -34,7 +41,7 @@ func TestTrain(t *testing.T) {
 		assert.Contains(t, out.stdout, part)
 	}
 	assert.NotContains(t, out.stdout+out.stderr, "\x1b", "no colours off a terminal")
-	assert.Equal(t, runFiles, tree(t, filepath.Join(dir, "runs", "curves-1")))
+	assert.Equal(t, runFiles("best", "last", "step-00000008"), tree(t, filepath.Join(dir, "runs", "curves-1")))
 
 	f, err := os.Open(filepath.Join(dir, "runs", "curves-1", "reconstructions.png"))
 	require.NoError(t, err)
@@ -93,7 +100,7 @@ func TestUntrained(t *testing.T) {
 	data, dir := writeData(t), t.TempDir()
 	out := succeeds(t, dir, small(data, "--epochs", "0", "--out", "r", "--json")...)
 	assert.Equal(t, 1, strings.Count(out.stdout, "\n"))
-	assert.Equal(t, runFiles, tree(t, filepath.Join(dir, "r")))
+	assert.Equal(t, runFiles("last"), tree(t, filepath.Join(dir, "r")))
 }
 
 func TestPairRatesArePrinted(t *testing.T) {
@@ -183,4 +190,30 @@ func TestDivergence(t *testing.T) {
 	assert.Contains(t, out.stderr, "diverged in epoch 2")
 	assert.Contains(t, out.stderr, "bad/model.safetensors is still the last good model")
 	assert.Equal(t, read(t, dir, "good/model.safetensors"), read(t, dir, "bad/model.safetensors"))
+}
+
+// A run that diverges stops, or goes back and on at half the rate until that is low
+// enough, 8 times at most.
+func TestRollback(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	args := func(lr string, more ...string) []string {
+		return append(small(data, "--method", "backprop", "--optimizer", "sgd", "--loss", "squared", "--schedule", "constant", "--warmup-steps", "0",
+			"--checkpoint-every", "9epochs", "--lr", lr), more...)
+	}
+	out := program(t, dir, args("100", "--out", "stop")...)
+	require.Equal(t, exitDiverged, out.code, out.stderr)
+	assert.Contains(t, out.stderr, ", or go on at half of it by --resume stop --on-divergence rollback")
+	assert.Contains(t, string(read(t, dir, "stop/config.toml")), "on-divergence = 'stop'")
+	out = program(t, dir, args("1e30", "--on-divergence", "rollback", "--out", "r")...)
+	require.Equal(t, exitDiverged, out.code, out.stderr)
+	assert.Equal(t, 8, strings.Count(out.stderr, "locoprop: warning: diverged in epoch 1"), out.stderr)
+	assert.Contains(t, out.stderr, "; the run was rolled back 8 times")
+
+	out = succeeds(t, dir, args("100", "--on-divergence", "rollback", "--out", "fine")...)
+	assert.Regexp(t, `rolled back to the checkpoint after 0 steps, going on at half the rate \(η = 50\)\n`, out.stderr)
+	assert.Regexp(t, `diverged and rolled back \d times; lr was `, out.stdout)
+	succeeds(t, dir, "train", "--resume", "stop", "--on-divergence", "rollback")
+	assert.Equal(t, read(t, dir, "fine/model.safetensors"), read(t, dir, "stop/model.safetensors"))
+	assert.Equal(t, withoutTimes(read(t, dir, "fine/metrics.jsonl")), withoutTimes(read(t, dir, "stop/metrics.jsonl")))
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -34,17 +35,21 @@ type training struct {
 	made    string // the folder, where this call made it
 	data    *dataset.Data
 	trainer *train.Trainer
-	report  reporter
 	begun   bool // the run has started: its folder stays, whatever comes
+	status  status
 }
 
 // say prints a line for people.
 func (r *training) say(format string, args ...any) {
-	fmt.Fprintf(r.stderr, format+"\n", args...)
+	r.status.say(r.stderr, fmt.Sprintf(format, args...))
 }
+
+// warn tells of something wrong that doesn't end the run.
+func (r *training) warn(err error) { r.say("locoprop: warning: %v", err) }
 
 func (r *training) run(ctx context.Context) (err error) {
 	defer closeBackend(r.kernels)
+	defer r.answerSignals()()
 	defer func() {
 		if err != nil && !r.begun && exitCode(err) != exitInterrupted {
 			r.abandon()
@@ -53,16 +58,15 @@ func (r *training) run(ctx context.Context) (err error) {
 	if err := r.makeFolder(); err != nil {
 		return err
 	}
-	defer r.folder.Close()
 	r.announce()
 	if err := r.prepare(ctx); err != nil {
 		return r.explain(err)
 	}
 	defer r.trainer.Close()
 	r.begun = true
-	r.report = newReporter(r.stderr, r.e.Epochs)
+	r.status.show(newReporter(r.stderr, r.e.Epochs))
 	result, err := r.trainer.Run(ctx)
-	r.report.close()
+	r.status.close()
 	if err != nil {
 		return r.explain(err)
 	}
@@ -113,6 +117,12 @@ func (r *training) prepare(ctx context.Context) error {
 	}
 	r.say("data set %s: %d training and %d test examples of %d values, ready in %.1f s",
 		r.data.Name, r.data.Train.Len(), r.data.Test.Len(), r.data.Dim(), time.Since(start).Seconds())
+	if r.data.Scaling != nil {
+		r.say("inputs are scaled (%v); the model records it", r.e.Scale)
+	}
+	if names := r.data.ClassNames; names != nil {
+		r.say("classes, in the order of the outputs: %s", strings.Join(names, ", "))
+	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", train.ErrInterrupted, err)
 	}
@@ -160,8 +170,9 @@ func (r *training) makeTrainer(net *nn.Network) error {
 	r.trainer, err = train.New(train.Config{
 		Network: net, Loss: r.e.Loss, Method: method, Backend: r.kernels, Data: r.data, Target: r.e.Target,
 		Batch: r.e.Batch, KeepLast: r.e.KeepLast, Epochs: r.e.Epochs, EvalEvery: r.e.EvalEvery, Schedule: course,
-		Seed: r.e.Seed, Workers: r.e.Workers, Settings: r.methodSettings(),
-		OnEpoch: r.onEpoch, OnStep: r.onStep,
+		Seed: r.e.Seed, Window: r.e.Window, Workers: r.e.Workers, Settings: r.methodSettings(),
+		CheckpointEvery: r.e.CheckpointEvery, Keep: r.e.Keep, Rollback: r.e.Rollback,
+		OnEpoch: r.onEpoch, OnStep: r.onStep, OnWarning: r.warn,
 	})
 	if err != nil {
 		return err
@@ -206,10 +217,10 @@ func (r *training) attach() error {
 	return r.writeConfig()
 }
 
-func (r *training) onStep(p train.Progress) { r.report.step(p) }
+func (r *training) onStep(p train.Progress) { r.status.step(p) }
 
 func (r *training) onEpoch(m train.Metrics) error {
-	r.report.epoch(m)
+	r.status.epoch(m)
 	if !r.json {
 		return nil
 	}
@@ -233,7 +244,11 @@ func (r *training) explain(err error) error {
 		}
 		return fmt.Errorf("%w%s; go on with: locoprop train --resume %s", train.ErrInterrupted, at, quote(dir))
 	case errors.As(err, &diverged):
-		return fmt.Errorf("%w%s", err, lastGood(dir))
+		hint := ""
+		if !r.e.Rollback && diverged.Epoch > 0 {
+			hint = fmt.Sprintf(", or go on at half of it by --resume %s --on-divergence rollback", quote(dir))
+		}
+		return fmt.Errorf("%w%s%s", err, hint, lastGood(dir))
 	}
 	return err
 }

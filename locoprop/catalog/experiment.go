@@ -24,7 +24,9 @@ type Experiment struct {
 	Dataset    string // one of Datasets
 	Data       string // the folder of the data set's files; unused by curves
 	DataPrefix string // start of the files' names; idx only
-	DataSeed   uint32 // curves only: the data don't change with Seed
+	DataSeed   uint32 // curves: the data don't change with Seed; csv, npy: nor the examples for testing
+	Table      Table  // csv and npy only
+	Scale      dataset.Scale
 	Target     model.Target
 
 	Loss       loss.Loss
@@ -68,7 +70,12 @@ type Experiment struct {
 	Epochs         int // where the run stops
 	EvalEvery      int // epochs from one evaluation to the next
 
+	CheckpointEvery schedule.Interval
+	Keep            int  // checkpoints kept, the best not counted
+	Rollback        bool // return to a checkpoint where the run diverges
+
 	Seed    uint32
+	Window  int    // examples that are shuffled together; 0: all
 	Workers int    // 0 means as many as Go runs at once
 	Backend string // "" means the best there is
 }
@@ -158,19 +165,6 @@ func (e *Experiment) PlannedEpochs() int {
 		return e.ScheduleEpochs
 	}
 	return max(e.Epochs, 1) // an untrained model still has a schedule
-}
-
-// LoadData generates or reads the data set, labels included where they are the target.
-// Errors that are the data's fault satisfy errors.Is(err, dataset.ErrData).
-func (e *Experiment) LoadData() (*dataset.Data, error) {
-	o := dataset.Options{Labels: e.Target == model.Label}
-	switch e.Dataset {
-	case "curves":
-		return dataset.Curves(e.DataSeed, dataset.CurvesTrain, dataset.CurvesTest), nil
-	case "idx":
-		return dataset.LoadDir(e.Data, e.DataPrefix, o)
-	}
-	return dataset.LoadNamed(e.Data, e.Dataset, o)
 }
 
 // DataInfo is what is known of the data set before it is loaded: its shape and size;

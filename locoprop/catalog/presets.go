@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
@@ -60,7 +61,7 @@ func (e *Experiment) MeasuredAgainst() string {
 		return ""
 	}
 	mine, preset := e.Values(), own.Values()
-	for _, key := range []string{"seed", "data", "workers", "backend", "eval-every", "diagnose", "schedule-epochs"} {
+	for _, key := range []string{"seed", "data", "workers", "backend", "eval-every", "checkpoint-every", "keep", "diagnose", "schedule-epochs"} {
 		delete(mine, key)
 		delete(preset, key)
 	}
@@ -87,13 +88,13 @@ func Preset(name string) (Experiment, error) {
 // optimiser of its paper (Amid, Anil, Warmuth, AISTATS 2022).
 func common() Experiment {
 	return Experiment{
-		DataSeed: 1, Target: model.Input, Loss: loss.SigmoidCE, FreeArch: true,
+		DataSeed: 1, Table: Table{TestShare: dataset.DefaultTestShare}, Target: model.Input, Loss: loss.SigmoidCE, FreeArch: true,
 		Activation: transfer.Tanh, Init: nn.Glorot,
 		Method: "locoprop-m", Optimizer: optimizer.New(optimizer.RMSPropTF1),
 		Gamma: locoprop.DefaultGamma, LocalSteps: locoprop.DefaultSteps, Floor: locoprop.DefaultFloor, Block: plan.DefaultBlock,
 		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(), Statistics: statisticsDefaults(),
 		DLimit:    locoprop.DefaultMomentumLimit >> 20,
-		EvalEvery: 1, Seed: 1,
+		EvalEvery: 1, CheckpointEvery: schedule.Interval{Epochs: 1}, Keep: 2, Seed: 1,
 	}
 }
 

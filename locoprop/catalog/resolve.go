@@ -44,17 +44,26 @@ func (l Layer) name(key string) string {
 // Settings for single layers of the network go over those of the run, whichever source
 // they come from, and by the same rules. The error lists all that is wrong, a line each.
 func Resolve(layers ...Layer) (e Experiment, fromPair *Rate, err error) {
+	return resolveAll(layers, func(*Experiment, *Layer, *Rate) {})
+}
+
+// resolveAll is Resolve that shows the experiment to see as it was before any layer, after
+// each of them, and at the end.
+func resolveAll(layers []Layer, see func(*Experiment, *Layer, *Rate)) (e Experiment, fromPair *Rate, err error) {
 	if e, err = basis(layers); err != nil {
 		return Experiment{}, nil, err
 	}
+	see(&e, nil, nil)
 	r := resolver{e: &e, needGamma: inMetric(&e), tables: map[int]table{}}
-	for _, l := range layers {
+	for i, l := range layers {
 		run, tables := r.split(l)
 		r.apply(run)
 		r.note(tables)
+		see(&e, &layers[i], nil)
 	}
 	if len(r.errs) == 0 {
 		r.finish()
+		see(&e, nil, r.rate)
 	}
 	if len(r.errs) > 0 {
 		return Experiment{}, nil, errors.Join(r.errs...)

@@ -47,7 +47,7 @@ func TestResolveSetsEveryKey(t *testing.T) {
 		"arch": "784,20:identity,47:tanh", "activation": "relu", "init": "he", "method": "locoprop-s",
 		"optimizer": "adam:variant=tf1,beta1=0.8,beta2=0.99,epsilon=1e-07", "lr": "0.003", "gamma": "2.5",
 		"local-steps": "3", "form": "direct", "prox": "0.5", "local-floor": "0.1", "reset-state": "true", "batch": "17", "schedule": "cosine", "warmup-steps": "4", "schedule-epochs": "9",
-		"epochs": "6", "eval-every": "2", "seed": "5", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
+		"epochs": "6", "eval-every": "2", "checkpoint-every": "500steps", "keep": "5", "on-divergence": "rollback", "seed": "5", "scale": "unit", "shuffle-window": "8", "workers": "3", "block": "64", "diagnose": "10", "backend": "gonum",
 		"armijo": "true", "tolerance": "0.1", "update-cap": "0.5", "reject": "true", "weight-decay": "0.02", "correction": "0.3",
 		"d-momentum": "0.4", "d-momentum-limit": "77", "drop-last": "false",
 	}
@@ -59,6 +59,14 @@ func TestResolveSetsEveryKey(t *testing.T) {
 	assert.Equal(t, 0.003, e.Eta)
 	assert.Equal(t, schedule.Cosine, e.Schedule)
 	assert.False(t, e.FreeArch)
+
+	v = values{
+		"dataset": "csv", "data": "/d.csv", "test-data": "/t.csv", "test-share": "0.25", "label-column": "-1", "header": "yes", "data-seed": "4", "scale": "255",
+	}
+	e, _ = resolve(t, flags(v))
+	for key, text := range v {
+		assert.Equal(t, text, e.Values()[key], key)
+	}
 
 	v = values{
 		"preset": "fast", "form": "metric", "gamma-rule": "fixed", "gamma": "3", "lr": "0.5", "local-steps": "2", "metric-damping": "0.1", "metric-step": "0.5",
@@ -232,11 +240,11 @@ func TestResolveRefuses(t *testing.T) {
 		want string
 	}{
 		{values{"preset": "papr"}, `--preset: unknown preset "papr"; did you mean paper? (known: curves, fast, fast-curves, paper, paper-wide, paper-deep)`},
-		{values{"dataset": "mnits"}, `--dataset mnits: unknown data set "mnits"; did you mean mnist? (known: curves, mnist, fashion-mnist, idx)`},
+		{values{"dataset": "mnits"}, `--dataset mnits: unknown data set "mnits"; did you mean mnist? (known: curves, mnist, fashion-mnist, idx, csv, npy)`},
 		{values{"data": "/d"}, `--data: data set curves is generated; name another with --dataset, or leave this out`},
 		{values{"dataset": "mnist", "data": ""}, `--data : must be a folder`},
 		{values{"data-prefix": "a"}, `--data-prefix: it picks files of --dataset idx`},
-		{values{"dataset": "mnist", "data-seed": "1"}, `--data-seed: it generates data set curves, and no other`},
+		{values{"dataset": "mnist", "data-seed": "1"}, `--data-seed: it generates data set curves, and picks test examples of csv and npy; no other data set has any use for it`},
 		{values{"target": "labels"}, `--target labels: unknown target "labels"; did you mean label? (known: input, label)`},
 		{values{"target": "label"}, `target label: data set curves has no labels; use target input, or another data set`},
 		{values{"method": "bakprop"}, `--method bakprop: unknown method "bakprop"; did you mean backprop? (known: locoprop-m, locoprop-s, backprop)`},
@@ -261,7 +269,7 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"arch": "784,5,784:tanh"}, `arch 784,5,784:tanh: the last width names tanh; loss sigmoid-ce sets it (sigmoid), only loss squared leaves it open`},
 		{values{"arch": "4,4:softmax,4"}, `arch 4,4:softmax,4: architecture: softmax in hidden layer 0; it can only be the last transfer function`},
 		{values{"optimizer": "rmsprop:rho=2"}, `--optimizer rmsprop:rho=2: optimizer rmsprop: rho is 2; must be at least 0 and below 1`},
-		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, epochs, eval-every, seed, workers, block, diagnose, backend)`},
+		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, test-data, test-share, label-column, header, scale, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, epochs, eval-every, checkpoint-every, keep, on-divergence, seed, shuffle-window, workers, block, diagnose, backend)`},
 		{values{"batch": "0", "lr": "-1"}, "--lr -1: must be a finite number above 0\n--batch 0: must be a whole number from 1 to 1000000000"},
 	} {
 		_, _, err := catalog.Resolve(flags(c.v))

@@ -68,7 +68,9 @@ var settings = slices.Concat([]setting{
 		get: func(e *Experiment) string { return e.DataPrefix },
 	}.onlyIf(func(e *Experiment) bool { return e.Dataset == "idx" }, "it picks files of --dataset idx"),
 	seed("data-seed", func(e *Experiment) *uint32 { return &e.DataSeed }).
-		onlyIf(func(e *Experiment) bool { return !fromFiles(e) }, "it generates data set curves, and no other"),
+		onlyIf(func(e *Experiment) bool { return !fromFiles(e) || isTable(e) },
+			"it generates data set curves, and picks test examples of csv and npy; no other data set has any use for it"),
+}, tableSettings, []setting{
 	parsed("target", ParseTarget, func(e *Experiment, v model.Target) { e.Target = v }, func(e *Experiment) string { return e.Target.String() }),
 	parsed("loss", ParseLoss, func(e *Experiment, v loss.Loss) { e.Loss = v }, func(e *Experiment) string { return e.Loss.String() }),
 	parsed("arch", ParseLayout, func(e *Experiment, v Layout) { e.Arch, e.FreeArch = v, false }, archText),
@@ -96,7 +98,12 @@ var settings = slices.Concat([]setting{
 		as(func(e *Experiment) string { return strconv.Itoa(e.PlannedEpochs()) }),
 	count("epochs", 0, MaxCount, func(e *Experiment) *int { return &e.Epochs }),
 	count("eval-every", 1, MaxCount, func(e *Experiment) *int { return &e.EvalEvery }),
+	parsed("checkpoint-every", schedule.ParseInterval, func(e *Experiment, v schedule.Interval) { e.CheckpointEvery = v },
+		func(e *Experiment) string { return e.CheckpointEvery.String() }),
+	count("keep", 1, MaxCount, func(e *Experiment) *int { return &e.Keep }),
+	parsed("on-divergence", parseRollback, func(e *Experiment, v bool) { e.Rollback = v }, rollbackText),
 	seed("seed", func(e *Experiment) *uint32 { return &e.Seed }),
+	count("shuffle-window", 0, MaxCount, func(e *Experiment) *int { return &e.Window }).as(windowText),
 	count("workers", 1, MaxCount, func(e *Experiment) *int { return &e.Workers }).as(workersText),
 	count("block", 1, nn.MaxWidth, func(e *Experiment) *int { return &e.Block }).onlyIf(local, localOnly),
 	count("diagnose", 0, MaxCount, func(e *Experiment) *int { return &e.Diagnose }).as(diagnoseText).onlyIf(local, localOnly),
@@ -131,6 +138,21 @@ func diagnoseText(e *Experiment) string {
 		return ""
 	}
 	return strconv.Itoa(e.Diagnose)
+}
+
+// divergencePolicies are the values of on-divergence: whether the run is rolled back.
+var divergencePolicies = []string{"stop", "rollback"}
+
+func parseRollback(text string) (bool, error) {
+	i, err := choose("policy", text, divergencePolicies)
+	return i == 1, err
+}
+
+func rollbackText(e *Experiment) string {
+	if e.Rollback {
+		return divergencePolicies[1]
+	}
+	return divergencePolicies[0]
 }
 
 // nothing sets nothing: Resolve has started from the preset.

@@ -11,7 +11,7 @@ import (
 // byteScale is the scale of bytes: their values lie in [0, 1].
 const byteScale = 255
 
-// Bytes is a [Split] held in memory as a byte per value:
+// Bytes is a [Split] with a byte per value, in memory or in a mapped file:
 //
 //	value = float32(byte / scale)
 //
@@ -24,6 +24,7 @@ type Bytes struct {
 	scale  float64
 	value  [256]float32 // value of each byte
 	labels []int32
+	file   *mapping // whose content pix is; nil: pix is in memory
 }
 
 // NewBytes makes a split from pix, whose examples, of the given shape (dimensions ≥ 1,
@@ -54,18 +55,23 @@ func NewBytes(pix []byte, shape []int, scale float64, labels []int32) (*Bytes, e
 }
 
 func (b *Bytes) setLabels(labels []int32) error {
-	if labels == nil {
-		return nil
+	if err := checkLabels(labels, b.n); err != nil {
+		return err
 	}
-	if len(labels) != b.n {
-		return fmt.Errorf("%d labels for %d examples", len(labels), b.n)
+	b.labels = labels
+	return nil
+}
+
+// checkLabels looks at the labels of n examples, nil where they have none.
+func checkLabels(labels []int32, n int) error {
+	if labels != nil && len(labels) != n {
+		return fmt.Errorf("%d labels for %d examples", len(labels), n)
 	}
 	for i, l := range labels {
 		if l < 0 {
 			return fmt.Errorf("label of example %d is %d, must be ≥ 0", i, l)
 		}
 	}
-	b.labels = labels
 	return nil
 }
 
@@ -100,14 +106,22 @@ func (b *Bytes) Labels() []int32 { return b.labels }
 // Example is example i as it is stored, Dim bytes; it must not be written to.
 func (b *Bytes) Example(i int) []byte { return b.pix[i*b.dim : (i+1)*b.dim : (i+1)*b.dim] }
 
-// Rows writes examples into dst as [Split] says. It allocates nothing and never fails.
+// Mapped reports whether the bytes lie in a mapped file.
+func (b *Bytes) Mapped() bool { return b.file != nil }
+
+// Close ends the mapping of the file, where there is one.
+func (b *Bytes) Close() error { return b.file.Close() }
+
+// Rows writes examples into dst as [Split] says. It allocates nothing, and fails only
+// where a mapped file can't be read any more.
 func (b *Bytes) Rows(dst blas32.General, index []int) error {
 	checkRows(dst, index, b.n, b.dim)
-	for r, i := range index {
-		row := dst.Data[r*dst.Stride:][:b.dim]
-		for j, p := range b.Example(i) {
-			row[j] = b.value[p]
+	return b.file.guard(func() {
+		for r, i := range index {
+			row := dst.Data[r*dst.Stride:][:b.dim]
+			for j, p := range b.Example(i) {
+				row[j] = b.value[p]
+			}
 		}
-	}
-	return nil
+	})
 }

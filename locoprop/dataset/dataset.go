@@ -1,19 +1,26 @@
 // Package dataset holds what networks are trained and evaluated on.
 //
 // A data set ([Data]) is a training and a test [Split] of examples: rows of float32
-// values, with an integer label each where there are labels. Three kinds exist:
+// values, with an integer label each where there are labels. These kinds exist:
 //
 //   - [Curves]: images of smooth curves that the program generates itself, the same
 //     bits on every machine. The default, since it needs no file.
 //   - [LoadNamed]: MNIST and Fashion-MNIST as they are distributed (IDX files).
 //   - [LoadDir]: any folder of IDX files, EMNIST's for example.
+//   - [LoadCSV], [LoadNPY]: tables of numbers, as text and as NumPy's arrays.
+//
+// Large files that aren't compressed are mapped rather than read (see [Data.Close]), and
+// [OrderWithin] visits them in pieces, so that they may be larger than memory. A [Scale]
+// says how values are scaled before a network sees them.
 //
 // All problems with data that a user supplied are of type [*Error] or
 // [*AmbiguousError], and errors.Is(err, [ErrData]) holds for both.
 package dataset
 
 import (
-	"github.com/locoprop/locoprop-go/locoprop/internal/philox"
+	"errors"
+	"io"
+
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
@@ -46,9 +53,13 @@ type Data struct {
 	// Train and Test have equal Dim, and either both have labels or neither.
 	Train, Test Split
 
-	// Classes is the largest label of Train + 1, and 0 without labels. Every label
-	// of Test is below it.
+	// Classes is the largest label of Train + 1, and 0 without labels; of both splits
+	// where they come from one file. Every label of Test is below it.
 	Classes int
+
+	// ClassNames are the names of the classes where labels were given by name, each at
+	// the place of its label; nil where labels were numbers.
+	ClassNames []string
 
 	// Height and Width are the shape of an example that is an image, whose values
 	// are row after row from the top; both 0 where examples aren't images.
@@ -58,19 +69,28 @@ type Data struct {
 	//
 	//	value = stored / Scale
 	//
-	// 255 for bytes, so that their values lie in [0, 1].
+	// 255 for bytes of IDX files, so that their values lie in [0, 1], and 1 for numbers.
 	Scale float64
+
+	// Scaling is what the values of both splits were scaled by after that; nil where
+	// they weren't. See [Data.Rescale].
+	Scaling *Scaling
+}
+
+// Close gives back what the splits hold beside memory: files that are mapped. They must
+// not be used afterwards. A program that ends soon needn't call it.
+func (d *Data) Close() error {
+	var errs []error
+	for _, s := range []Split{d.Train, d.Test} {
+		if c, ok := s.(io.Closer); ok {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Dim is the number of values of an example.
 func (d *Data) Dim() int { return d.Train.Dim() }
-
-// Order writes the order in which an epoch (0, 1, …) visits the examples into dst:
-// a random permutation of 0 … len(dst)−1 that depends on seed and epoch only. Batch i
-// of size B is dst[iB : (i+1)B].
-func Order(dst []int, seed uint32, epoch int) {
-	philox.Permutation(dst, seed, philox.Order, uint64(epoch))
-}
 
 // checkRows panics where dst and index don't suit a split of n examples of dim values.
 func checkRows(dst blas32.General, index []int, n, dim int) {

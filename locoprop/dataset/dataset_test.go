@@ -159,7 +159,7 @@ func TestList(t *testing.T) {
 		require.NotEmpty(t, i.Description)
 		require.Equal(t, i.Generated, i.Files == "", i.Name)
 	}
-	require.Equal(t, []string{"curves", "mnist", "fashion-mnist", "idx"}, names)
+	require.Equal(t, []string{"curves", "mnist", "fashion-mnist", "idx", "csv", "npy"}, names)
 }
 
 // A batch is written straight into a network's input, whose last column stays as it is.

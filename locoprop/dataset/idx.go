@@ -54,28 +54,68 @@ type Array struct {
 // long as its header says, and that of a compressed one, above 64 MiB, only after it
 // was counted. A file that is cut, longer than its header says or damaged is an [*Error].
 func ReadIDX(path string) (*Array, error) {
+	a, _, err := readIDX(path, false)
+	return a, err
+}
+
+// readIDX is ReadIDX where a large file that isn't compressed may be mapped.
+func readIDX(path string, mapped bool) (a *Array, m *mapping, err error) {
+	err = withFile(path, func(f *os.File, size int64) error {
+		if mapped {
+			if a, m = mapIDX(f, size); m != nil {
+				return nil
+			}
+		}
+		a, err = decodeIDX(f, size, idxTrusted)
+		return err
+	})
+	return a, m, err
+}
+
+// withFile opens a file for use, and gives its errors the path.
+func withFile(path string, use func(f *os.File, size int64) error) error {
 	info, err := os.Stat(path) // before opening: opening a pipe would wait for a writer
 	if err != nil {
-		return nil, ioError(path, "can't read", err)
+		return ioError(path, "can't read", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errorf(path, "is a %s, must be a file", kindOf(info.Mode()))
+		return errorf(path, "is a %s, must be a file", kindOf(info.Mode()))
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, ioError(path, "can't read", err)
+		return ioError(path, "can't read", err)
 	}
 	defer f.Close()
-	a, err := decodeIDX(f, info.Size(), idxTrusted)
-	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) {
-			return nil, ioError(path, "can't read", err)
-		}
-		e.Path = path
-		return nil, e
+	if err = use(f, info.Size()); err == nil {
+		return nil
 	}
-	return a, nil
+	var e *Error
+	if !errors.As(err, &e) {
+		return ioError(path, "can't read", err)
+	}
+	e.Path = path
+	return e
+}
+
+// mapIDX maps a file that is sound, large and not compressed; nil for any other.
+func mapIDX(f *os.File, size int64) (*Array, *mapping) {
+	src, compressed, err := openFile(f)
+	if err != nil || compressed {
+		return nil, nil
+	}
+	shape, err := readIDXHeader(src)
+	if err != nil {
+		return nil, nil
+	}
+	header := int64(4 + 4*len(shape))
+	if n, ok := product(shape); !ok || size != header+int64(n) {
+		return nil, nil
+	}
+	m := mapLarge(f, size)
+	if m == nil {
+		return nil, nil
+	}
+	return &Array{Shape: shape, Data: m.data[header:]}, m
 }
 
 func kindOf(m os.FileMode) string {
@@ -87,7 +127,7 @@ func kindOf(m os.FileMode) string {
 
 // decodeIDX reads an IDX file of size bytes from its start. Its *Error has no path.
 func decodeIDX(file io.ReadSeeker, size, trusted int64) (*Array, error) {
-	src, compressed, err := openIDX(file)
+	src, compressed, err := openFile(file)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +150,7 @@ func decodeIDX(file io.ReadSeeker, size, trusted int64) (*Array, error) {
 		if err != nil || n != want {
 			return nil, idxReadError(shape, want, n, err)
 		}
-		if src, _, err = openIDX(file); err != nil {
+		if src, _, err = openFile(file); err != nil {
 			return nil, err
 		}
 		if _, err = readIDXHeader(src); err != nil {
@@ -129,9 +169,9 @@ func decodeIDX(file io.ReadSeeker, size, trusted int64) (*Array, error) {
 	return a, nil
 }
 
-// openIDX goes to the start of a file and gives its bytes, decompressed where it
+// openFile goes to the start of a file and gives its bytes, decompressed where it
 // starts like a gzip file.
-func openIDX(file io.ReadSeeker) (src io.Reader, compressed bool, err error) {
+func openFile(file io.ReadSeeker) (src io.Reader, compressed bool, err error) {
 	if _, err = file.Seek(0, io.SeekStart); err != nil {
 		return nil, false, err
 	}
@@ -227,9 +267,10 @@ func times(shape []int) string {
 }
 
 // ReadExamples reads an IDX file of rank ≥ 2 as examples without labels; scale as in
-// [NewBytes].
+// [NewBytes]. A file of more than 64 MiB that isn't compressed is mapped, where the
+// system can, and then may be of any size.
 func ReadExamples(path string, scale float64) (*Bytes, error) {
-	a, err := ReadIDX(path)
+	a, file, err := readIDX(path, true)
 	if err != nil {
 		return nil, err
 	}
@@ -240,6 +281,7 @@ func ReadExamples(path string, scale float64) (*Bytes, error) {
 	if err != nil {
 		return nil, &Error{Path: path, Err: err}
 	}
+	b.file = file
 	return b, nil
 }
 

@@ -44,5 +44,15 @@ func List() []Info {
 			Description: "any data set in IDX files of bytes, EMNIST's for example",
 			Files:       "PREFIX*{train,t10k,test}-{images-idx3,labels-idx1}-ubyte[.gz]; PREFIX is --data-prefix",
 		},
+		{
+			Name:        "csv",
+			Description: "lines of numbers with commas between, labels in a column",
+			Files:       "{train,test}.csv[.gz], or --data FILE; --label-column, --test-data, --test-share",
+		},
+		{
+			Name:        "npy",
+			Description: "arrays of NumPy: float32, float64 or bytes, examples first",
+			Files:       "{train,test}{,-labels}.npy, or --data FILE; --test-data, --test-share",
+		},
 	}
 }

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,8 +34,8 @@ func decode(f *tensorfile.File) (*Model, error) {
 	if got := f.Meta["format"]; got != format {
 		return nil, fmt.Errorf("not a model file: format is %q, must be %q", got, format)
 	}
-	if got := f.Meta["version"]; got != version {
-		return nil, fmt.Errorf("model file of version %q; this program reads version %s", got, version)
+	if got := f.Meta["version"]; got != version && got != scaledVersion {
+		return nil, fmt.Errorf("model file of version %q; this program reads versions %s and %s", got, version, scaledVersion)
 	}
 	arch, err := parseArch(f.Meta["architecture"], f.Meta["transfer"])
 	if err != nil {
@@ -66,10 +67,32 @@ func decode(f *tensorfile.File) (*Model, error) {
 			row[inputs] = bias.F32[u]
 		}
 	}
+	if err := m.decodeInputs(f); err != nil {
+		return nil, err
+	}
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
 	return m, nil
+}
+
+// decodeInputs reads what a file of version 2 says of inputs and classes.
+func (m *Model) decodeInputs(f *tensorfile.File) error {
+	if f.Meta["version"] == version {
+		return nil
+	}
+	if shift, found := f.Lookup(shiftName); found {
+		divisor, _ := f.Lookup(divisorName)
+		m.Scaling = &dataset.Scaling{Shift: shift.F64, Divisor: divisor.F64, Clip: f.Meta["clip"] == "true"}
+	}
+	text, found := f.Meta["classes"]
+	if !found {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), &m.Classes); err != nil {
+		return fmt.Errorf("classes are %.100q; must be a JSON array of names", text)
+	}
+	return nil
 }
 
 func parseArch(widths, transfers string) (nn.Arch, error) {
@@ -98,8 +121,17 @@ func parseArch(widths, transfers string) (nn.Arch, error) {
 // that size is allocated.
 func checkTensors(f *tensorfile.File, arch nn.Arch) error {
 	layers := len(arch.Transfer)
-	if len(f.Tensors) != 2*layers {
-		return fmt.Errorf("%d arrays; an architecture of %d layers has %d", len(f.Tensors), layers, 2*layers)
+	want := 2 * layers
+	if _, found := f.Lookup(shiftName); found && f.Meta["version"] != version {
+		want += 2
+		for _, name := range []string{shiftName, divisorName} {
+			if t, _ := f.Lookup(name); t.F64 == nil || len(t.Shape) != 1 {
+				return fmt.Errorf("array %s must be of type F64 and have one dimension", name)
+			}
+		}
+	}
+	if len(f.Tensors) != want {
+		return fmt.Errorf("%d arrays; an architecture of %d layers has %d", len(f.Tensors), layers, want)
 	}
 	for ℓ := range layers {
 		inputs, units := arch.Widths[ℓ], arch.Widths[ℓ+1]

@@ -17,9 +17,18 @@
 //	target         input or label
 //	scale          what stored numbers were divided by to get inputs: 255 for bytes
 //	sha256         digest of the file; optional in files by other programs
+//
+// Where inputs are scaled further, or classes have names, the version is 2, and there are
+//
+//	input.shift, input.divisor   float64, n each: input = (stored/scale − shift)/divisor
+//	clip                         true: inputs are then held in [0, 1]
+//	classes                      names in the order of the outputs, a JSON array
+//
+// of which those that say nothing are left out.
 package model
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +37,7 @@ import (
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/internal/atomicfile"
 	"github.com/locoprop/locoprop-go/locoprop/internal/tensorfile"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
@@ -38,6 +48,10 @@ import (
 const (
 	format  = "locoprop-model"
 	version = "1"
+	// scaledVersion is that of files which earlier programs would misread.
+	scaledVersion = "2"
+
+	shiftName, divisorName = "input.shift", "input.divisor"
 
 	maxLayers = 4096 // of a model file
 )
@@ -81,6 +95,10 @@ type Model struct {
 	Loss    loss.Loss // fits the last transfer function
 	Target  Target
 	Scale   float64 // > 0; value = stored / Scale
+	// Scaling is what values are scaled by after that; nil: nothing.
+	Scaling *dataset.Scaling
+	// Classes are the names of the outputs of a classifier, nil where they have none.
+	Classes []string
 }
 
 // Check returns an error where the parts of a model don't fit each other.
@@ -106,6 +124,14 @@ func (m *Model) Check() error {
 	}
 	if !(m.Scale > 0) || math.IsInf(m.Scale, 0) {
 		return fmt.Errorf("scale is %v; must be positive and finite", m.Scale)
+	}
+	if m.Scaling != nil {
+		if err := m.Scaling.Check(m.Network.Inputs()); err != nil {
+			return err
+		}
+	}
+	if m.Classes != nil && (m.Target != Label || len(m.Classes) != m.Network.Outputs()) {
+		return fmt.Errorf("%d names of classes; the network has %d outputs, for target %v", len(m.Classes), m.Network.Outputs(), m.Target)
 	}
 	if m.Weights != nil && len(m.Weights) != len(m.Network.Layers) {
 		return fmt.Errorf("weights of %d layers for a network of %d", len(m.Weights), len(m.Network.Layers))
@@ -153,7 +179,7 @@ func Encode(w io.Writer, m *Model) error {
 			tensorfile.Tensor{Tensor: plan.Tensor{Name: weightName(ℓ), Shape: []int{units, inputs}, F32: matrix.Data}, Stride: matrix.Stride},
 			tensorfile.Tensor{Tensor: plan.Tensor{Name: biasName(ℓ), Shape: []int{units}, F32: bias}})
 	}
-	return tensorfile.Write(w, tensors, map[string]string{
+	meta := map[string]string{
 		"format":       format,
 		"version":      version,
 		"architecture": strings.Join(widths, ","),
@@ -161,7 +187,25 @@ func Encode(w io.Writer, m *Model) error {
 		"loss":         m.Loss.String(),
 		"target":       m.Target.String(),
 		"scale":        strconv.FormatFloat(m.Scale, 'g', -1, 64),
-	})
+	}
+	if s := m.Scaling; s != nil {
+		meta["version"] = scaledVersion
+		if s.Clip {
+			meta["clip"] = "true"
+		}
+		for _, t := range []plan.Tensor{{Name: shiftName, F64: s.Shift}, {Name: divisorName, F64: s.Divisor}} {
+			t.Shape = []int{len(t.F64)}
+			tensors = append(tensors, tensorfile.Tensor{Tensor: t})
+		}
+	}
+	if m.Classes != nil {
+		names, err := json.Marshal(m.Classes)
+		if err != nil {
+			return fmt.Errorf("model: names of classes: %w", err)
+		}
+		meta["version"], meta["classes"] = scaledVersion, string(names)
+	}
+	return tensorfile.Write(w, tensors, meta)
 }
 
 func weightName(layer int) string { return fmt.Sprintf("layers.%d.weight", layer) }

@@ -130,7 +130,7 @@ func TestLoadRefuses(t *testing.T) {
 		want       string
 	}{
 		{key: "format", value: "locoprop-checkpoint", want: `not a model file: format is "locoprop-checkpoint"`},
-		{key: "version", value: "2", want: `version "2"; this program reads version 1`},
+		{key: "version", value: "3", want: `version "3"; this program reads versions 1 and 2`},
 		{key: "architecture", value: "", want: `architecture is ""`},
 		{key: "architecture", value: "5,3,x,5", want: "must be widths with commas between"},
 		{key: "architecture", value: "5,3,2,0", want: "width 3 is 0"},
@@ -219,4 +219,80 @@ func TestSaveStridedWeights(t *testing.T) {
 		m.Weights = append(m.Weights, padded)
 	}
 	assert.Equal(t, want, encode(t, m))
+}
+
+func scaled(t *testing.T) *model.Model {
+	t.Helper()
+	n, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Softmax}})
+	require.NoError(t, err)
+	n.Init(nn.Glorot, 3)
+	return &model.Model{
+		Network: n, Loss: loss.SoftmaxCE, Target: model.Label, Scale: 1, Classes: []string{"no", `"yes", or so`},
+		Scaling: &dataset.Scaling{Shift: []float64{1.7e9 + 0.25, 0, -1}, Divisor: []float64{0.1, 1, 3}, Clip: true},
+	}
+}
+
+// Scaling and names of classes come back exactly; a model without them is the file that
+// it always was (TestContent).
+func TestScalingAndClasses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m")
+	for name, change := range map[string]func(*model.Model){
+		"both":         func(*model.Model) {},
+		"scaling only": func(m *model.Model) { m.Classes, m.Scaling.Clip = nil, false },
+		"classes only": func(m *model.Model) { m.Scaling = nil },
+	} {
+		m := scaled(t)
+		change(m)
+		require.NoError(t, model.Save(path, m), name)
+		got, err := model.Load(path)
+		require.NoError(t, err, name)
+		assert.Equal(t, m.Scaling, got.Scaling, name)
+		assert.Equal(t, m.Classes, got.Classes, name)
+		b := encode(t, m)
+		f, err := tensorfile.Decode(bytes.NewReader(b), int64(len(b)))
+		require.NoError(t, err)
+		assert.Equal(t, "2", f.Meta["version"], name)
+	}
+}
+
+func TestScalingAndClassesRefuse(t *testing.T) {
+	for want, spoil := range map[string]func(*model.Model){
+		"2 shifts and 3 divisors; examples have 3 values": func(m *model.Model) { m.Scaling.Shift = m.Scaling.Shift[1:] },
+		"place 1 has shift 0 and divisor 0":               func(m *model.Model) { m.Scaling.Divisor[1] = 0 },
+		"place 0 has shift NaN":                           func(m *model.Model) { m.Scaling.Shift[0] = math.NaN() },
+		"1 names of classes; the network has 2 outputs":   func(m *model.Model) { m.Classes = m.Classes[1:] },
+	} {
+		m := scaled(t)
+		spoil(m)
+		assert.ErrorContains(t, model.Encode(&bytes.Buffer{}, m), want)
+	}
+	b := encode(t, scaled(t))
+	parsed, err := tensorfile.Decode(bytes.NewReader(b), int64(len(b)))
+	require.NoError(t, err)
+	for want, c := range map[string]struct{ key, value, drop string }{
+		"classes are \"no\"; must be a JSON array":      {key: "classes", value: "no"},
+		"4 arrays; an architecture of 1 layers has 2":   {key: "version", value: "1"},
+		"array input.divisor must be of type F64":       {drop: "input.divisor"},
+		"3 arrays; an architecture of 1 layers has 2":   {drop: "input.shift"},
+		"3 names of classes; the network has 2 outputs": {key: "classes", value: `["a","b","c"]`},
+		"array layers.0.bias is missing":                {drop: "layers.0.bias"},
+	} {
+		meta := maps.Clone(parsed.Meta)
+		if c.key != "" {
+			meta[c.key] = c.value
+		}
+		var list []plan.Tensor
+		for _, x := range parsed.Tensors {
+			if x.Name != c.drop {
+				list = append(list, x)
+			}
+		}
+		if c.drop == "layers.0.bias" {
+			list = append(list, plan.Tensor{Name: "other", Shape: []int{1}, F32: []float32{0}})
+		}
+		path := filepath.Join(t.TempDir(), "m")
+		write(t, path, list, meta)
+		_, err := model.Load(path)
+		assert.ErrorContains(t, err, want)
+	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,8 +53,11 @@ func (t *Trainer) saveTo(fsys atomicfile.FS, path string) error {
 // error names the file, and errors.Is(err, dataset.ErrData) holds.
 func (t *Trainer) Restore(path string) error {
 	f, err := tensorfile.Read(path)
-	if err != nil {
+	if errors.Is(err, fs.ErrPermission) {
 		return err
+	}
+	if err != nil {
+		return &damagedError{err}
 	}
 	if err := t.restore(f); err != nil {
 		return &dataset.Error{Path: path, Err: err}
@@ -62,13 +67,13 @@ func (t *Trainer) Restore(path string) error {
 
 func (t *Trainer) restore(f *tensorfile.File) error {
 	if got := f.Meta["format"]; got != checkpointFormat {
-		return fmt.Errorf("not a checkpoint: format is %q, must be %q", got, checkpointFormat)
+		return &damagedError{fmt.Errorf("not a checkpoint: format is %q, must be %q", got, checkpointFormat)}
 	}
 	if got := f.Meta["version"]; got != checkpointVersion {
 		return fmt.Errorf("checkpoint of version %q; this program reads version %s", got, checkpointVersion)
 	}
 	if !f.Checked {
-		return errors.New("damaged: a checkpoint has a sha256, and this one has none")
+		return &damagedError{errors.New("damaged: a checkpoint has a sha256, and this one has none")}
 	}
 	if err := differences(f.Meta, t.identity()); err != nil {
 		return err
@@ -96,7 +101,9 @@ func (t *Trainer) restore(f *tensorfile.File) error {
 	return nil
 }
 
-// identity is all that fixes the bits of a run beside the state, by name.
+// identity is all that fixes the bits of a run beside the state, by name. What a later
+// version adds must be left out where it is as it was before there was a choice, so that
+// older checkpoints stay good.
 func (t *Trainer) identity() map[string]string {
 	c := &t.c
 	id := map[string]string{
@@ -114,6 +121,9 @@ func (t *Trainer) identity() map[string]string {
 	}
 	if t.short != nil {
 		id["last batch"] = fmt.Sprintf("%d examples", t.shortBatch())
+	}
+	if c.Window > 0 {
+		id["shuffle window"] = strconv.Itoa(c.Window)
 	}
 	meta := make(map[string]string, len(id)+len(c.Settings))
 	for k, v := range id {
@@ -186,11 +196,19 @@ func orMissing(value string, found bool) string {
 
 // put writes the position into a checkpoint's metadata.
 func (p *position) put(meta map[string]string) error {
-	last, err := json.Marshal(p.last)
-	if err != nil {
+	if err := putJSON(meta, "last", p.last); err != nil {
 		return err
 	}
-	meta["last"] = string(last)
+	if !math.IsInf(p.best.TestLoss, 0) {
+		if err := putJSON(meta, "best", p.best); err != nil {
+			return err
+		}
+	}
+	if len(p.rollbacks) > 0 {
+		if err := putJSON(meta, "rollbacks", p.rollbacks); err != nil {
+			return err
+		}
+	}
 	for key, n := range map[string]int64{
 		"epoch": int64(p.epoch), "batch": int64(p.batch), "step": int64(p.step), "lines": int64(p.lines),
 		"nanoseconds": int64(p.trained), "eval_nanoseconds": int64(p.evaluated),
@@ -201,6 +219,12 @@ func (p *position) put(meta map[string]string) error {
 		meta["layer_lines"] = strconv.Itoa(p.layerLines)
 	}
 	return nil
+}
+
+func putJSON(meta map[string]string, key string, value any) error {
+	b, err := json.Marshal(value)
+	meta[key] = string(b)
+	return err
 }
 
 // take reads a position back and checks that it is one.
@@ -223,6 +247,14 @@ func (p *position) take(meta map[string]string, batches int) error {
 	}
 	if err := json.Unmarshal([]byte(meta["last"]), &p.last); err != nil {
 		errs = append(errs, fmt.Errorf("last evaluation: %w", err))
+	}
+	p.best = noBest
+	for key, to := range map[string]any{"best": &p.best, "rollbacks": &p.rollbacks} {
+		if text, found := meta[key]; found {
+			if err := json.Unmarshal([]byte(text), to); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", key, err))
+			}
+		}
 	}
 	return errors.Join(errs...)
 }

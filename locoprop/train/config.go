@@ -7,7 +7,7 @@
 //	result, err := t.Run(ctx)
 //
 // Everything random is a function of the seed and of what it is for: epoch e (from 0)
-// visits the training examples in the order of dataset.Order(seed, e), batch i being
+// visits the training examples in the order of dataset.OrderWithin(seed, e), batch i being
 // entries iB to iB+B−1; a last short batch is left out, or trained on with
 // Config.KeepLast. Evaluation takes every
 // example of both splits. The weights after any number of steps are the same bits for
@@ -61,7 +61,19 @@ type Config struct {
 	EvalEvery int // evaluate every so many epochs, besides epoch 0 and the last; 0 means 1
 	Schedule  schedule.Schedule
 	Seed      uint32 // of the order of examples
-	Workers   int    // as in Compute; doesn't change results
+	// Window is the number of examples that are shuffled together; 0 means all of them.
+	// See dataset.OrderWithin: a smaller one suits data that don't fit into memory.
+	Window  int
+	Workers int // as in Compute; doesn't change results
+
+	// What follows is for runs with a folder.
+
+	CheckpointEvery schedule.Interval // how often the run is saved; the zero value is every epoch
+	Keep            int               // checkpoints kept, the newest counted and the best not; 0 means 2
+	// Rollback makes a run that diverges return to its newest checkpoint and go on from
+	// there at half the rate, up to 8 times; otherwise it ends. Where that leads depends
+	// on which checkpoints there are, so on where the run was interrupted too.
+	Rollback bool
 
 	// Settings are further settings by name that a checkpoint of this run depends on,
 	// such as the method's own (gamma: 10). They are recorded with it and compared when
@@ -74,6 +86,12 @@ type Config struct {
 	// OnStep is called after each step, on the goroutine of Run. It costs training time
 	// but isn't counted in it.
 	OnStep func(Progress)
+	// OnWarning is told of what went wrong where the run goes on all the same: a damaged
+	// checkpoint in whose place the one before was taken, a checkpoint or line that
+	// couldn't be written, for which it tries again when the next is due, a rollback.
+	// Where it is nil, all but the last end the run. That the end of a run couldn't be
+	// saved is always an error.
+	OnWarning func(error)
 }
 
 // check returns all that is wrong with the configuration, as far as it can be told
@@ -99,8 +117,17 @@ func (c *Config) check() error {
 	if c.EvalEvery < 0 {
 		bad("evaluation every %d epochs; must be 1 or more", c.EvalEvery)
 	}
+	if c.Window < 0 {
+		bad("window of %d examples; must be 0 or more", c.Window)
+	}
 	if c.Batch < 1 {
 		bad("batch of %d examples; must be 1 or more", c.Batch)
+	}
+	if c.Keep < 0 {
+		bad("%d checkpoints to keep; must be 1 or more", c.Keep)
+	}
+	if err := c.CheckpointEvery.Check(); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.Schedule.Check(); err != nil {
 		errs = append(errs, err)

@@ -15,6 +15,15 @@ var ErrInterrupted = errors.New("interrupted")
 // holds a run already.
 var ErrRunExists = errors.New("folder holds a run already")
 
+// ErrRunInUse is what errors.Is finds in the error of [Create] and [Open] for a folder
+// that another process uses.
+var ErrRunInUse = errors.New("run is in use")
+
+// damagedError tells that a checkpoint isn't whole: one before it may be.
+type damagedError struct{ error }
+
+func (e *damagedError) Unwrap() error { return e.error }
+
 // ConfigError tells that the configuration is wrong: the caller's fault, whatever the
 // data. Err lists all that is wrong.
 type ConfigError struct{ Err error }
@@ -59,18 +68,28 @@ type DivergedError struct {
 	Step    int     // steps made before
 	Rate    float64 // η, before the schedule's factor
 	Err     error   // what was found where; a *plan.DivergedError where a layer is known
+
+	Rollbacks int // how often the run was rolled back before
 }
 
 func (e *DivergedError) Error() string {
+	if e.Epoch == 0 {
+		return fmt.Sprintf("initial weights give no finite loss: %v", e.Err)
+	}
+	text := fmt.Sprintf("%s; try a smaller learning rate (now η = %g) or more warm-up steps", e.found(), e.Rate)
+	if e.Rollbacks > 0 {
+		text += fmt.Sprintf("; the run was rolled back %d times", e.Rollbacks)
+	}
+	return text
+}
+
+// found tells what was found where.
+func (e *DivergedError) found() string {
 	where := fmt.Sprintf("in epoch %d, batch %d of %d", e.Epoch, e.Batch, e.Batches)
 	if e.Batch == 0 {
 		where = fmt.Sprintf("at the end of epoch %d", e.Epoch)
 	}
-	if e.Epoch == 0 {
-		return fmt.Sprintf("initial weights give no finite loss: %v", e.Err)
-	}
-	return fmt.Sprintf("diverged %s, after %d steps: %v; try a smaller learning rate (now η = %g) or more warm-up steps",
-		where, e.Step, e.Err, e.Rate)
+	return fmt.Sprintf("diverged %s, after %d steps: %v", where, e.Step, e.Err)
 }
 
 // Unwrap gives the cause.

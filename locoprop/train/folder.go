@@ -1,7 +1,6 @@
 package train
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/internal/atomicfile"
+	"github.com/locoprop/locoprop-go/locoprop/internal/lockfile"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 )
 
@@ -21,38 +21,48 @@ const (
 	ConfigName     = "config.toml"       // the configuration; written by the command line
 	MetricsName    = "metrics.jsonl"     // a line of JSON for every evaluation: Metrics
 	LayersName     = "layers.jsonl"      // a line for every layer and sampled batch, where the method diagnoses
-	ModelName      = "model.safetensors" // the network after the last epoch that ended well
-	CheckpointName = "checkpoints/last"  // all that going on needs
+	ModelName      = "model.safetensors" // the network of the newest checkpoint
+	CheckpointName = "checkpoints/last"  // all that going on needs; others stand beside it
+	BestName       = "checkpoints/best"  // the checkpoint of the epoch with the least test loss
+	LockName       = "lock"              // there while a process uses the folder
 )
 
 // Folder is a run's folder on disk. Once attached, the trainer writes
 //
-//   - a checkpoint before the first step, after each epoch, and where the run is
-//     interrupted;
+//   - a checkpoint before the first step, at every Config.CheckpointEvery, after an epoch
+//     whose test loss is the least so far, where the run is interrupted, and at its end;
 //   - the model right after each of these but the first;
 //   - a line of metrics after each evaluation, flushed;
 //   - a line for each layer of each batch that the method diagnoses, flushed with the
 //     checkpoint.
 //
-// Checkpoint and model are replaced whole or not at all, and never by numbers that
-// aren't finite. A resumed run drops the lines that were written after its checkpoint.
-// Only one process at a time may use a folder.
+// The newest checkpoint is checkpoints/last, the ones before it are checkpoints/step-N
+// after N steps, as many as Config.Keep says, and checkpoints/best is that of the best
+// epoch. Checkpoints and model are replaced whole or not at all, and never by numbers
+// that aren't finite. A resumed run drops the lines that were written after its
+// checkpoint. One Folder at a time has a folder: the file lock sees to it, and whatever
+// way a process ends, its lock ends with it.
 type Folder struct {
 	dir     string
 	fs      atomicfile.FS
-	resume  bool // there is a checkpoint to start from
-	metrics atomicfile.File
-	layers  atomicfile.File // nil until there is something to write
+	lock    *lockfile.Lock
+	resume  bool // there are checkpoints to start from
+	newest  int  // step of checkpoints/last; noStep where it isn't there or no good
+	metrics lines
+	layers  lines
 }
+
+const noStep = -1
 
 // HoldsRun tells whether a folder holds a run or a part of one.
 func HoldsRun(dir string) bool {
-	for _, name := range []string{ConfigName, MetricsName, ModelName, CheckpointName} {
+	for _, name := range []string{ConfigName, MetricsName, ModelName} {
 		if exists(filepath.Join(dir, name)) {
 			return true
 		}
 	}
-	return false
+	checkpoints, err := (&Folder{dir: dir}).checkpoints()
+	return len(checkpoints) > 0 || err != nil
 }
 
 // exists is true in doubt, so that nothing is taken for missing that only can't be read.
@@ -62,23 +72,47 @@ func exists(path string) bool {
 }
 
 // Create makes a folder for a new run, with the folders above it. For one that holds a
-// run it returns a *ConfigError for which errors.Is(err, ErrRunExists) holds.
+// run, or that another process uses, it returns a *ConfigError for which errors.Is finds
+// ErrRunExists or ErrRunInUse. Close it when done.
 func Create(dir string) (*Folder, error) {
 	if HoldsRun(dir) {
-		return nil, &ConfigError{fmt.Errorf("%s: %w; resume it, or choose another folder", dir, ErrRunExists)}
+		return nil, runExists(dir)
 	}
-	f := &Folder{dir: dir, fs: atomicfile.OS}
+	f := &Folder{dir: dir, fs: atomicfile.OS, newest: noStep}
 	if err := f.fs.MkdirAll(filepath.Dir(f.path(CheckpointName)), 0o777); err != nil {
 		return nil, fmt.Errorf("folder of the run: %w", err)
+	}
+	if err := f.acquire(); err != nil {
+		return nil, err
+	}
+	if HoldsRun(dir) { // another process was quicker
+		return nil, errors.Join(runExists(dir), f.Close())
 	}
 	return f, nil
 }
 
+func runExists(dir string) error {
+	return &ConfigError{fmt.Errorf("%s: %w; resume it, or choose another folder", dir, ErrRunExists)}
+}
+
+// acquire takes the lock.
+func (f *Folder) acquire() error {
+	var err error
+	f.lock, err = lockfile.Take(f.path(LockName))
+	switch {
+	case errors.Is(err, lockfile.ErrHeld):
+		return &ConfigError{fmt.Errorf("%s: %w: %w", f.dir, ErrRunInUse, err)}
+	case err != nil:
+		return fmt.Errorf("folder of the run: %w", err)
+	}
+	return nil
+}
+
 // Open opens the folder of a run to go on with it. A run that ended before its first
-// checkpoint starts from its beginning; one whose checkpoint is gone although it has
-// come further is refused. For errors, errors.Is(err, dataset.ErrData) holds.
+// checkpoint starts from its beginning; one whose checkpoints are gone although it has
+// come further is refused. For errors, errors.Is(err, dataset.ErrData) holds, but for a
+// *ConfigError where another process uses the folder. Close it when done.
 func Open(dir string) (*Folder, error) {
-	f := &Folder{dir: dir, fs: atomicfile.OS}
 	refuse := func(format string, args ...any) (*Folder, error) {
 		return nil, &dataset.Error{Path: dir, Reason: fmt.Sprintf(format, args...)}
 	}
@@ -90,7 +124,12 @@ func Open(dir string) (*Folder, error) {
 	if !HoldsRun(dir) {
 		return refuse("holds no run: there is none of %s, %s, %s, %s", ConfigName, MetricsName, ModelName, CheckpointName)
 	}
-	f.resume = exists(f.path(CheckpointName))
+	f := &Folder{dir: dir, fs: atomicfile.OS, newest: noStep}
+	checkpoints, err := f.checkpoints()
+	if err != nil {
+		return nil, &dataset.Error{Path: dir, Err: err}
+	}
+	f.resume = len(checkpoints) > 0
 	if !f.resume {
 		if info, err := os.Stat(f.path(MetricsName)); exists(f.path(ModelName)) || (err == nil && info.Size() > 0) {
 			return refuse("%s is missing, although the run had begun", CheckpointName)
@@ -98,6 +137,9 @@ func Open(dir string) (*Folder, error) {
 		if err := f.fs.MkdirAll(filepath.Dir(f.path(CheckpointName)), 0o777); err != nil {
 			return nil, fmt.Errorf("folder of the run: %w", err)
 		}
+	}
+	if err := f.acquire(); err != nil {
+		return nil, err
 	}
 	return f, nil
 }
@@ -107,12 +149,13 @@ func (f *Folder) Dir() string { return f.dir }
 
 func (f *Folder) path(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
 
-// Attach makes a trainer write to the folder and, where [Open] found a checkpoint, puts
-// it where that stood; see [Trainer.Restore] for the errors. Nothing is written before
-// [Trainer.Run].
+// Attach makes a trainer write to the folder and, where [Open] found checkpoints, puts it
+// where the newest good one stood. A damaged one is told to Config.OnWarning and the one
+// before it taken; without anyone to tell, it is an error. For others see
+// [Trainer.Restore]. Nothing is written before [Trainer.Run].
 func (f *Folder) Attach(t *Trainer) error {
 	if f.resume {
-		if err := t.Restore(f.path(CheckpointName)); err != nil {
+		if err := f.restore(t); err != nil {
 			return err
 		}
 	}
@@ -120,17 +163,12 @@ func (f *Folder) Attach(t *Trainer) error {
 	return nil
 }
 
-// Close closes the files that are open.
+// Close closes the files that are open and lets others use the folder.
 func (f *Folder) Close() error {
-	var err error
-	for _, file := range []*atomicfile.File{&f.metrics, &f.layers} {
-		if *file != nil {
-			err = errors.Join(err, (*file).Close())
-			*file = nil
-		}
-	}
-	return err
+	return errors.Join(f.closeLines(), f.lock.Release())
 }
+
+func (f *Folder) closeLines() error { return errors.Join(f.metrics.close(), f.layers.close()) }
 
 // WriteFile writes a file of the folder whole or not at all.
 func (f *Folder) WriteFile(name string, content []byte) error {
@@ -147,98 +185,47 @@ func WriteFile(path string, fill func(io.Writer) error) error {
 }
 
 // begin makes the folder ready for a trainer at its position: the metrics are cut to
-// the lines that the position counts, and a run that starts gets its first checkpoint,
-// which shows early whether the folder can be written to.
+// the lines that the position counts, and a run that has no good newest checkpoint gets
+// one, which shows early whether the folder can be written to.
 func (f *Folder) begin(t *Trainer) error {
-	for _, name := range []string{CheckpointName, ModelName} {
-		if err := atomicfile.Clean(f.path(name)); err != nil {
-			return fmt.Errorf("removing what an ended process left: %w", err)
-		}
+	if err := errors.Join(atomicfile.Clean(f.dir), atomicfile.Clean(filepath.Dir(f.path(CheckpointName)))); err != nil {
+		return fmt.Errorf("removing what an ended process left: %w", err)
 	}
-	if err := f.openMetrics(t.lines); err != nil {
+	if err := f.closeLines(); err != nil {
 		return err
 	}
-	if t.layerLines > 0 || exists(f.path(LayersName)) {
-		var err error
-		if f.layers, err = f.openLines(LayersName, t.layerLines); err != nil {
+	f.metrics = lines{fs: f.fs, path: f.path(MetricsName), before: t.lines}
+	f.layers = lines{fs: f.fs, path: f.path(LayersName), before: t.layerLines}
+	if err := f.metrics.open(); err != nil {
+		return err
+	}
+	if t.layerLines > 0 || exists(f.layers.path) {
+		if err := f.layers.open(); err != nil {
 			return err
 		}
 	}
-	if f.resume {
+	if f.newest != noStep {
 		return nil
 	}
-	return t.saveTo(f.fs, f.path(CheckpointName))
+	return f.checkpoint(t, false)
 }
 
-func (f *Folder) openMetrics(lines int) (err error) {
-	if err := f.Close(); err != nil {
-		return err
-	}
-	f.metrics, err = f.openLines(MetricsName, lines)
-	return err
-}
-
-// openLines opens a file to append to, cut after so many lines.
-func (f *Folder) openLines(name string, lines int) (atomicfile.File, error) {
-	path := f.path(name)
-	file, err := f.fs.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return nil, err // names the file
-	}
-	if err := cutLines(file, path, lines); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, f.fs.SyncDir(f.dir)
-}
-
-// cutLines cuts a file after so many lines and goes to its end.
-func cutLines(file atomicfile.File, path string, lines int) error {
-	r := bufio.NewReader(file)
-	var size int64
-	for i := range lines {
-		for {
-			b, err := r.ReadSlice('\n')
-			size += int64(len(b))
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, bufio.ErrBufferFull) {
-				return &dataset.Error{Path: path, Reason: fmt.Sprintf("has %d whole lines, but the checkpoint counts %d: it was cut or replaced", i, lines)}
-			}
-		}
-	}
-	if err := file.Truncate(size); err != nil {
-		return fmt.Errorf("cutting %s: %w", path, err)
-	}
-	if _, err := file.Seek(size, io.SeekStart); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-// appendLine writes a line of metrics through to the disk.
+// appendLine writes a line of metrics through to the disk. One that can't be written
+// waits for the next line or checkpoint.
 func (f *Folder) appendLine(m Metrics) error {
 	b, err := json.Marshal(m)
-	if err == nil {
-		_, err = f.metrics.Write(append(b, '\n'))
-	}
-	if err == nil {
-		err = f.metrics.Sync()
-	}
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", f.path(MetricsName), err)
+		return err
 	}
-	return nil
+	if err := f.metrics.add(append(b, '\n')); err != nil {
+		return err
+	}
+	return f.metrics.sync()
 }
 
-// save writes the checkpoint and then the model.
-func (f *Folder) save(t *Trainer) error {
-	if f.layers != nil { // the checkpoint counts its lines
-		if err := f.layers.Sync(); err != nil {
-			return fmt.Errorf("writing %s: %w", f.path(LayersName), err)
-		}
-	}
-	if err := t.saveTo(f.fs, f.path(CheckpointName)); err != nil {
+// save writes the checkpoint, also as the best one where it is, and then the model.
+func (f *Folder) save(t *Trainer, best bool) error {
+	if err := f.checkpoint(t, best); err != nil {
 		return err
 	}
 	m := t.Model()

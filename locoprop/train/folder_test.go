@@ -37,6 +37,9 @@ func tree(t *testing.T, dir string) []string {
 	return names
 }
 
+// trained are the files of a run of 2 epochs whose test loss falls.
+var trained = []string{BestName, CheckpointName, stepName(testBatches), MetricsName, ModelName}
+
 // The files of a run, and the same bytes from a second one.
 func TestFolder(t *testing.T) {
 	var models [][]byte
@@ -48,7 +51,7 @@ func TestFolder(t *testing.T) {
 		r, err := runIn(t, dir, c)
 		require.NoError(t, err)
 		assert.True(t, HoldsRun(dir))
-		assert.Equal(t, []string{CheckpointName, MetricsName, ModelName}, tree(t, dir))
+		assert.Equal(t, trained, tree(t, dir))
 		h := history(t, dir)
 		require.Len(t, h, 3)
 		assert.Equal(t, timeless(r.Last), h[2])
@@ -89,13 +92,13 @@ func TestFolderEarlyAndOddLayers(t *testing.T) {
 	require.NoError(t, err)
 	c.OnStep = func(p Progress) {
 		if p.Step == 1 {
-			assert.Equal(t, []string{CheckpointName, MetricsName}, tree(t, dir))
+			assert.Equal(t, []string{CheckpointName, LockName, MetricsName}, tree(t, dir))
 			assert.Len(t, history(t, dir), 1)
 		}
 	}
 	_, err = runIn(t, dir, c)
 	require.NoError(t, err)
-	assert.Equal(t, []string{CheckpointName, MetricsName}, tree(t, dir))
+	assert.Equal(t, trained[:4], tree(t, dir))
 }
 
 type odd struct{ nn.Layer }
@@ -135,6 +138,7 @@ func TestOpenBeforeTheFirstCheckpoint(t *testing.T) {
 	f, err := Create(dir)
 	require.NoError(t, err)
 	require.NoError(t, f.WriteFile(ConfigName, []byte("seed = 1\n")))
+	require.NoError(t, f.Close())
 	_, err = runIn(t, dir, autoencoder(t))
 	require.NoError(t, err)
 	assert.Len(t, history(t, dir), 3)
@@ -151,7 +155,7 @@ func TestUnwritable(t *testing.T) {
 
 	run := filepath.Join(dir, "run")
 	require.NoError(t, os.MkdirAll(filepath.Join(run, MetricsName, "in the way"), 0o700))
-	f := &Folder{dir: run, fs: atomicfile.OS}
+	f := &Folder{dir: run, fs: atomicfile.OS, newest: noStep}
 	trainer := newTrainer(t, autoencoder(t))
 	require.NoError(t, f.Attach(trainer))
 	_, err = trainer.Run(context.Background())
@@ -318,5 +322,5 @@ func TestLeftovers(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, ".model.safetensors.tmp-99-2"), []byte("x"), 0o600))
 	_, err = runIn(t, dir, autoencoder(t))
 	require.NoError(t, err)
-	assert.Equal(t, []string{CheckpointName, MetricsName, ModelName}, tree(t, dir))
+	assert.Equal(t, trained, tree(t, dir))
 }

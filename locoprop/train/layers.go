@@ -27,21 +27,15 @@ func (t *Trainer) recordLayers(reports []plan.LayerReport) error {
 	if t.folder == nil || len(reports) == 0 {
 		return nil
 	}
-	if err := t.folder.appendLayers(reports, t.layerLines); err != nil {
+	t.layerLines += len(reports)
+	if err := t.carryOn(t.folder.appendLayers(reports)); err != nil {
 		t.failed = err // the file no longer matches the run
 		return err
 	}
-	t.layerLines += len(reports)
 	return nil
 }
 
-// appendLayers writes lines after the first before ones.
-func (f *Folder) appendLayers(reports []plan.LayerReport, before int) (err error) {
-	if f.layers == nil {
-		if f.layers, err = f.openLines(LayersName, before); err != nil {
-			return err
-		}
-	}
+func (f *Folder) appendLayers(reports []plan.LayerReport) error {
 	var text []byte
 	for _, r := range reports {
 		l := layerLine{
@@ -55,12 +49,9 @@ func (f *Folder) appendLayers(reports []plan.LayerReport, before int) (err error
 		}
 		b, err := json.Marshal(l)
 		if err != nil {
-			return fmt.Errorf("writing %s: %w", f.path(LayersName), err)
+			return fmt.Errorf("writing %s: %w", f.layers.path, err)
 		}
 		text = append(append(text, b...), '\n')
 	}
-	if _, err := f.layers.Write(text); err != nil {
-		return fmt.Errorf("writing %s: %w", f.path(LayersName), err)
-	}
-	return nil
+	return f.layers.add(text)
 }

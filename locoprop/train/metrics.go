@@ -99,17 +99,33 @@ type Progress struct {
 	Seconds float64 // spent training so far, without evaluation
 }
 
+// Best is the evaluation with the least test loss so far, +Inf without one.
+type Best struct {
+	Epoch    int     `json:"epoch"` // 0: no epoch was better than the untrained network
+	TestLoss float64 `json:"test_loss"`
+}
+
+// Rollback tells of one return to a checkpoint, because training had diverged.
+type Rollback struct {
+	Step  int     `json:"step"`  // steps that were done when it was found
+	To    int     `json:"to"`    // steps of the checkpoint
+	Rate  float64 `json:"rate"`  // η from there on, before the schedule's factor
+	Found string  `json:"found"` // what was found where
+}
+
 // Result is what a run has reached.
 type Result struct {
 	Last              Metrics // the last evaluation
-	Epoch, Batch      int     // epochs completed, and batches of the next one
-	Batches           int     // in an epoch
-	Step              int     // batches done since the start
-	Seconds           float64 // spent training
-	EvalSeconds       float64 // spent evaluating
-	TrainFloor        float64 // least loss that any prediction reaches on the training split
-	TestFloor         float64 // the same on the test split; NaN without examples
-	Parameters        int     // weights and biases
-	Finished          bool    // all epochs of the configuration are done
-	TrainLen, TestLen int     // examples
+	Best              Best
+	Rollbacks         []Rollback // in their order
+	Epoch, Batch      int        // epochs completed, and batches of the next one
+	Batches           int        // in an epoch
+	Step              int        // batches done since the start
+	Seconds           float64    // spent training
+	EvalSeconds       float64    // spent evaluating
+	TrainFloor        float64    // least loss that any prediction reaches on the training split
+	TestFloor         float64    // the same on the test split; NaN without examples
+	Parameters        int        // weights and biases
+	Finished          bool       // all epochs of the configuration are done
+	TrainLen, TestLen int        // examples
 }

@@ -6,9 +6,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/internal/atomicfile"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -79,6 +86,135 @@ func TestResumeAfterEveryStep(t *testing.T) {
 				assert.Equal(t, state(a), state(b))
 			}
 		})
+	}
+}
+
+// everyMethod lists settings of the command line: each method with each optimiser that
+// it takes, in each of its forms; each form of the local solve; and options that keep
+// something from batch to batch.
+func everyMethod(t *testing.T) map[string]plan.Method {
+	t.Helper()
+	list := map[string]plan.Method{}
+	add := func(v catalog.Values) {
+		if v["form"] == "" {
+			v["lr"] = "1e-4" // not every pair has a documented rate
+		}
+		e, _, err := catalog.Resolve(catalog.Layer{Values: v})
+		require.NoError(t, err, "%v", v)
+		e.Block = testBlock
+		m, err := e.BuildMethod()
+		require.NoError(t, err, "%v", v)
+		delete(v, "lr")
+		list[strings.TrimPrefix(fmt.Sprint(v), "map")] = m
+	}
+	for _, method := range catalog.Methods() {
+		for _, name := range catalog.Optimizers {
+			if name == "schedule-free" && catalog.IsLocal(method) {
+				continue // refused: local problems are new with every batch
+			}
+			variants := []string{""}
+			if slices.Contains(catalog.OptimizerKeysOf(name), "variant") && name != "momentum" {
+				variants = []string{":variant=tf1", ":variant=torch"}
+			}
+			for _, variant := range variants {
+				add(catalog.Values{"method": method, "optimizer": name + variant})
+			}
+		}
+	}
+	add(catalog.Values{"method": "backprop", "optimizer": "momentum:variant=lr-in-buffer"})
+	for _, v := range []catalog.Values{
+		{"form": "direct", "reset-state": "true"},
+		{"form": "gram", "method": "locoprop-s"},
+		{"form": "kernel", "optimizer": "momentum"},
+		{"form": "exact", "method": "locoprop-s", "prox": "0.1"},
+		{"form": "spectral", "method": "locoprop-s", "optimizer": "sgd"},
+		{"form": "statistics", "method": "locoprop-s", "prox": "auto"},
+		{"form": "implicit", "prox": "0.1", "solver": "newton"},
+		{"form": "implicit", "prox": "0.1", "solver": "anderson"},
+		{"form": "mm", "prox": "0.1"},
+		{"form": "metric", "metric-every": "2"},
+		{"form": "direct", "layers.1.form": "metric"},
+	} {
+		add(v)
+	}
+	m, err := locoprop.New(locoprop.Options{
+		Eta: 1e-4, Optimizer: optimizer.New(optimizer.AdamW), Block: testBlock, Correction: 0.1, Clip: true,
+		Momentum: locoprop.Momentum{Factor: 0.5, Examples: testTrain},
+	})
+	require.NoError(t, err)
+	list["correction and momentum of examples"] = m
+	return list
+}
+
+// For every method, with every optimiser, a + b resumed steps are a + b straight ones,
+// bit for bit, whatever the numbers of workers of the two parts.
+func TestResumeOfEveryMethod(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "checkpoint")
+	for name, method := range everyMethod(t) {
+		trainer := func(workers, steps int) (*Trainer, error) {
+			c := autoencoder(t)
+			c.Method, c.Workers, c.Data.Test = method, workers, nil
+			ctx := stopAt(&c, steps)
+			a := newTrainer(t, c)
+			if steps < 7 {
+				require.NoError(t, a.Restore(path))
+			}
+			_, err := a.Run(ctx)
+			return a, err
+		}
+		want, err := trainer(1, 7)
+		require.ErrorIs(t, err, ErrInterrupted, name)
+		for i, workers := range []int{1, 2, 3, 8} {
+			before := []int{2, 3, 8, 1}[i]
+			c := autoencoder(t)
+			c.Method, c.Workers, c.Data.Test = method, before, nil
+			first := newTrainer(t, c)
+			_, err := first.Run(stopAt(&first.c, 2+i)) // within the first epoch, and at its end
+			require.ErrorIs(t, err, ErrInterrupted, name)
+			require.NoError(t, first.saveTo(lazy{atomicfile.OS}, path))
+			got, err := trainer(workers, 7-2-i)
+			require.ErrorIs(t, err, ErrInterrupted, name)
+			assert.Equal(t, want.position.step, got.position.step)
+			assert.Equal(t, state(want), state(got), "%s: %d steps on %d workers, then on %d", name, 2+i, before, workers)
+			first.Close()
+			got.Close()
+		}
+		want.Close()
+	}
+}
+
+// However often a run is resumed, each epoch has its own order, that of its number.
+func TestOrdersAfterResumes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "checkpoint")
+	seen := map[int][]int{}
+	want := make([]int, testTrain)
+	for stops := 0; ; stops++ {
+		c := autoencoder(t)
+		c.Epochs = 5
+		ctx := stopAt(&c, 3) // 4 batches an epoch: stopped at every place of one
+		a := newTrainer(t, c)
+		if stops > 0 {
+			require.NoError(t, a.Restore(path))
+		}
+		cancel := a.c.OnStep
+		a.c.OnStep = func(p Progress) {
+			dataset.Order(want, c.Seed, p.Epoch-1)
+			require.Equal(t, want, a.order, "epoch %d, batch %d", p.Epoch, p.Batch)
+			seen[p.Epoch] = slices.Clone(a.order)
+			cancel(p)
+		}
+		_, err := a.Run(ctx)
+		if err == nil {
+			break
+		}
+		require.ErrorIs(t, err, ErrInterrupted)
+		require.NoError(t, a.saveTo(lazy{atomicfile.OS}, path))
+	}
+	require.Len(t, seen, 5)
+	for a := range seen {
+		for b := range seen {
+			assert.Equal(t, a == b, slices.Equal(seen[a], seen[b]), "epochs %d and %d", a, b)
+		}
 	}
 }
 
@@ -235,6 +371,8 @@ func TestPositionChecks(t *testing.T) {
 		{"batch", "5", "11 steps don't make 2 epochs of 4 batches and 5 batches"},
 		{"last", "{", "last evaluation"},
 		{"nanoseconds", "1e9", `nanoseconds is "1e9"`},
+		{"best", "{", "best: "},
+		{"rollbacks", "{}", "rollbacks: "},
 	} {
 		meta := good()
 		meta[c[0]] = c[1]

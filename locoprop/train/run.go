@@ -19,11 +19,23 @@ import (
 // Where ctx ends, the step in hand is finished, the state saved (with a folder) and an
 // error returned for which errors.Is(err, ErrInterrupted) holds; calling Run again goes
 // on as if nothing had happened. A number that isn't finite gives a *DivergedError:
-// nothing is saved then, and only [Trainer.Restore] helps. Called after all epochs are done, Run has nothing to do.
+// nothing is saved then, and only [Trainer.Restore] helps, or Config.Rollback
+// does by itself. Called after all epochs are done, Run has nothing to do.
 func (t *Trainer) Run(ctx context.Context) (Result, error) {
 	if t.failed != nil {
 		return t.Result(), t.failed
 	}
+	err := t.attempt(ctx)
+	for d := t.reversible(err); d != nil; d = t.reversible(err) {
+		if err = t.rollBack(d); err == nil {
+			err = t.attempt(ctx)
+		}
+	}
+	return t.Result(), err
+}
+
+// attempt runs until the end, an interruption or an error.
+func (t *Trainer) attempt(ctx context.Context) error {
 	err := t.begin()
 	if err == nil {
 		err = t.run(ctx)
@@ -33,7 +45,7 @@ func (t *Trainer) Run(ctx context.Context) (Result, error) {
 			err = saveErr
 		}
 	}
-	return t.Result(), err
+	return err
 }
 
 // interruption is an error that says so where ctx has ended.
@@ -54,7 +66,7 @@ func (t *Trainer) begin() error {
 	if err := t.folder.begin(t); err != nil {
 		return err
 	}
-	t.begun = true
+	t.begun, t.savedAt = true, time.Now()
 	return nil
 }
 
@@ -76,7 +88,6 @@ func (t *Trainer) run(ctx context.Context) error {
 		if err := t.evaluateAndReport(ctx, t.epoch); err != nil {
 			return err
 		}
-		return t.save()
 	}
 	return t.save()
 }
@@ -92,7 +103,7 @@ func (t *Trainer) trainEpoch(ctx context.Context) error {
 		return nil
 	}
 	start := time.Now()
-	dataset.Order(t.order, t.c.Seed, t.epoch)
+	dataset.OrderWithin(t.order, t.c.Seed, t.epoch, t.c.Window)
 	t.trained += time.Since(start)
 	for t.batch < t.batches {
 		if err := interruption(ctx); err != nil {
@@ -101,6 +112,11 @@ func (t *Trainer) trainEpoch(ctx context.Context) error {
 		if err := t.makeStep(); err != nil {
 			return err
 		}
+		if t.batch < t.batches { // else the end of the epoch is next
+			if err := t.saveIfDue(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -108,7 +124,7 @@ func (t *Trainer) trainEpoch(ctx context.Context) error {
 // makeStep trains on one batch. After the first it doesn't allocate.
 func (t *Trainer) makeStep() error {
 	start := time.Now()
-	scale := t.c.Schedule.At(t.epoch, t.batch, t.batches)
+	scale := t.c.Schedule.At(t.epoch, t.batch, t.batches) * t.rollbackFactor()
 	gather, size := t.gather, t.batchSize()
 	if size < t.c.Batch {
 		gather = t.short
@@ -166,7 +182,7 @@ func (t *Trainer) endEpoch(ctx context.Context) error {
 	t.saved = false
 	if done%t.c.EvalEvery != 0 && done != t.c.Epochs {
 		t.epoch, t.batch = done, 0
-		return t.save()
+		return t.saveIfDue()
 	}
 	m, err := t.evaluate(ctx, done)
 	if err != nil {
@@ -176,7 +192,7 @@ func (t *Trainer) endEpoch(ctx context.Context) error {
 		return err
 	}
 	t.epoch, t.batch = done, 0
-	if err := t.save(); err != nil {
+	if err := t.saveIfDue(); err != nil {
 		return err
 	}
 	return t.report(m)
@@ -198,17 +214,24 @@ func (t *Trainer) evaluateAndReport(ctx context.Context, epoch int) error {
 // reported too, and then is the end.
 func (t *Trainer) record(m Metrics) error {
 	if t.folder != nil {
-		if err := t.folder.appendLine(m); err != nil {
+		if err := t.carryOn(t.folder.appendLine(m)); err != nil {
+			t.begun = false // the next Run begins by cutting off what there is of the line
 			return err
 		}
 	}
 	t.lines++
 	t.last = m
+	if m.Epoch == 0 && m.TestLoss < t.best.TestLoss {
+		t.best = Best{0, m.TestLoss}
+	}
 	t.saved = false
 	for i, loss := range []float64{m.TrainLoss, m.TestLoss} {
 		if s := t.splits[i].src; s.n > 0 && (math.IsNaN(loss) || math.IsInf(loss, 0)) {
 			err := t.diverged(fmt.Errorf("%s loss: found %v", s.name, loss), 0)
-			return errors.Join(err, t.report(m))
+			if reportErr := t.report(m); reportErr != nil {
+				return errors.Join(err, reportErr)
+			}
+			return err
 		}
 	}
 	return nil
@@ -219,31 +242,4 @@ func (t *Trainer) report(m Metrics) error {
 		return nil
 	}
 	return t.c.OnEpoch(m)
-}
-
-// save writes the checkpoint and then the model, where they aren't those of the
-// position already.
-func (t *Trainer) save() error {
-	if t.folder == nil || t.saved {
-		return nil
-	}
-	if err := t.folder.save(t); err != nil {
-		return err
-	}
-	t.saved = true
-	return nil
-}
-
-// saveInterrupted saves between steps, unless the weights are no good.
-func (t *Trainer) saveInterrupted() error {
-	if t.folder == nil || t.saved {
-		return nil
-	}
-	if err := t.checkFinite(); err != nil {
-		return err
-	}
-	if err := t.save(); err != nil {
-		return fmt.Errorf("interrupted, but what was reached isn't saved: %w", err)
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -30,10 +31,11 @@ type Trainer struct {
 	short  *plan.Phase // the same for the last, short batch of an epoch; nil where there is none
 
 	position
-	folder *Folder // nil: nothing is saved
-	begun  bool    // the folder is ready
-	saved  bool    // the folder's model is that of the position
-	failed error   // why it can't go on
+	folder  *Folder   // nil: nothing is saved
+	begun   bool      // the folder is ready
+	saved   bool      // the folder's model is that of the position
+	savedAt time.Time // when that was last tried
+	failed  error     // why it can't go on
 }
 
 // split is what evaluation needs of one.
@@ -52,6 +54,8 @@ type position struct {
 	layerLines         int // lines of layers.jsonl
 	trained, evaluated time.Duration
 	last               Metrics // of the last evaluation
+	best               Best
+	rollbacks          []Rollback
 }
 
 // New checks the configuration and the data and plans all memory. Everything that is
@@ -61,11 +65,14 @@ func New(c Config) (*Trainer, error) {
 	if c.EvalEvery == 0 {
 		c.EvalEvery = 1
 	}
+	if c.Keep == 0 {
+		c.Keep = defaultKeep
+	}
 	k, workers, err := Compute{c.Backend, c.Workers}.resolve()
 	if err := configErrors(c.check(), err); err != nil {
 		return nil, err
 	}
-	t := &Trainer{c: c, kernels: k, workers: workers}
+	t := &Trainer{c: c, kernels: k, workers: workers, position: position{best: noBest}}
 	if short := t.shortBatch(); short > 0 {
 		t.stepper, err = plan.PlanWithShort(c.Method, c.Network, c.Loss, c.Batch, short, k)
 	} else {
@@ -158,7 +165,16 @@ func (t *Trainer) Model() *model.Model {
 	return &model.Model{
 		Network: t.c.Network, Weights: t.stepper.EvalWeights(),
 		Loss: t.c.Loss, Target: t.c.Target, Scale: t.scale(),
+		Scaling: t.c.Data.Scaling, Classes: t.classes(),
 	}
+}
+
+// classes are the names of the outputs, where they are classes with names.
+func (t *Trainer) classes() []string {
+	if t.c.Target != TargetLabel {
+		return nil
+	}
+	return t.c.Data.ClassNames
 }
 
 // scale is the data's; data made by hand needn't have one.
@@ -172,7 +188,7 @@ func (t *Trainer) scale() float64 {
 // Result is what has been reached so far.
 func (t *Trainer) Result() Result {
 	r := Result{
-		Last: t.last, Epoch: t.epoch, Batch: t.batch, Batches: t.batches, Step: t.step,
+		Last: t.last, Best: t.best, Rollbacks: slices.Clone(t.rollbacks), Epoch: t.epoch, Batch: t.batch, Batches: t.batches, Step: t.step,
 		Seconds: t.trained.Seconds(), EvalSeconds: t.evaluated.Seconds(),
 		TrainFloor: t.splits[0].floor, TestFloor: t.splits[1].floor,
 		TrainLen: t.splits[0].src.n, TestLen: t.splits[1].src.n,
@@ -200,7 +216,7 @@ func (t *Trainer) evaluate(ctx context.Context, epoch int) (Metrics, error) {
 		Seconds: t.trained.Seconds(), EvalSeconds: t.evaluated.Seconds(),
 	}
 	if epoch > 0 {
-		m.LR = t.c.Method.Rate() * t.c.Schedule.At(epoch-1, t.batches-1, t.batches)
+		m.LR = t.rate() * t.c.Schedule.At(epoch-1, t.batches-1, t.batches)
 	}
 	if t.c.Target == TargetLabel {
 		m.TrainAccuracy, m.TestAccuracy = &scores[0].accuracy, &scores[1].accuracy
@@ -230,7 +246,7 @@ func (t *Trainer) checkFinite() error {
 // diverged makes the error that ends a run for good. batch is that of the step, from 1,
 // or 0 where no step is at fault.
 func (t *Trainer) diverged(err error, batch int) error {
-	e := &DivergedError{Epoch: t.epoch + 1, Batch: batch, Batches: t.batches, Step: t.step, Rate: t.c.Method.Rate(), Err: err}
+	e := &DivergedError{Epoch: t.epoch + 1, Batch: batch, Batches: t.batches, Step: t.step, Rate: t.rate(), Err: err, Rollbacks: len(t.rollbacks)}
 	switch {
 	case batch > 0 || t.batch == t.batches:
 	case t.batch == 0:

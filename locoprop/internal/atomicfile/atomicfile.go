@@ -10,8 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
-	"strings"
 	"sync/atomic"
 )
 
@@ -34,11 +34,7 @@ func Write(fsys FS, path string, fill func(io.Writer) error) error {
 }
 
 func write(fsys FS, path string, fill func(io.Writer) error) (err error) {
-	dir, name := filepath.Split(path)
-	if dir == "" {
-		dir = "."
-	}
-	temp := filepath.Join(dir, prefix(name)+strconv.Itoa(os.Getpid())+"-"+strconv.FormatUint(count.Add(1), 10))
+	dir, temp := temporary(path)
 	f, err := fsys.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return err
@@ -72,27 +68,61 @@ func fillAndClose(f File, fill func(io.Writer) error) error {
 	return err
 }
 
-// Clean removes temporary files that a process left when it was killed while writing
-// the file at path. Call it only where no other process may be writing that file.
-func Clean(path string) error {
-	dir, name := filepath.Split(path)
-	if dir == "" {
-		dir = "."
+// Link makes path another name of the file at from, in the place of what path named
+// before; whoever opens path finds the one or the other. Where the file system can't
+// give a file two names, path becomes a copy. The folder isn't synced: a power failure
+// may undo it. The error names path.
+func Link(fsys FS, from, path string) error {
+	if link(fsys, from, path) == nil {
+		return nil
 	}
+	f, err := fsys.OpenFile(from, os.O_RDONLY, 0)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer f.Close() // nothing was written
+	return Write(fsys, path, func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
+}
+
+func link(fsys FS, from, path string) error {
+	_, temp := temporary(path)
+	err := fsys.Link(from, temp)
+	if err == nil {
+		err = fsys.Rename(temp, path)
+	}
+	// Where both are names of one file already, renaming leaves both.
+	return errors.Join(err, ignoreMissing(fsys.Remove(temp)))
+}
+
+// Clean removes the temporary files that processes left in a folder when they were killed
+// while writing. Call it only where no other process may be writing there.
+func Clean(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix(name)) {
+		if temporaryName.MatchString(e.Name()) {
 			err = errors.Join(err, ignoreMissing(os.Remove(filepath.Join(dir, e.Name()))))
 		}
 	}
 	return err
 }
 
-// prefix begins the name of every temporary file of a file.
-func prefix(name string) string { return "." + name + ".tmp-" }
+// A temporary file is named .NAME.tmp-PROCESS-COUNT.
+var temporaryName = regexp.MustCompile(`^\..+\.tmp-\d+-\d+$`)
+
+// temporary is the folder of a file and a new name in it for a temporary file.
+func temporary(path string) (dir, temp string) {
+	dir, name := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	return dir, filepath.Join(dir, "."+name+".tmp-"+strconv.Itoa(os.Getpid())+"-"+strconv.FormatUint(count.Add(1), 10))
+}
 
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {

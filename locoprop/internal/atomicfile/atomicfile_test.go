@@ -47,6 +47,13 @@ func (f *failing) Rename(o, n string) error {
 	return os.Rename(o, n)
 }
 
+func (f *failing) Link(o, n string) error {
+	if err := f.fail(); err != nil {
+		return err
+	}
+	return os.Link(o, n)
+}
+
 func (f *failing) Remove(name string) error { return os.Remove(name) }
 
 func (f *failing) SyncDir(dir string) error {
@@ -160,10 +167,56 @@ func TestErrorNamesTheFileOnce(t *testing.T) {
 
 func TestClean(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{".last.tmp-12-1", ".last.tmp-3-44", "last", ".lastly", "last.tmp-1-1"} {
+	for _, name := range []string{".last.tmp-12-1", ".other.tmp-3-44", "last", ".lastly", "last.tmp-1-1", ".last.tmp-x-1", ".last.tmp-1", ".tmp-1-1"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 	}
-	require.NoError(t, atomicfile.Clean(filepath.Join(dir, "last")))
-	assert.Equal(t, []string{".lastly", "last", "last.tmp-1-1"}, names(t, dir))
-	assert.NoError(t, atomicfile.Clean(filepath.Join(dir, "missing", "last")))
+	require.NoError(t, atomicfile.Clean(dir))
+	assert.Equal(t, []string{".last.tmp-1", ".last.tmp-x-1", ".lastly", ".tmp-1-1", "last", "last.tmp-1-1"}, names(t, dir))
+	assert.NoError(t, atomicfile.Clean(filepath.Join(dir, "missing")))
 }
+
+// The second name survives what becomes of the first, whatever operation fails on the
+// way, and also where files can't have two names.
+func TestLink(t *testing.T) {
+	for k := 1; k <= 3; k++ { // link, rename, none
+		dir := t.TempDir()
+		from, path := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+		require.NoError(t, os.WriteFile(from, []byte("content"), 0o600))
+		require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+		err := atomicfile.Link(&failing{left: k}, from, path)
+		require.NoError(t, err, "operation %d: one that fails is made up for by copying", k)
+		require.NoError(t, atomicfile.Link(atomicfile.OS, from, path), "once more")
+		assert.Equal(t, []string{"from", "to"}, names(t, dir), "operation %d", k)
+		require.NoError(t, os.Remove(from))
+		assert.Equal(t, "content", read(t, path))
+	}
+	dir := t.TempDir()
+	err := atomicfile.Link(atomicfile.OS, filepath.Join(dir, "from"), filepath.Join(dir, "to"))
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	assert.ErrorContains(t, err, filepath.Join(dir, "to"))
+	assert.Empty(t, names(t, dir))
+}
+
+func TestLinkCopies(t *testing.T) {
+	dir := t.TempDir()
+	from, path := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	require.NoError(t, os.WriteFile(from, []byte("content"), 0o600))
+	succeeded := false
+	for k := 1; !succeeded; k++ {
+		require.Less(t, k, 20)
+		require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+		err := atomicfile.Link(&unlinkable{failing{left: k}}, from, path)
+		succeeded = err == nil
+		if err != nil {
+			assert.ErrorIs(t, err, errPlanted)
+		}
+		assert.Contains(t, []string{"old", "content"}, read(t, path))
+		assert.Equal(t, []string{"from", "to"}, names(t, dir), "operation %d", k)
+	}
+	assert.Equal(t, "content", read(t, path))
+}
+
+// unlinkable is a file system whose files have one name each.
+type unlinkable struct{ failing }
+
+func (*unlinkable) Link(string, string) error { return errors.ErrUnsupported }

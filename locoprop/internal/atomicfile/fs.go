@@ -16,6 +16,8 @@ type FS interface {
 	MkdirAll(path string, perm fs.FileMode) error
 	// Rename is os.Rename: it replaces newName where that is a file.
 	Rename(oldName, newName string) error
+	// Link is os.Link: it gives a file a second name. Not every file system can.
+	Link(oldName, newName string) error
 	// Remove is os.Remove.
 	Remove(name string) error
 	// SyncDir makes the names in a folder durable.
@@ -50,6 +52,8 @@ func (system) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 func (system) MkdirAll(path string, perm fs.FileMode) error { return os.MkdirAll(path, perm) }
 
 func (system) Rename(oldName, newName string) error { return os.Rename(oldName, newName) }
+
+func (system) Link(oldName, newName string) error { return os.Link(oldName, newName) }
 
 func (system) Remove(name string) error { return os.Remove(name) }
 

@@ -17,10 +17,11 @@ type Purpose uint32
 // The purposes and the meaning of their index.
 const (
 	Init    Purpose = 0 // initial weights; index: the layer
-	Order   Purpose = 1 // order of the training examples; index: the epoch
+	Order   Purpose = 1 // order of the training examples; index: the epoch, or window·2³² + epoch
 	Curves  Purpose = 2 // the generated curves; index: split·2³² + image
 	Targets Purpose = 3 // targets sampled from the model; index: the step
 	Local   Purpose = 4 // random choices within a local problem; index: the step
+	Split   Purpose = 5 // which examples of a file are for testing; index: 0
 )
 
 const (
@@ -85,20 +86,25 @@ func (s *Stream) Uniform(j uint64) float64 {
 	return float64(2*(s.Word(j)>>9)+1) * (1.0 / (1 << 24))
 }
 
-// Permutation writes a random permutation of 0, 1, …, n−1 into dst, n = len(dst) ≤ 2³².
-// It is the shuffle of Fisher and Yates from the end: for i = n−1 down to 1 it swaps
-// entries i and
+// Permutation writes a random permutation of 0, 1, …, n−1 into dst, n = len(dst) ≤ 2³²:
+// [Shuffle] of these numbers in their order. It allocates nothing.
+func Permutation(dst []int, seed uint32, p Purpose, index uint64) {
+	for i := range dst {
+		dst[i] = i
+	}
+	Shuffle(dst, seed, p, index)
+}
+
+// Shuffle puts the n = len(dst) ≤ 2³² entries of dst into a random order. It is the
+// shuffle of Fisher and Yates from the end: for i = n−1 down to 1 it swaps entries i and
 //
 //	j = (word·(i+1)) ≫ 32,   word number n−1−i of the stream (seed, p, index)
 //
 // so an entry's chances differ from equal by at most n·2⁻³². It allocates nothing.
-func Permutation(dst []int, seed uint32, p Purpose, index uint64) {
+func Shuffle(dst []int, seed uint32, p Purpose, index uint64) {
 	n := len(dst)
 	if uint64(n) > 1<<32 {
 		panic("philox: a permutation has at most 2³² entries")
-	}
-	for i := range dst {
-		dst[i] = i
 	}
 	s := New(seed, p, index)
 	for i := n - 1; i > 0; i-- {

@@ -35,7 +35,7 @@ func TestBlockKnownAnswers(t *testing.T) {
 
 // The purposes' numbers decide what a seed means; a change would change every run.
 func TestPurposesAreFixed(t *testing.T) {
-	require.Equal(t, []Purpose{0, 1, 2, 3, 4}, []Purpose{Init, Order, Curves, Targets, Local})
+	require.Equal(t, []Purpose{0, 1, 2, 3, 4, 5}, []Purpose{Init, Order, Curves, Targets, Local, Split})
 }
 
 func TestStreamLaysOutCounterAndKey(t *testing.T) {

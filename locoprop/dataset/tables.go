@@ -1,0 +1,193 @@
+package dataset
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// DefaultTestShare is the share of a file's examples that are for testing where nothing
+// else is said and there is no file of test examples.
+const DefaultTestShare = 0.2
+
+// TableOptions are those of [LoadCSV] and [LoadNPY].
+type TableOptions struct {
+	// Labels asks for labels. A CSV file has them in its LabelColumn, an NPY file
+	// x.npy in x-labels.npy beside it.
+	Labels bool
+
+	// Test is the file of test examples. Empty: the one that lies in the folder of the
+	// data set, and where there is none, some of the training examples.
+	Test string
+
+	// TestShare is the share of the examples that are for testing where there is no
+	// file of them, from 0 to below 1; 0 leaves the test split empty. Which they are
+	// follows from Seed and the number of examples alone.
+	TestShare float64
+	Seed      uint32
+
+	// LabelColumn of a CSV file, by its name, its number from 1, or its number from the
+	// end, -1 the last. It isn't part of the values, with or without Labels.
+	LabelColumn string
+
+	// Header says whether a CSV file begins with one.
+	Header Header
+
+	// Classes are the names of the classes in the order of their labels, as a model has
+	// them; empty but not nil: labels are whole numbers from 0. Where it is nil, the
+	// training file decides: whole numbers from 0 are labels as they are, and other
+	// names, or negative numbers, get labels from 0 in ascending order of their text.
+	Classes []string
+}
+
+// LoadCSV loads the data set "csv" from a file of training examples as [ReadCSV] takes
+// it, or from a folder that holds train.csv and, where there is one, test.csv, plain or
+// with .gz. The test file must have the columns of the training file.
+func LoadCSV(path string, o TableOptions) (*Data, error) {
+	trainFile, testFile, err := tableFiles(path, ".csv", o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Labels && o.LabelColumn == "" {
+		return nil, errorf(trainFile, "labels are asked for: --label-column must name their column")
+	}
+	train, err := readCSV(trainFile, o)
+	if err != nil {
+		return nil, err
+	}
+	files := []*csvFile{train}
+	if testFile != "" {
+		test, err := readCSV(testFile, o)
+		if err != nil {
+			return nil, err
+		}
+		if err := train.sameColumns(test); err != nil {
+			return nil, err
+		}
+		files = append(files, test)
+	}
+	d := &Data{Name: "csv", Scale: 1}
+	if o.Labels {
+		if d.ClassNames = o.Classes; o.Classes == nil {
+			d.ClassNames = train.classes()
+		}
+	}
+	splits := make([]*Numbers, len(files))
+	for i, f := range files {
+		splits[i] = f.numbers()
+		if !o.Labels {
+			continue
+		}
+		if splits[i].labels, err = f.labelsFor(d.ClassNames); err != nil {
+			return nil, err
+		}
+	}
+	return d.arrange(splits, []string{trainFile, testFile}, o)
+}
+
+// LoadNPY loads the data set "npy" from a file of training examples as [ReadNPY] takes
+// it, or from a folder that holds train.npy and, where there is one, test.npy. Labels are
+// in files of their own, as [ReadNPYLabels] takes them: train-labels.npy for train.npy.
+// Examples of two dimensions count as images.
+func LoadNPY(path string, o TableOptions) (*Data, error) {
+	trainFile, testFile, err := tableFiles(path, ".npy", o)
+	if err != nil {
+		return nil, err
+	}
+	var splits []*Numbers
+	for _, file := range []string{trainFile, testFile} {
+		if file == "" {
+			continue
+		}
+		s, err := ReadNPY(file)
+		if err != nil {
+			return nil, err
+		}
+		splits = append(splits, s)
+		if !o.Labels {
+			continue
+		}
+		labelFile := strings.TrimSuffix(file, ".npy") + "-labels.npy"
+		labels, err := ReadNPYLabels(labelFile)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.setLabels(labels); err != nil {
+			return nil, errorf(labelFile, "%d labels, must be %d as there are examples in %s", len(labels), s.Len(), file)
+		}
+	}
+	d := &Data{Name: "npy", Scale: 1}
+	if shape := splits[0].Shape(); len(shape) == 2 {
+		d.Height, d.Width = shape[0], shape[1]
+	}
+	return d.arrange(splits, []string{trainFile, testFile}, o)
+}
+
+// tableFiles finds the file of training examples and that of test examples, "" where
+// there is none.
+func tableFiles(path, ext string, o TableOptions) (train, test string, err error) {
+	if path == "" {
+		return "", "", errorf("", "data set %s is read from files: --data must name a %s file, or a folder that holds train%s", ext[1:], ext, ext)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", "", errorf(path, "no such file or folder; --data names a %s file, or a folder that holds train%s", ext, ext)
+	case err != nil:
+		return "", "", ioError(path, "can't read", err)
+	case !info.IsDir():
+		return path, o.Test, nil
+	}
+	name, err := find(path, "train"+ext)
+	if err != nil {
+		return "", "", err
+	}
+	if name == "" {
+		return "", "", errorf(filepath.Join(path, "train"+ext), "no such file; --data names the folder that holds it, or a %s file", ext)
+	}
+	train = filepath.Join(path, name)
+	if o.Test != "" {
+		return train, o.Test, nil
+	}
+	if name, err = find(path, "test"+ext); err != nil || name == "" {
+		return train, "", err
+	}
+	return train, filepath.Join(path, name), nil
+}
+
+// arrange makes training and test split of one file's examples or of two files'.
+func (d *Data) arrange(splits []*Numbers, files []string, o TableOptions) (*Data, error) {
+	all := splits[0]
+	switch {
+	case len(splits) > 1:
+		if test := splits[1]; !slices.Equal(all.Shape(), test.Shape()) {
+			return nil, errorf(files[1], "examples are %s, must be %s as in %s", times(test.Shape()), times(all.Shape()), files[0])
+		}
+		d.Train, d.Test = all, splits[1]
+	case o.TestShare > 0 && o.TestShare < 1 && all.Len() > 1:
+		train, test := holdOut(all.Len(), o.TestShare, o.Seed)
+		d.Train, d.Test = all.subset(train), all.subset(test)
+	case o.TestShare == 0:
+		d.Train, d.Test = all, all.subset([]int{})
+	default:
+		return nil, errorf(files[0], "%d examples can't give a share of %v for testing; must be 2 or more, and a share from 0 to below 1", all.Len(), o.TestShare)
+	}
+	if !o.Labels {
+		return d, nil
+	}
+	if d.Classes = len(d.ClassNames); d.Classes > 0 {
+		return d, nil
+	}
+	d.Classes = int(slices.Max(all.labels)) + 1
+	if len(splits) > 1 {
+		for i, l := range splits[1].labels {
+			if int(l) >= d.Classes {
+				return nil, errorf(files[1], "label of example %d is %d, the training labels are 0 to %d", i, l, d.Classes-1)
+			}
+		}
+	}
+	return d, nil
+}
