@@ -51,7 +51,7 @@ func AboutPreset(name string) string {
 	return ""
 }
 
-const againstAdam = "Adam at the best of the rates tried (batch 100, linear, 200 warm-up steps), by epoch and by the clock: docs/choosing.md"
+const againstAdam = "Adam at its documented rate (batch 100, linear, 200 warm-up steps): docs/choosing.md"
 
 // MeasuredAgainst says what the experiment's preset was measured against, "" where it
 // wasn't or where the experiment differs from it in more than seed and machine.
