@@ -53,7 +53,7 @@ func (t *Trainer) statistics(ℓ int, p Problem, rates []float64) Mat {
 			return delta // λ = 0
 		}
 	}
-	if (t.batches)%s.Refresh == 0 {
+	if t.batches%s.Refresh == 0 {
 		st.inverse = damped(st.second, damping, s.Relative)
 	}
 	return Plus(delta, -1, Mul(g, st.inverse))
