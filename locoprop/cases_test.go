@@ -337,14 +337,13 @@ func (s setup) ids(batch int) []int {
 
 // run trains the setup's batches with a backend and returns their losses. seed is that of
 // the weights and of the data.
-func (s setup) run(t *testing.T, k backend.Kernels, pool *plan.Pool, seed uint32) (*nn.Network, []float64) {
+func (s setup) run(t *testing.T, k backend.Kernels, pool *plan.Pool, seed uint32) (n *nn.Network, losses []float64) {
 	t.Helper()
-	n := s.network(t, seed)
+	n = s.network(t, seed)
 	m, err := locoprop.New(s.o)
 	require.NoError(t, err)
 	stepper, err := m.Plan(n, s.loss, s.batch, k)
 	require.NoError(t, err)
-	var losses []float64
 	for batch, scale := range s.scales {
 		if e, ok := stepper.(plan.ExampleStepper); ok {
 			require.NoError(t, e.SetExamples(s.ids(batch)))

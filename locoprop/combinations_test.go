@@ -28,9 +28,9 @@ func TestEveryCombinationTrainsOrIsRefused(t *testing.T) {
 	for i, f := range all {
 		byName[f.name] = i
 	}
-	kinds := rules()
-	if !testing.Short() {
-		kinds = append(kinds, optimizer.New(optimizer.ScheduleFree))
+	kinds := append(rules(), optimizer.New(optimizer.ScheduleFree))
+	if testing.Short() { // one of each kind of answer
+		kinds = []optimizer.Rule{{}, optimizer.New(optimizer.Momentum), optimizer.New(optimizer.AdamTorch), optimizer.New(optimizer.ScheduleFree)}
 	}
 	extras := []string{"", "armijo", "tolerance", "cap", "reject", "clip", "correction", "momentum-on-d", "gamma-rule", "reset"}
 	pool := plan.NewPool(1)
@@ -145,4 +145,67 @@ func requireSays(t *testing.T, name string, err error, parts []string) {
 			require.Failf(t, "a reason is missing", "%s: %q isn't in: %v", name, part, err)
 		}
 	}
+}
+
+// Every number that is out of its range is refused with the range, and where a layer has it,
+// with the layer.
+func TestInvalidValuesAreRefused(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		change func(o *locoprop.Options)
+		says   string
+	}{
+		{func(o *locoprop.Options) { o.Loss = 7 }, "unknown local loss 7"},
+		{func(o *locoprop.Options) { o.Form = 99 }, "unknown form 99"},
+		{func(o *locoprop.Options) { o.Eta = -1 }, "learning rate is -1; must be a positive finite number"},
+		{func(o *locoprop.Options) { o.Gamma = nan }, "gamma is NaN; must be a positive finite number"},
+		{func(o *locoprop.Options) { o.GammaRule = 9 }, "unknown gamma rule 9"},
+		{func(o *locoprop.Options) { o.Steps = 10001 }, "10001 local steps; must be 1 to 10000"},
+		{func(o *locoprop.Options) { o.Floor = -0.1 }, "floor of the local rate is -0.1; must be 0 to 1"},
+		{func(o *locoprop.Options) { o.Prox = -2 }, "prox is -2; must be a positive finite number, ProxAuto or ProxOff"},
+		{func(o *locoprop.Options) { o.Prox = inf }, "prox is +Inf; must be"},
+		{func(o *locoprop.Options) { o.Optimizer = optimizer.Rule{Kind: 200} }, "200"},
+		{func(o *locoprop.Options) { o.Optimizer = optimizer.Rule{Kind: optimizer.AdamTorch, Beta1: 1} }, "beta1 is 1; must be at least 0 and below 1"},
+		{func(o *locoprop.Options) { o.Safety.Tolerance = nan }, "tolerance is NaN; must be above 0 and below 1, or 0 for none"},
+		{func(o *locoprop.Options) { o.Safety.Cap = -1 }, "cap of the update is -1; must be a positive finite number, or 0 for none"},
+		{func(o *locoprop.Options) { o.Form, o.Metric.Damping = locoprop.FormMetric, -1 }, "metric: damping is -1; must be a positive finite number"},
+		{func(o *locoprop.Options) { o.Form, o.Metric.Step = locoprop.FormMetric, inf }, "metric: step is +Inf; must be a positive finite number"},
+		{func(o *locoprop.Options) { o.Form, o.Metric.Average = locoprop.FormMetric, 1 }, "metric: average is 1; must be above 0 and below 1"},
+		{func(o *locoprop.Options) { o.Form, o.Metric.OuterMomentum = locoprop.FormMetric, nan }, "metric: outer momentum is NaN; must be above 0 and below 1"},
+		{func(o *locoprop.Options) { o.Form, o.Metric.Every = locoprop.FormMetric, -1 }, "metric: statistics every -1 batches; must be 1 or more"},
+		{func(o *locoprop.Options) { o.Form, o.Metric.Refresh = locoprop.FormMetric, -1 }, "metric: refresh every -1 batches; must be 1 or more"},
+		{func(o *locoprop.Options) { o.Form, o.Implicit.Relax = locoprop.FormImplicit, -1 }, "implicit: relax is -1; must be above 0 and below 2, or 0 for the default"},
+		{func(o *locoprop.Options) { o.Form, o.Statistics.Damping = locoprop.FormStatistics, -1 }, "statistics: damping is -1"},
+	} {
+		o := locoprop.Options{Eta: 1}
+		c.change(&o)
+		_, err := locoprop.New(o)
+		require.ErrorContains(t, err, c.says)
+		_, err = locoprop.New(locoprop.Options{Eta: 1, Layers: map[int]locoprop.Options{3: o}})
+		require.ErrorContains(t, err, "layer 3: ")
+		require.ErrorContains(t, err, c.says)
+	}
+	for _, c := range []struct {
+		o    locoprop.Options
+		says string
+	}{
+		{locoprop.Options{Block: -1}, "block of -1 units; must be 1 or more"},
+		{locoprop.Options{Correction: inf}, "forward correction is +Inf; must be a positive finite number, or 0 for none"},
+		{locoprop.Options{Momentum: locoprop.Momentum{Factor: 1}}, "momentum on D is 1; must be above 0 and below 1, or 0 for none"},
+		{locoprop.Options{Diagnose: -1}, "diagnostics every -1 batches; must be 1 or more, or 0 for none"},
+	} {
+		c.o.Eta = 1
+		_, err := locoprop.New(c.o)
+		require.ErrorContains(t, err, c.says)
+	}
+	p := problems()[0]
+	for _, ℓ := range []int{-1, 4} {
+		m := newMethod(t, locoprop.Options{Eta: 1, Layers: map[int]locoprop.Options{ℓ: {Eta: 1}}})
+		_, err := m.Plan(p.network(t, 1), p.loss, p.batch, gonum.New())
+		require.EqualError(t, err, fmt.Sprintf("locoprop: settings for layer %d; the network has layers 0 to 3", ℓ))
+	}
+	_, err := newMethod(t, locoprop.Options{Eta: 1}).Plan(p.network(t, 1), p.loss, 0, gonum.New())
+	require.EqualError(t, err, "batch of 0 examples; must be 1 or more")
+	_, err = newMethod(t, locoprop.Options{Eta: 1}).Plan(p.network(t, 1), loss.SoftmaxCE, 3, gonum.New())
+	require.EqualError(t, err, "loss softmax-ce needs softmax as the last transfer function, not sigmoid")
 }

@@ -102,7 +102,7 @@ func TestOwnTransferFunctionTrainsAlike(t *testing.T) {
 		for _, k := range allBackends {
 			want, start := builtIn.trained(t, k, newMethod(t, o), 5)
 			got, _ := own.trained(t, k, newMethod(t, o), 5)
-			if k.Info().Name == "gonum" && name != "newton" { // which has f′ of what is built in in float64
+			if k.Info().Name == "gonum" && name != "newton" { // float64 f′ of a built-in function
 				require.Equal(t, snapshot(want), snapshot(got), name)
 			} else {
 				requireSame(t, name+", "+k.Info().Name, want, got, start, 1e-4)

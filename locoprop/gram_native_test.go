@@ -8,6 +8,7 @@ import (
 )
 
 func init() {
-	formBackends = append(formBackends, native.New())
-	allBackends = append(formBackends, netlib.New())
+	k := native.New()
+	formBackends = append(formBackends, k)
+	allBackends = append(allBackends, k, netlib.New())
 }

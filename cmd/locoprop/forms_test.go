@@ -55,35 +55,35 @@ func TestInvalidCombinations(t *testing.T) {
 	t.Parallel()
 	const squared, proximal, matching = "the squared local loss (locoprop-s)", "a proximal term (prox auto or a λ)", "the matching local loss (locoprop-m)"
 	dir := t.TempDir()
-	for args, says := range map[string]string{
-		"--form gram":                                        "layer 0: form gram needs " + squared,
-		"--form spectral":                                    "layer 0: form spectral needs " + squared + "; and optimizer sgd, not rmsprop",
-		"--form exact":                                       "layer 0: form exact needs " + squared + "; and " + proximal,
-		"--form statistics":                                  "statistics: the converged update needs " + proximal,
-		"--form statistics --prox 1":                         "layer 0: form statistics needs " + squared,
-		"--form exact --method locoprop-s":                   "layer 0: form exact needs " + proximal,
-		"--form spectral --method locoprop-s":                "layer 0: form spectral needs optimizer sgd, not rmsprop",
-		"--form kernel":                                      "layer 0: form kernel needs optimizer sgd, or momentum, or nesterov, not rmsprop",
-		"--form kernel --method locoprop-s --optimizer adam": "needs optimizer sgd, or momentum, or nesterov, not adam",
-		"--form mm":                                          "layer 0: form mm needs " + proximal,
-		"--form mm --prox 1 --method locoprop-s":             "layer 0: form mm needs " + matching,
-		"--form mm --prox 1 --activation exp":                "form mm needs a transfer function whose slope has a bound, which exp has not: use form implicit",
-		"--form implicit":                                    "layer 0: form implicit needs " + proximal,
-		"--form implicit --prox 1 --method locoprop-s":       "layer 0: form implicit needs " + matching,
-		"--form implicit --prox 1 --solver newton --dataset mnist --target label": "solver newton needs independent units, which softmax doesn't give: use solver anderson or fixed",
-		"--form metric --prox auto":        "layer 0: form metric needs no proximal term (prox off)",
-		"--form metric --prox 0.1":         "layer 0: form metric needs no proximal term (prox off)",
-		"--activation gelu":                "layer 0: LocoProp-M needs a non-decreasing transfer function, which gelu isn't; use locoprop-s",
-		"--activation silu --form metric":  "layer 0: LocoProp-M needs a non-decreasing transfer function, which silu isn't; use locoprop-s",
-		"--optimizer schedule-free --lr 1": "doesn't solve local problems",
-		"--optimizer momentum:momentum=1":  "momentum is 1; must be at least 0 and below 1",
-		"--optimizer p-norm:p=1":           "p is 1; must be a finite number, 2 or more",
-		"--loss bi-tempered(2,1)":          "the temperatures must be 0 ≤ t1 ≤ 1 ≤ t2 ≤ 10",
-		"--activation elu(-1)":             "α must be a finite number above 0",
-		"--activation softmax":             "softmax in hidden layer 0; it can only be the last transfer function",
+	for _, c := range []struct{ args, says string }{
+		{"--form gram", "layer 0: form gram needs " + squared},
+		{"--form spectral", "layer 0: form spectral needs " + squared + "; and optimizer sgd, not rmsprop"},
+		{"--form exact", "layer 0: form exact needs " + squared + "; and " + proximal},
+		{"--form statistics", "statistics: the converged update needs " + proximal},
+		{"--form statistics --prox 1", "layer 0: form statistics needs " + squared},
+		{"--form exact --method locoprop-s", "layer 0: form exact needs " + proximal},
+		{"--form spectral --method locoprop-s", "layer 0: form spectral needs optimizer sgd, not rmsprop"},
+		{"--form kernel", "layer 0: form kernel needs optimizer sgd, or momentum, or nesterov, not rmsprop"},
+		{"--form kernel --method locoprop-s --optimizer adam", "needs optimizer sgd, or momentum, or nesterov, not adam"},
+		{"--form mm", "layer 0: form mm needs " + proximal},
+		{"--form mm --prox 1 --method locoprop-s", "layer 0: form mm needs " + matching},
+		{"--form mm --prox 1 --activation exp", "form mm needs a transfer function whose slope has a bound, which exp has not: use form implicit"},
+		{"--form implicit", "layer 0: form implicit needs " + proximal},
+		{"--form implicit --prox 1 --method locoprop-s", "layer 0: form implicit needs " + matching},
+		{"--form implicit --prox 1 --solver newton --dataset mnist --target label", "solver newton needs independent units, which softmax doesn't give: use solver anderson or fixed"},
+		{"--form metric --prox auto", "layer 0: form metric needs no proximal term (prox off)"},
+		{"--form metric --prox 0.1", "layer 0: form metric needs no proximal term (prox off)"},
+		{"--activation gelu", "layer 0: LocoProp-M needs a non-decreasing transfer function, which gelu isn't; use locoprop-s"},
+		{"--activation silu --form metric", "layer 0: LocoProp-M needs a non-decreasing transfer function, which silu isn't; use locoprop-s"},
+		{"--optimizer schedule-free --lr 1", "doesn't solve local problems"},
+		{"--optimizer momentum:momentum=1", "momentum is 1; must be at least 0 and below 1"},
+		{"--optimizer p-norm:p=1", "p is 1; must be a finite number, 2 or more"},
+		{"--loss bi-tempered(2,1)", "the temperatures must be 0 ≤ t1 ≤ 1 ≤ t2 ≤ 10"},
+		{"--activation elu(-1)", "α must be a finite number above 0"},
+		{"--activation softmax", "softmax in hidden layer 0; it can only be the last transfer function"},
 	} {
-		args := append([]string{"train", "--preset", "paper", "--out", "run"}, strings.Fields(args)...)
-		refuses(t, dir, exitUsage, []string{"locoprop: ", says}, args...)
+		args := append([]string{"train", "--preset", "paper", "--out", "run"}, strings.Fields(c.args)...)
+		refuses(t, dir, exitUsage, []string{"locoprop: ", c.says}, args...)
 	}
 	assert.Empty(t, tree(t, dir), "wrong usage leaves nothing behind")
 }

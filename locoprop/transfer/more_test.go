@@ -8,26 +8,36 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
-// TestConjugate: D_F(A, Â) = F(A) + F*(Ŷ) − A·Ŷ where F* is simple.
+// TestConjugate, where F* is simple: D_F(A, Â) = F(A) + F*(Ŷ) − A·Ŷ, and the duality
+// D_F(A, Â) = D_F*(Ŷ, Y) of divergences, for (F*)′ = f⁻¹.
 func TestConjugate(t *testing.T) {
 	xlogx := func(y float64) float64 { return y * math.Log(y) }
+	const alpha = 0.25
 	for f, dual := range map[transfer.Func]func(y float64) float64{
-		transfer.Tanh:     func(y float64) float64 { return (xlogx(1+y) + xlogx(1-y)) / 2 },
-		transfer.Sigmoid:  func(y float64) float64 { return xlogx(y) + xlogx(1-y) },
-		transfer.Exp:      func(y float64) float64 { return xlogx(y) - y },
-		transfer.Softsign: func(y float64) float64 { return -math.Abs(y) - math.Log(1-math.Abs(y)) },
-		transfer.Arctan:   func(y float64) float64 { return -math.Log(math.Cos(y)) },
-		transfer.Identity: func(y float64) float64 { return y * y / 2 },
-	} {
-		for _, a := range []float32{-2, -0.5, 0.25, 3} {
-			for _, ahat := range []float32{-1.5, -0.25, 0.75, 2} {
-				y := f.At(float64(ahat))
-				want := f.Integral([]float32{a}) + dual(y) - float64(a)*y
-				assert.InDelta(t, want, f.Divergence([]float32{a}, []float32{ahat}), 1e-13, "%v: A = %v, Â = %v", f, a, ahat)
+		transfer.Tanh:             func(y float64) float64 { return (xlogx(1+y) + xlogx(1-y)) / 2 },
+		transfer.Sigmoid:          func(y float64) float64 { return xlogx(y) + xlogx(1-y) },
+		transfer.Exp:              func(y float64) float64 { return xlogx(y) - y },
+		transfer.Softsign:         func(y float64) float64 { return -math.Abs(y) - math.Log(1-math.Abs(y)) },
+		transfer.Arctan:           func(y float64) float64 { return -math.Log(math.Cos(y)) },
+		transfer.Identity:         func(y float64) float64 { return y * y / 2 },
+		transfer.LeakyReLU(alpha): func(y float64) float64 { return y * math.Min(y, y/alpha) / 2 },
+		transfer.ELU(alpha): func(y float64) float64 {
+			if y > 0 {
+				return y * y / 2
 			}
-		}
+			return xlogx((y+alpha)/alpha)*alpha - y
+		},
+	} {
+		rapid.Check(t, func(t *rapid.T) {
+			a, ahat := rapid.Float32Range(-4, 4).Draw(t, "A"), rapid.Float32Range(-4, 4).Draw(t, "Â")
+			y, yhat := f.At(float64(a)), f.At(float64(ahat))
+			d := f.Divergence([]float32{a}, []float32{ahat})
+			require.InDelta(t, f.Integral([]float32{a})+dual(yhat)-float64(a)*yhat, d, 1e-12, "%v", f)
+			require.InDelta(t, dual(yhat)-dual(y)-float64(a)*(yhat-y), d, 1e-12, "%v", f)
+		})
 	}
 }
 

@@ -44,6 +44,12 @@ var transfers = []transfer.Func{
 	transfer.Identity, transfer.Tanh, transfer.LeakyReLU(0.1), transfer.Sigmoid, transfer.Softmax,
 }
 
+// convex are all that have a convex F.
+var convex = append([]transfer.Func{
+	transfer.ReLU2, transfer.Arctan, transfer.Softplus, transfer.Softsign, transfer.ELU(0.7), transfer.HardTanh, transfer.Exp,
+	transfer.TemperedSoftmax(1.3),
+}, transfers...)
+
 func TestMatrices(t *testing.T) {
 	a := oracle.Mat{Rows: 2, Cols: 3, Data: []float64{1, 2, 3, 4, 5, 6}}
 	b := oracle.Mat{Rows: 3, Cols: 1, Data: []float64{1, 0, -1}}
@@ -60,7 +66,7 @@ func TestMatrices(t *testing.T) {
 
 func TestDerivatives(t *testing.T) {
 	a := random(1, 3, 4, 1.5)
-	for _, f := range transfers {
+	for _, f := range convex {
 		sum := func() (s float64) {
 			for i := range a.Rows {
 				s += oracle.Integral(f, a.Row(i))
@@ -114,13 +120,13 @@ func TestBackwardIsGradientOfMeanLoss(t *testing.T) {
 	}
 }
 
-// problems are the local problems of the network's first layer, S and M, and one per
-// transfer function.
-func problems() []oracle.Problem {
+// problems are local problems of one layer, with a proximal term and without, by transfer
+// function.
+func problems(fs []transfer.Func) []oracle.Problem {
 	x, d := oracle.WithOnes(random(20, 6, 3, 1)), random(21, 6, 4, 0.1)
 	w := random(22, 4, 4, 1)
 	var ps []oracle.Problem
-	for _, f := range transfers {
+	for _, f := range fs {
 		for _, prox := range []float64{0, 0.7} {
 			ps = append(ps, oracle.Problem{F: f, X: x, Ahat: oracle.Mul(x, w.T()), D: d, Gamma: 3, Prox: prox})
 		}
@@ -130,7 +136,7 @@ func problems() []oracle.Problem {
 
 func TestLocalGradient(t *testing.T) {
 	delta := random(23, 4, 4, 0.5)
-	for _, p := range problems() {
+	for _, p := range problems(convex) {
 		checkGradient(t, fmt.Sprintf("%v, prox %v", p.F, p.Prox), delta, p.Gradient(delta), func() float64 { return p.Value(delta) })
 		assert.Zero(t, p.Value(oracle.New(4, 4)), "%v: the local loss is 0 at the start", p.F)
 	}
@@ -138,7 +144,7 @@ func TestLocalGradient(t *testing.T) {
 
 // TestLocalLossIsConvex along any line, which is what LocoProp-M rests on.
 func TestLocalLossIsConvex(t *testing.T) {
-	for _, p := range problems() {
+	for _, p := range problems(convex) {
 		for seed := range uint64(20) {
 			a, b := random(30+seed, 4, 4, 2), random(60+seed, 4, 4, 2)
 			mid := oracle.Plus(a, 0.5, oracle.Plus(b, -1, a))
@@ -147,9 +153,35 @@ func TestLocalLossIsConvex(t *testing.T) {
 	}
 }
 
+// TestLocalGradientIsMonotone: ⟨∇ℓ(Δ) − ∇ℓ(Δ′), Δ − Δ′⟩ ≥ 0, convexity without the values,
+// so that it can be seen to fail for the functions that aren't monotone, which is why
+// LocoProp-M refuses them.
+func TestLocalGradientIsMonotone(t *testing.T) {
+	product := func(p oracle.Problem, a, b oracle.Mat) float64 {
+		return oracle.Dot(oracle.Plus(p.Gradient(a), -1, p.Gradient(b)), oracle.Plus(a, -1, b))
+	}
+	for _, p := range problems(convex) {
+		for seed := range uint64(20) {
+			a, b := random(30+seed, 4, 4, 2), random(60+seed, 4, 4, 2)
+			assert.GreaterOrEqual(t, product(p, a, b), -1e-10, "%v", p.F)
+		}
+	}
+	for _, f := range []transfer.Func{transfer.GELU, transfer.SiLU} {
+		// One unit with a bias alone, A = Δ: f falls from −3 to −1.5, and so does the gradient.
+		one := func(v float64) oracle.Mat { return oracle.Mat{Rows: 1, Cols: 1, Data: []float64{v}} }
+		p := oracle.Problem{F: f, X: one(1), Ahat: one(0), D: one(0.1), Gamma: 1}
+		left, right := -3.0, -1.5
+		if f == transfer.GELU {
+			right = -0.9
+		}
+		assert.Negative(t, product(p, one(left), one(right)), "%v", f)
+		assert.False(t, f.Monotone())
+	}
+}
+
 func TestDivergence(t *testing.T) {
 	a, b := random(40, 5, 4, 2), random(41, 5, 4, 2)
-	for _, f := range transfers {
+	for _, f := range convex {
 		assert.Positive(t, oracle.Divergence(f, a, b), "%v", f)
 		assert.InDelta(t, 0, oracle.Divergence(f, a, a), 1e-14, "%v", f)
 	}
@@ -167,7 +199,7 @@ func rates(eta float64, n int) []float64 {
 // TestSolveReachesTheMinimum: with a proximal term every local problem has one minimum,
 // and SGD with a small enough step arrives there.
 func TestSolveReachesTheMinimum(t *testing.T) {
-	for _, p := range problems() {
+	for _, p := range problems(transfers) {
 		if p.Prox == 0 {
 			continue
 		}
