@@ -14,7 +14,7 @@ import (
 // Every file that docs/method.md sends a reader to is there, and so is every section
 // that it links to.
 func TestMethodDocsLeadSomewhere(t *testing.T) {
-	root := filepath.Join("..")
+	root := ".."
 	text, err := os.ReadFile(filepath.Join(root, "docs", "method.md"))
 	require.NoError(t, err)
 	files := regexp.MustCompile("`((?:locoprop|csrc|cmd|bindings|docs)/[^` ]*)`").FindAllStringSubmatch(string(text), -1)

@@ -22,7 +22,7 @@ import (
 func plannedShort(t *testing.T, p problem, m plan.Method, short int) (*nn.Network, plan.Stepper) {
 	t.Helper()
 	n := p.network(t, 3)
-	s, err := plan.PlanWithShort(m, n, p.loss, p.batch, short, gonum.New())
+	s, err := plan.WithShort(m, n, p.loss, p.batch, short, gonum.New())
 	require.NoError(t, err)
 	return n, s
 }
@@ -57,7 +57,7 @@ func TestShortBatchesAgreeWithOracle(t *testing.T) {
 					m, err := locoprop.New(locoprop.Options{Loss: l, Form: form, Eta: eta, Gamma: gamma, Steps: 3, Optimizer: r, Block: 4})
 					require.NoError(t, err)
 					n := p.network(t, 3)
-					s, err := plan.PlanWithShort(m, n, p.loss, p.batch, short, gonum.New())
+					s, err := plan.WithShort(m, n, p.loss, p.batch, short, gonum.New())
 					if err != nil {
 						require.ErrorContains(t, err, "form "+form.String()+" needs")
 						continue
@@ -273,7 +273,7 @@ func TestShortBatchRefused(t *testing.T) {
 	m, err := locoprop.New(locoprop.Options{Eta: 1})
 	require.NoError(t, err)
 	for _, short := range []int{0, p.batch} {
-		_, err := plan.PlanWithShort(m, p.network(t, 1), p.loss, p.batch, short, gonum.New())
+		_, err := plan.WithShort(m, p.network(t, 1), p.loss, p.batch, short, gonum.New())
 		require.EqualError(t, err, fmt.Sprintf("short batch of %d examples; must be 1 to 8", short))
 	}
 	_, s := plannedShort(t, p, m, 4)

@@ -17,7 +17,7 @@ type ShortPlanner interface {
 	PlanShort(full Stepper, n *nn.Network, l loss.Loss, batch, short int, k backend.Kernels) (Stepper, error)
 }
 
-// PlanWithShort plans a method for batches of batch examples and for the last one of an
+// WithShort plans a method for batches of batch examples and for the last one of an
 // epoch, of short examples, 1 ≤ short < batch. Both go through one Stepper, which tells
 // them by their rows. The mean of the loss is over the examples that there are, so that
 // D carries 1/short.
@@ -25,7 +25,7 @@ type ShortPlanner interface {
 // Its State, EvalWeights and Explain are those of the full batch. The short one has
 // memory of its own for what a method carries along beside the weights, and gets it
 // before, and gives it back after, each of its steps.
-func PlanWithShort(m Method, n *nn.Network, l loss.Loss, batch, short int, k backend.Kernels) (Stepper, error) {
+func WithShort(m Method, n *nn.Network, l loss.Loss, batch, short int, k backend.Kernels) (Stepper, error) {
 	if short < 1 || short >= batch {
 		return nil, fmt.Errorf("short batch of %d examples; must be 1 to %d", short, batch-1)
 	}

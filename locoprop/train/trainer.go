@@ -74,7 +74,7 @@ func New(c Config) (*Trainer, error) {
 	}
 	t := &Trainer{c: c, kernels: k, workers: workers, position: position{best: noBest}}
 	if short := t.shortBatch(); short > 0 {
-		t.stepper, err = plan.PlanWithShort(c.Method, c.Network, c.Loss, c.Batch, short, k)
+		t.stepper, err = plan.WithShort(c.Method, c.Network, c.Loss, c.Batch, short, k)
 	} else {
 		t.stepper, err = c.Method.Plan(c.Network, c.Loss, c.Batch, k)
 	}

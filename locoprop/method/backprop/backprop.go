@@ -3,7 +3,7 @@
 //
 // A step takes the gradient of the mean loss, G = DᵀX̃ (m × (n+1), D carrying the 1/B
 // of the mean), and makes one update of the optimiser with rate η·s, s the schedule's
-// factor. A short last batch takes the mean over its own examples (plan.PlanWithShort).
+// factor. A short last batch takes the mean over its own examples (plan.WithShort).
 // With plain SGD at rate ηγ it is LocoProp with T = 1.
 package backprop
 
