@@ -229,3 +229,56 @@ func Refuses(t *testing.T, err error, texts ...string) {
 		assert.ErrorContains(t, err, text, fmt.Sprint(text))
 	}
 }
+
+// Power is Aᵉ of a symmetric positive definite matrix by its eigendecomposition.
+func Power(t testing.TB, a oracle.Mat, e float64) oracle.Mat {
+	t.Helper()
+	k, n := gonum.New(), a.Rows
+	v, w := a.Clone(), make([]float64, n)
+	require.NoError(t, k.SymEig(v.Data, n, w, make([]float64, k.SymEigWork(n))))
+	scaled := v.Clone()
+	for i := range n {
+		for j := range n {
+			scaled.Set(i, j, v.At(i, j)*math.Pow(w[j], e))
+		}
+	}
+	return oracle.Mul(scaled, v.T())
+}
+
+// SPD is a random symmetric positive definite matrix, dense, whose eigenvalues fall
+// geometrically from top to top/condition.
+func SPD(n int, top, condition float64, seed uint32) oracle.Mat {
+	u := philox.New(seed, philox.Local, 99)
+	q := oracle.New(n, n)
+	for i := range q.Data {
+		q.Data[i] = 2*u.Uniform(uint64(i)) - 1
+	}
+	for i := range n { // Gram and Schmidt, twice for good measure
+		for range 2 {
+			for j := range i {
+				var dot float64
+				for c := range n {
+					dot += q.At(i, c) * q.At(j, c)
+				}
+				for c := range n {
+					q.Set(i, c, q.At(i, c)-dot*q.At(j, c))
+				}
+			}
+		}
+		var norm float64
+		for _, v := range q.Row(i) {
+			norm += v * v
+		}
+		for c := range n {
+			q.Set(i, c, q.At(i, c)/math.Sqrt(norm))
+		}
+	}
+	scaled := q.Clone()
+	for i := range n {
+		λ := top * math.Pow(condition, -float64(i)/math.Max(1, float64(n-1)))
+		for c := range n {
+			scaled.Set(i, c, λ*q.At(i, c))
+		}
+	}
+	return oracle.Mul(q.T(), scaled)
+}
