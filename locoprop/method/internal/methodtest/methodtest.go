@@ -282,3 +282,13 @@ func SPD(n int, top, condition float64, seed uint32) oracle.Mat {
 	}
 	return oracle.Mul(q.T(), scaled)
 }
+
+// Step makes one step.
+func Step(t testing.TB, s plan.Stepper, x, y backend.Mat, scale float64) plan.Report {
+	t.Helper()
+	pool := plan.NewPool(2)
+	defer pool.Close()
+	r, err := s.Step(pool, x, y, scale)
+	require.NoError(t, err)
+	return r
+}
