@@ -187,9 +187,11 @@ func (f *factors) updateOutput(scratch []float32) {
 		bfgs(f.hg, s, y, hy)
 		return
 	}
-	at := int(f.count[0]) % f.o.Memory
+	// A common factor of s and y changes nothing; this one, sᵀy = 1, keeps small pairs, and
+	// what they are divided by, within float32.
+	at, scale := int(f.count[0])%f.o.Memory, 1/math.Sqrt(sy)
 	for u, v := range s {
-		f.pairS.Data[at*f.pairS.Stride+u], f.pairY.Data[at*f.pairY.Stride+u] = float32(v), float32(y[u])
+		f.pairS.Data[at*f.pairS.Stride+u], f.pairY.Data[at*f.pairY.Stride+u] = float32(scale*v), float32(scale*y[u])
 	}
 	f.count[0]++
 }
