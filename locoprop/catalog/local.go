@@ -29,7 +29,8 @@ var localSettings = []setting{
 			return err
 		},
 		get: func(e *Experiment) string { return FormatOptimizer(e.Optimizer) },
-	}.onlyIf(usesOptimizer, "only forms auto, direct, gram, kernel and spectral have an optimizer"),
+	}.onlyIf(func(e *Experiment) bool { return !local(e) || usesOptimizer(e) }, "only forms auto, direct, gram, kernel and spectral have an optimizer").
+		onlyIf(usesOptimizer, "method {method} makes steps of its own; only locoprop-m, locoprop-s, backprop, foof and proxprop have an optimizer"),
 	positive("lr", func(e *Experiment) *float64 { return &e.Eta }).
 		onlyIf(usesRate, "forms exact, implicit, mm and statistics use a rate with prox auto only"),
 	positive("gamma", func(e *Experiment) *float64 { return &e.Gamma }).onlyIf(local, localOnly),
@@ -50,7 +51,7 @@ var localSettings = []setting{
 	metricOnly(fraction("outer-momentum", false, func(e *Experiment) *float64 { return &e.Metric.OuterMomentum })),
 }
 
-const localOnly = "method backprop has no local problems; only locoprop-m and locoprop-s take it"
+const localOnly = "method {method} has no local problems; only locoprop-m and locoprop-s take it"
 
 func local(e *Experiment) bool { return IsLocal(e.Method) }
 
@@ -67,7 +68,12 @@ func iterates(f locoprop.Form) bool {
 	}, f)
 }
 
-func usesOptimizer(e *Experiment) bool { return !local(e) || iterates(e.Form) }
+func usesOptimizer(e *Experiment) bool {
+	if b := baselineOf(e.Method); b != nil {
+		return b.steps
+	}
+	return !local(e) || iterates(e.Form)
+}
 
 // usesRate reports whether η matters: as the rate of an optimiser, as the factor of the
 // metric form, or in the λ that prox auto makes of it.

@@ -30,4 +30,8 @@ var rates = []Rate{
 	{Pair: Pair{"backprop", "adam", "tf1"}, Eta: 0.003, Gamma: 0, TestLoss: 117.02809046745642, Source: ""},
 	{Pair: Pair{"backprop", "adam", "torch"}, Eta: 0.0015, Gamma: 0, TestLoss: 0, Source: "best of five on MNIST; B = 100, 200 warm-up steps, linear decay"},
 	{Pair: Pair{"backprop", "adamw", ""}, Eta: 0.003, Gamma: 0, TestLoss: 113.00006303147661, Source: ""},
+	{Pair: Pair{"kfac", "", ""}, Eta: 1, Gamma: 0, TestLoss: 0, Source: "none: every step has its own (Martens & Grosse 2015)"},
+	{Pair: Pair{"kfac", "", "plain"}, Eta: 1, Gamma: 0, TestLoss: 0, Source: "its authors' code (Goldfarb et al. 2020)"},
+	{Pair: Pair{"adafactor", "", ""}, Eta: 1, Gamma: 0, TestLoss: 0, Source: "none: steps are relative to the weights (Shazeer & Stern 2018)"},
+	{Pair: Pair{"proxprop", "sgd", ""}, Eta: 1, Gamma: 0, TestLoss: 0, Source: "none: the step is the solution (Frerix et al. 2018)"},
 }

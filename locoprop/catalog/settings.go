@@ -32,14 +32,19 @@ type setting struct {
 // condition is one that a setting has; needs says what would fulfil it.
 type condition struct {
 	holds func(e *Experiment) bool
-	needs string
+	needs string // {method} stands for the experiment's
+}
+
+// text says what is needed in an experiment.
+func (c condition) text(e *Experiment) string {
+	return strings.ReplaceAll(c.needs, "{method}", e.Method)
 }
 
 // missing says why a setting means nothing in an experiment, "" where it does.
 func (s setting) missing(e *Experiment) string {
 	for _, c := range s.conditions {
 		if !c.holds(e) {
-			return c.needs
+			return c.text(e)
 		}
 	}
 	return ""
@@ -72,7 +77,17 @@ var settings = slices.Concat([]setting{
 	parsed("arch", ParseLayout, func(e *Experiment, v Layout) { e.Arch, e.FreeArch = v, false }, archText),
 	parsed("activation", ParseTransfer, func(e *Experiment, v transfer.Func) { e.Activation = v }, func(e *Experiment) string { return e.Activation.String() }),
 	parsed("init", ParseInit, func(e *Experiment, v nn.Init) { e.Init = v }, func(e *Experiment) string { return e.Init.String() }),
-	name("method", "method", Methods, func(e *Experiment) *string { return &e.Method }),
+	setting{
+		key: "method",
+		set: func(e *Experiment, text string) error {
+			method, keys, err := ParseMethod(text)
+			if err == nil {
+				e.Method, e.MethodKeys = method, keys
+			}
+			return err
+		},
+		get: (*Experiment).MethodText,
+	},
 }, localSettings, []setting{
 	count("batch", 1, MaxCount, func(e *Experiment) *int { return &e.Batch }),
 	parsed("schedule", ParseSchedule, func(e *Experiment, v schedule.Kind) { e.Schedule = v }, func(e *Experiment) string { return e.Schedule.String() }),
