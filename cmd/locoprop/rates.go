@@ -283,7 +283,8 @@ func ratesText(table []catalog.Rate) []byte {
 		"decay after 50 warm-up steps, one seed; batches of %d (backprop: %d), γ = %d; η over {1, 3}·10ʲ until\n"+
 		"two past the best test loss. The mean-image predictor's test loss is 123.87, the floor 24.99:\n"+
 		"a pair that is near the first or above it hasn't begun to learn in so short a run, at any rate tried.\n"+
-		"A row that names a source instead wasn't searched for.\n\n"+
+		"A row that names a source instead wasn't searched for. Methods without an optimiser (–) have their variant\n"+
+		"beside them; `locoprop rates --only METHOD` searches for one method's.\n\n"+
 		"| method | optimiser | η | test loss, or source |\n|---|---|---|---|\n",
 		rateEpochs, rateBatch, rateBatchBackprop, locoprop.DefaultGamma)
 	for _, p := range catalog.Pairs() {
