@@ -95,7 +95,7 @@ type configured[O any] interface {
 	Options() O
 }
 
-func newBaseline[O any, M configured[O]](name string, options []option[O], make func(O) (M, error), complete func(*O, *Experiment)) baseline {
+func newBaseline[O any, M configured[O]](name string, options []option[O], build func(O) (M, error), complete func(*O, *Experiment)) baseline {
 	b := baseline{name: name}
 	for _, x := range options {
 		b.keys = append(b.keys, x.key)
@@ -119,7 +119,7 @@ func newBaseline[O any, M configured[O]](name string, options []option[O], make 
 			return nil, err
 		}
 		complete(&o, &Experiment{Eta: 1}) // a rate that is never wrong
-		m, err := make(o)
+		m, err := build(o)
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +138,7 @@ func newBaseline[O any, M configured[O]](name string, options []option[O], make 
 			return nil, err
 		}
 		complete(&o, e)
-		return asMethod(make(o))
+		return asMethod(build(o))
 	}
 	return b
 }
@@ -158,7 +158,8 @@ func index(v bool) int {
 // flag is a key with one value, which turns something on.
 func flag[O any](key, value string, field func(*O) *bool) option[O] {
 	return option[O]{
-		key, []string{value},
+		key,
+		[]string{value},
 		func(o *O, text string) error {
 			if text != value {
 				return fmt.Errorf("must be %s, or left out", value)

@@ -77,7 +77,7 @@ var settings = slices.Concat([]setting{
 	parsed("arch", ParseLayout, func(e *Experiment, v Layout) { e.Arch, e.FreeArch = v, false }, archText),
 	parsed("activation", ParseTransfer, func(e *Experiment, v transfer.Func) { e.Activation = v }, func(e *Experiment) string { return e.Activation.String() }),
 	parsed("init", ParseInit, func(e *Experiment, v nn.Init) { e.Init = v }, func(e *Experiment) string { return e.Init.String() }),
-	setting{
+	{
 		key: "method",
 		set: func(e *Experiment, text string) error {
 			method, keys, err := ParseMethod(text)

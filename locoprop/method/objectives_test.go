@@ -150,7 +150,9 @@ func contenders() []contender {
 		}, rates(0.3, 0.3, 0.3, 0.1)},
 		{"muon", func(r float64) (plan.Method, error) { return made(muon.New(muon.Options{Eta: r, AdamEta: r})) }, rates(0.03, 0.01, 0.03, 0.01)},
 		{"kbfgs", func(r float64) (plan.Method, error) { return made(kbfgs.New(kbfgs.Options{Eta: r})) }, rates(0.3, 3e-3, 1, 0.1)},
-		{"kbfgs limited", func(r float64) (plan.Method, error) { return made(kbfgs.New(kbfgs.Options{Eta: r, Limited: true, Memory: 20})) }, rates(0.3, 3e-3, 1, 0.1)},
+		{"kbfgs limited", func(r float64) (plan.Method, error) {
+			return made(kbfgs.New(kbfgs.Options{Eta: r, Limited: true, Memory: 20}))
+		}, rates(0.3, 3e-3, 1, 0.1)},
 		{"sm3", func(r float64) (plan.Method, error) { return made(sm3.New(sm3.Options{Eta: r})) }, rates(0.3, 0.3, 0.3, 0.1)},
 		{"adafactor", func(r float64) (plan.Method, error) {
 			return made(adafactor.New(adafactor.Options{Eta: r, Fixed: true}))

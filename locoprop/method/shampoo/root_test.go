@@ -17,8 +17,12 @@ func TestRoot(t *testing.T) {
 	for _, n := range []int{1, 2, 5, 33, 65} {
 		for _, p := range []int{2, 4} {
 			for _, c := range []struct{ top, condition, ridge, tolerance float64 }{
-				{1, 1, 0, 1e-5}, {7, 10, 0, 1e-5}, {1e-4, 1e3, 0, 1e-4}, {300, 1e3, 1e-6, 1e-4},
-				{1, 1e8, 1e-3, 1e-4}, {1e3, 1e12, 1e-6, 0.05},
+				{1, 1, 0, 1e-5},
+				{7, 10, 0, 1e-5},
+				{1e-4, 1e3, 0, 1e-4},
+				{300, 1e3, 1e-6, 1e-4},
+				{1, 1e8, 1e-3, 1e-4},
+				{1e3, 1e12, 1e-6, 0.05},
 			} {
 				if n > 33 && c.ridge == 0 {
 					continue

@@ -3,7 +3,6 @@
 package methodtest
 
 import (
-	"fmt"
 	"math"
 	"testing"
 
@@ -226,7 +225,7 @@ func Refuses(t *testing.T, err error, texts ...string) {
 	t.Helper()
 	require.Error(t, err)
 	for _, text := range texts {
-		assert.ErrorContains(t, err, text, fmt.Sprint(text))
+		assert.ErrorContains(t, err, text)
 	}
 }
 
