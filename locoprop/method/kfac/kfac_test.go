@@ -220,12 +220,17 @@ func TestStepsAgreeWithFormulas(t *testing.T) {
 		"default":   {},
 		"sampled":   {Damping: 0.5, Refresh: 4, Block: 4},
 		"empirical": {Damping: 0.5, Refresh: 2, Empirical: true, Average: 0.5, L2: 1e-2},
+		"far":       {Damping: 0.1, Eta: 1.6}, // steps too long to be foretold: the damping grows
 		"plain":     {Plain: true, Eta: 0.5, Damping: 0.1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := method(t, o)
 			// Float32 sums, and inverses whose relative error is theirs times the condition.
-			methodtest.Against(t, m, 11, 1e-3, func(n *oracle.Network) func(x, y oracle.Mat, scale float64) {
+			share := 1e-3
+			if o.Eta > 1 { // where steps nearly diverge, so does rounding
+				share = 0.05
+			}
+			methodtest.Against(t, m, 11, share, func(n *oracle.Network) func(x, y oracle.Mat, scale float64) {
 				return newFormulas(m.Options(), n).step
 			})
 		})
