@@ -36,6 +36,9 @@ func SumSquares(m backend.Mat) float64 { return Dot(m, m) }
 // Both have one shape.
 func Dot(a, b backend.Mat) float64 {
 	var sum [4]float64
+	if a.Cols == 0 {
+		return 0 // a view without columns has no data at all
+	}
 	for i := range a.Rows {
 		x, y := Row(a, i), Row(b, i)
 		y = y[:len(x)]
