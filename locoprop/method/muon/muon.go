@@ -10,7 +10,8 @@
 //
 // The iteration takes singular values that are at least a hundredth of ‖U‖ to between 0.68
 // and 1.14, and leaves those near 0 there. First and last layer, and all biases, are trained by
-// AdamW with a rate of its own: 3e-4, β₁ = 0.9, β₂ = 0.95, ε = 1e-10, the same wd.
+// AdamW with a rate of its own: 3e-4, β₁ = 0.9, β₂ = 0.95, ε = 1e-10, the same wd. A
+// network of one or two layers has no hidden weights, and is AdamW's altogether.
 //
 // Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
 // with the momentum and the factor of its public code. Gradients are of the mean loss; the

@@ -61,7 +61,6 @@ func (c *Checks) CheckOuter(r optimizer.Rule) {
 type preconditioned struct {
 	*Outer
 	moment *precond.Moment
-	factor float64
 	stages [][]Work
 }
 
@@ -72,7 +71,7 @@ func NewPreconditioned(l *Layer, o precond.Options, factor float64, r optimizer.
 	if err != nil {
 		return nil, err
 	}
-	p := &preconditioned{Outer: NewOuter(l, r), moment: m, factor: factor}
+	p := &preconditioned{Outer: NewOuter(l, r), moment: m}
 	accumulate := Stripes(l.Index, l.X.Cols, l.Block, float64(l.X.Rows)*float64(l.X.Cols), 0, func(lo, hi int, _ []float32) error {
 		m.Accumulate(l.X, lo, hi)
 		return nil
