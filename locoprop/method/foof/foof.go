@@ -7,6 +7,9 @@
 //	P = G(C̄ + ρI)⁻¹                  factored every r-th batch
 //	W̃ ← W̃ − ηP                      or another optimiser's step along P
 //
+// A large r is unsafe at the start of a run, where activations move most: a factor of the
+// first batch, kept for twenty, can make steps run away.
+//
 // Without averaging it is LocoProp-S solved exactly (package locoprop, FormExact) with
 // γ = ηB and λ = 1/(ρB); package precond has the formulas.
 //
