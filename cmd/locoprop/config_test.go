@@ -37,6 +37,8 @@ func TestConfigRoundTrip(t *testing.T) {
 		{"preset": "paper", "data": "/a \"folder\" o'mine", "seed": "4294967295"},
 		{"dataset": "idx", "data": "/d", "data-prefix": "emnist-", "target": "label", "arch": "784,20:leaky-relu(0.2),47"},
 		{"method": "backprop", "optimizer": "adamw:weight-decay=0.1", "lr": "1e-07", "schedule": "cosine"},
+		{"method": "shampoo:graft=adagrad,momentum=0", "lr": "1"},
+		{"method": "foof:damping=0.1", "lr": "1", "optimizer": "momentum"},
 		{"lr": "0.30000000000000004", "gamma": "1e300", "epochs": "0"},
 		{"preset": "fast", "outer-momentum": "0.5", "metric-refresh": "9", "gamma-rule": "fixed"},
 		{"form": "implicit", "prox": "1e-09", "solver": "newton"},

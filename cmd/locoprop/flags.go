@@ -70,11 +70,11 @@ func settingFlags() []settingFlag {
 		},
 		{"activation", groupNetwork, "transfer function of hidden layers, `NAME`: " + activations(), ""},
 		{"init", groupNetwork, "initial weights, `NAME`: " + list(nn.InitNames), ""},
-		{"method", groupMethod, "`NAME`: " + list(catalog.Methods()), ""},
-		{"optimizer", groupMethod, "`NAME[:KEY=VALUE,...]`: " + list(catalog.Optimizers) + "; keys " + list(catalog.OptimizerKeys), ""},
+		{"method", groupMethod, "`NAME[:KEY=VALUE,...]`: " + methodList(), ""},
+		{"optimizer", groupMethod, "of locoprop-m, -s, backprop, foof and proxprop, `NAME[:KEY=VALUE,...]`: " + list(catalog.Optimizers) + "; keys " + list(catalog.OptimizerKeys), ""},
 		{
 			"lr", groupMethod, "learning `RATE`: per local iteration, for gradients summed over the batch; in form metric a factor of the update; " +
-				"under backprop per step, for gradients of the mean loss",
+				"under all other methods per step, for gradients of the mean loss",
 			"the preset's; of another --method or --optimizer, that pair's in docs/rates.md; in form metric 1",
 		},
 		{"batch", groupMethod, "examples per step, `NUMBER` from 1 to the size of the training data", ""},
@@ -156,6 +156,18 @@ func settingFlags() []settingFlag {
 		},
 		{"backend", groupMachine, "who does the arithmetic, `NAME`: " + list(backendNames), "native where it is built in, else gonum"},
 	}
+}
+
+// methodList has every method with the keys that it takes.
+func methodList() string {
+	var items []string
+	for _, name := range catalog.Methods() {
+		if keys := catalog.MethodKeysOf(name); keys != nil {
+			name += " (" + strings.Join(keys, ", ") + ")"
+		}
+		items = append(items, name)
+	}
+	return strings.Join(items, ", ")
 }
 
 func presetList() string {

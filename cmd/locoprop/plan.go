@@ -70,7 +70,7 @@ func (r *training) printPlan() error {
 	}
 	e := &r.e
 	r.sayRate()
-	fmt.Fprintf(r.stdout, "preset %s: %s, batch %d, backend %s, %s\n", e.Preset, e.Method, e.Batch, p.Backend, describeMethod(e))
+	fmt.Fprintf(r.stdout, "preset %s: %s, batch %d, backend %s, %s\n", e.Preset, e.MethodText(), e.Batch, p.Backend, describeMethod(e))
 	for _, line := range describeLayers(e) {
 		fmt.Fprintln(r.stdout, line)
 	}
@@ -99,7 +99,7 @@ func (r *training) makePlan() (*runPlan, error) {
 		return nil, &usageError{err}
 	}
 	p := newRunPlan(stepper.Explain())
-	p.Preset, p.Method, p.Backend, p.Batch = r.e.Preset, r.e.Method, r.e.Backend, r.e.Batch
+	p.Preset, p.Method, p.Backend, p.Batch = r.e.Preset, r.e.MethodText(), r.e.Backend, r.e.Batch
 	p.Arch, p.Parameters = arch.String(), net.Params()
 	if examples > 0 {
 		steps := r.e.Steps(examples)

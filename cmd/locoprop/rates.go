@@ -38,12 +38,14 @@ func ratesCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "rates",
 		Usage:     "find the default rate of every pair of method and optimiser",
-		UsageText: "locoprop rates",
+		UsageText: "locoprop rates [--only METHOD]...",
 		Hidden:    true,
 		Description: "Trains preset curves' network for 3 epochs with each rate of {1, 3}·10^j until two past the\n" +
 			"best, for every pair but those whose rate is known. The journal lies in runs/rates, so that an\n" +
-			"interrupted search goes on. At the end it writes " + ratesTable + " and " + ratesPage + ".",
-		Flags:  flagsFor("workers", "backend"),
+			"interrupted search goes on. Pairs of other methods than those named by --only keep\n" +
+			"the rates they have. At the end it writes " + ratesTable + " and " + ratesPage + ".",
+		Flags: append(flagsFor("workers", "backend"),
+			&cli.StringSliceFlag{Name: "only", Usage: "`METHOD` to search for; may be repeated", DefaultText: "all"}),
 		Action: findRates,
 	}
 }
@@ -95,7 +97,16 @@ func findRates(c *cli.Context) error {
 	defer s.journal.Close() // each line is synced as it is written
 	s.data = dataset.Curves(1, dataset.CurvesTrain, dataset.CurvesTest)
 	table := catalog.FixedRates()
+	only := c.StringSlice("only")
+	for _, r := range catalog.Rates() {
+		if len(only) > 0 && r.Source == "" && !slices.Contains(only, r.Pair.Method) {
+			table = append(table, r)
+		}
+	}
 	for _, p := range catalog.Pairs() {
+		if len(only) > 0 && !slices.Contains(only, p.Method) {
+			continue
+		}
 		if slices.ContainsFunc(table, func(r catalog.Rate) bool { return r.Pair == p }) {
 			continue
 		}
@@ -181,9 +192,15 @@ func (s *rateSearch) best(ctx context.Context, p catalog.Pair) (catalog.Rate, bo
 	return catalog.Rate{Pair: p, Eta: tune.Rate(point), Gamma: gamma, TestLoss: loss}, found, err
 }
 
+// baselineStart has a grid point near the best for methods with steps of their own.
+var baselineStart = map[string]int{"shampoo": -3, "muon": -3, "kbfgs": -1, "sm3": -2, "foof": -4, "adafactor": -5}
+
 // startOf guesses a grid point near the best, which shortens a search.
 func startOf(p catalog.Pair) int {
 	local := catalog.IsLocal(p.Method)
+	if start, known := baselineStart[p.Method]; known {
+		return start
+	}
 	switch {
 	case p.Optimizer == "rmsprop" && p.Variant == "tf1":
 		return -10 // 1e-5: momentum 0.999 adds up a thousand steps
@@ -201,15 +218,11 @@ func (s *rateSearch) run(ctx context.Context, p catalog.Pair, eta float64) (floa
 	if err != nil {
 		return 0, err
 	}
-	text := p.Optimizer
-	if p.Variant != "" {
-		text += ":variant=" + p.Variant
-	}
-	if e.Optimizer, err = catalog.ParseOptimizer(text, catalog.IsLocal(p.Method)); err != nil {
+	if err := e.SetPair(p); err != nil {
 		return 0, err
 	}
-	e.Method, e.Eta, e.Epochs, e.Batch = p.Method, eta, rateEpochs, rateBatch
-	if !catalog.IsLocal(p.Method) {
+	e.Eta, e.Epochs, e.Batch = eta, rateEpochs, rateBatch
+	if p.Method == "backprop" {
 		e.Batch = rateBatchBackprop
 	}
 	arch, err := e.FitArch(s.data)
@@ -270,7 +283,8 @@ func ratesText(table []catalog.Rate) []byte {
 		"decay after 50 warm-up steps, one seed; batches of %d (backprop: %d), γ = %d; η over {1, 3}·10ʲ until\n"+
 		"two past the best test loss. The mean-image predictor's test loss is 123.87, the floor 24.99:\n"+
 		"a pair that is near the first or above it hasn't begun to learn in so short a run, at any rate tried.\n"+
-		"A row that names a source instead wasn't searched for.\n\n"+
+		"A row that names a source instead wasn't searched for. Methods without an optimiser (–) have their variant\n"+
+		"beside them; `locoprop rates --only METHOD` searches for one method's.\n\n"+
 		"| method | optimiser | η | test loss, or source |\n|---|---|---|---|\n",
 		rateEpochs, rateBatch, rateBatchBackprop, locoprop.DefaultGamma)
 	for _, p := range catalog.Pairs() {
@@ -279,6 +293,9 @@ func ratesText(table []catalog.Rate) []byte {
 				continue
 			}
 			name := p.Optimizer
+			if name == "" {
+				name = "–"
+			}
 			if p.Variant != "" {
 				name += " " + p.Variant
 			}

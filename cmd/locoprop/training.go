@@ -82,7 +82,7 @@ func (r *training) announce() {
 		verb = "going on with"
 	}
 	s, _ := e.BuildSchedule() // checked when the experiment was made
-	r.say("%s preset %s: %s, %d epochs of data set %s, batch %d, seed %d", verb, e.Preset, e.Method, e.Epochs, e.Dataset, e.Batch, e.Seed)
+	r.say("%s preset %s: %s, %d epochs of data set %s, batch %d, seed %d", verb, e.Preset, e.MethodText(), e.Epochs, e.Dataset, e.Batch, e.Seed)
 	r.say("%s, schedule %s", describeMethod(e), describeSchedule(s))
 	for _, line := range describeLayers(e) {
 		r.say("%s", line)
@@ -196,6 +196,9 @@ func (r *training) makeTrainer(net *nn.Network) error {
 func (r *training) methodSettings() map[string]string {
 	settings := map[string]string{}
 	own := append(catalog.LayerKeys(), "block", "init", "correction", "d-momentum")
+	if catalog.MethodKeysOf(r.e.Method) != nil { // the trainer's record has the name alone
+		own = append(own, "method")
+	}
 	for key, text := range r.e.Values() {
 		_, _, ofLayer := catalog.SplitLayerKey(key)
 		if ofLayer || key != "lr" && slices.Contains(own, key) {

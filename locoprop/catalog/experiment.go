@@ -35,10 +35,11 @@ type Experiment struct {
 	Activation transfer.Func // of hidden layers whose transfer function isn't named
 	Init       nn.Init
 
-	Method    string         // one of Methods
-	Optimizer optimizer.Rule // unused by forms that don't iterate one
-	Eta       float64        // η, see the method
-	Gamma     float64        // γ; LocoProp only, as is all up to Block
+	Method     string         // one of Methods
+	MethodKeys Values         // settings of a method that has its own, every one spelled out; see ParseMethod
+	Optimizer  optimizer.Rule // unused by forms that don't iterate one
+	Eta        float64        // η, see the method
+	Gamma      float64        // γ; LocoProp only, as is all up to Block
 	// GammaPerExample is γ/B in place of γ; 0: Gamma says it.
 	GammaPerExample float64
 	LocalSteps      int     // T
@@ -114,6 +115,9 @@ func Methods() []string {
 	for _, m := range methods {
 		names = append(names, m.name)
 	}
+	for _, b := range baselines {
+		names = append(names, b.name)
+	}
 	return names
 }
 
@@ -121,7 +125,7 @@ func Methods() []string {
 // block size; under the others the optimiser is a first-order baseline.
 func IsLocal(method string) bool {
 	i, err := choose("method", method, Methods())
-	return err == nil && methods[i].local
+	return err == nil && i < len(methods) && methods[i].local
 }
 
 // BuildMethod returns the training method with its settings.
@@ -133,6 +137,9 @@ func (e *Experiment) BuildMethod() (plan.Method, error) {
 		return e.locoprop(locoprop.Squared)
 	case "backprop":
 		return asMethod(backprop.New(backprop.Options{Eta: e.Eta, Optimizer: e.Optimizer, WeightDecay: e.WeightDecay, Block: e.Block}))
+	}
+	if b := baselineOf(e.Method); b != nil {
+		return b.build(e)
 	}
 	return nil, &UnknownError{What: "method", Name: e.Method, Known: Methods()}
 }
@@ -207,6 +214,9 @@ func (e *Experiment) FitShape(dim, classes int) (nn.Arch, error) {
 // to. Forms that iterate no optimiser, but whose proximal term has the rates' sum for
 // its λ, count as sgd.
 func (e *Experiment) Pair() Pair {
+	if baselineOf(e.Method) != nil && !usesOptimizer(e) {
+		return Pair{Method: e.Method, Variant: e.MethodKeys["variant"]}
+	}
 	if !usesOptimizer(e) {
 		return Pair{Method: e.Method, Optimizer: "sgd"}
 	}

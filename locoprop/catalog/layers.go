@@ -86,7 +86,7 @@ func (r *resolver) note(tables map[int]Layer) {
 	for _, layer := range slices.Sorted(maps.Keys(tables)) {
 		t := tables[layer]
 		if !local(r.e) {
-			r.fail("%s: %s", t.table(), localOnly)
+			r.fail("%s: %s", t.table(), condition{needs: localOnly}.text(r.e))
 			continue
 		}
 		merged := maps.Clone(r.tables[layer].Values)

@@ -32,14 +32,16 @@ var localSettings = []setting{
 			return err
 		},
 		get: func(e *Experiment) string { return FormatOptimizer(e.Optimizer) },
-	}.onlyIf(usesOptimizer, "only forms auto, direct, gram, kernel and spectral have an optimizer"),
+	}.onlyIf(func(e *Experiment) bool { return !local(e) || usesOptimizer(e) }, "only forms auto, direct, gram, kernel and spectral have an optimizer").
+		onlyIf(usesOptimizer, "method {method} makes steps of its own; only locoprop-m, locoprop-s, backprop, foof and proxprop have an optimizer"),
 	positive("lr", func(e *Experiment) *float64 { return &e.Eta }).
 		onlyIf(usesRate, "forms exact, implicit, mm and statistics use a rate with prox auto, statistics-iterate or weight-decay only"),
 	parsed("gamma", parsePositive, func(e *Experiment, v float64) { e.Gamma, e.GammaPerExample = v, 0 }, gammaText).onlyIf(local, localOnly),
 	orOff("gamma-per-example", func(e *Experiment) *float64 { return &e.GammaPerExample }).onlyIf(local, localOnly).
 		onlyIf(func(e *Experiment) bool { return !inMetric(e) || e.GammaRule == locoprop.GammaFixed },
 			"gamma of form metric under rule fisher is per example already; give gamma, or gamma-rule fixed"),
-	orOff("weight-decay", func(e *Experiment) *float64 { return &e.WeightDecay }),
+	orOff("weight-decay", func(e *Experiment) *float64 { return &e.WeightDecay }).
+		onlyIf(notBaseline, "method {method} doesn't take it; only locoprop-m, locoprop-s and backprop do"),
 	parsed("gamma-rule", parseGammaRule, func(e *Experiment, v locoprop.GammaRule) { e.GammaRule = v },
 		func(e *Experiment) string { return e.GammaRule.String() }).onlyIf(local, localOnly).onlyIf(inMetric, "only form metric has a rule for γ; elsewhere it is fixed"),
 	count("local-steps", 1, locoprop.MaxSteps, func(e *Experiment) *int { return &e.LocalSteps }).onlyIf(local, localOnly).
@@ -109,9 +111,11 @@ func gammaText(e *Experiment) string {
 	return formatFloat(e.Gamma)
 }
 
-const localOnly = "method backprop has no local problems; only locoprop-m and locoprop-s take it"
+const localOnly = "method {method} has no local problems; only locoprop-m and locoprop-s take it"
 
 func local(e *Experiment) bool { return IsLocal(e.Method) }
+
+func notBaseline(e *Experiment) bool { return baselineOf(e.Method) == nil }
 
 func inMetric(e *Experiment) bool { return local(e) && e.Form == locoprop.FormMetric }
 
@@ -126,7 +130,12 @@ func iterates(f locoprop.Form) bool {
 	}, f)
 }
 
-func usesOptimizer(e *Experiment) bool { return !local(e) || iterates(e.Form) }
+func usesOptimizer(e *Experiment) bool {
+	if b := baselineOf(e.Method); b != nil {
+		return b.steps
+	}
+	return !local(e) || iterates(e.Form)
+}
 
 // usesRate reports whether η matters: as the rate of an optimiser or of steps on
 // statistics, as the factor of the metric form, in the λ that prox auto makes of it, or in

@@ -10,13 +10,16 @@ import (
 // one that suits it says nothing about another.
 type Pair struct {
 	Method    string // locoprop-m, …
-	Optimizer string // rmsprop, …
-	Variant   string // tf1, torch, or "" where the optimiser has no variants
+	Optimizer string // rmsprop, …; "" where the method makes steps of its own
+	Variant   string // tf1, torch, or "" where the optimiser has no variants; of a method without an optimiser, its own
 }
 
 // String is the pair as messages name it: locoprop-m with rmsprop tf1.
 func (p Pair) String() string {
-	s := p.Method + " with " + p.Optimizer
+	s := p.Method
+	if p.Optimizer != "" {
+		s += " with " + p.Optimizer
+	}
 	if p.Variant != "" {
 		s += " " + p.Variant
 	}
@@ -38,6 +41,10 @@ func FixedRates() []Rate {
 	return []Rate{
 		{Pair: Pair{"locoprop-m", "rmsprop", "tf1"}, Eta: 1e-5, Gamma: 10, Source: "the LocoProp paper; B = 1000"},
 		{Pair: Pair{"backprop", "adam", "torch"}, Eta: 1.5e-3, Source: "best of five on MNIST; B = 100, 200 warm-up steps, linear decay"},
+		{Pair: Pair{"kfac", "", ""}, Eta: 1, Source: "none: every step has its own (Martens & Grosse 2015)"},
+		{Pair: Pair{"kfac", "", "plain"}, Eta: 1, Source: "its authors' code (Goldfarb et al. 2020)"},
+		{Pair: Pair{"adafactor", "", ""}, Eta: 1, Source: "none: steps are relative to the weights (Shazeer & Stern 2018)"},
+		{Pair: Pair{"proxprop", "sgd", ""}, Eta: 1, Source: "none: the step is the solution (Frerix et al. 2018)"},
 	}
 }
 
@@ -72,6 +79,15 @@ func Pairs() []Pair {
 					pairs = append(pairs, Pair{Method: m.name, Optimizer: name, Variant: variant})
 				}
 			}
+		}
+	}
+	for _, b := range baselines {
+		if b.steps {
+			pairs = append(pairs, Pair{Method: b.name, Optimizer: "sgd"})
+			continue
+		}
+		for _, variant := range append([]string{""}, b.variants...) {
+			pairs = append(pairs, Pair{Method: b.name, Variant: variant})
 		}
 	}
 	return pairs

@@ -9,6 +9,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/model"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 )
 
@@ -188,6 +189,10 @@ func (r *resolver) follow(key string, l Layer, before *Experiment) {
 		e.Loss = loss.SigmoidCE
 		if e.Target == model.Label {
 			e.Loss = loss.SoftmaxCE
+		}
+	case key == "method" && open("optimizer") && baselineOf(e.Method) != nil:
+		if e.Method != before.Method && usesOptimizer(e) { // what steps along another direction is a choice of its own
+			e.Optimizer = optimizer.New(optimizer.SGD)
 		}
 	case key == "method" && open("optimizer"):
 		// A rule that is all default, rmsprop's tf1 form, becomes the other method's default.

@@ -247,7 +247,7 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"dataset": "mnist", "data-seed": "1"}, `--data-seed: it generates data set curves, and picks test examples of csv and npy; no other data set has any use for it`},
 		{values{"target": "labels"}, `--target labels: unknown target "labels"; did you mean label? (known: input, label)`},
 		{values{"target": "label"}, `target label: data set curves has no labels; use target input, or another data set`},
-		{values{"method": "bakprop"}, `--method bakprop: unknown method "bakprop"; did you mean backprop? (known: locoprop-m, locoprop-s, backprop)`},
+		{values{"method": "bakprop"}, `--method bakprop: unknown method "bakprop"; did you mean backprop? (known: locoprop-m, locoprop-s, backprop, kfac, shampoo, kbfgs, muon, sm3, adafactor, foof, proxprop)`},
 		{values{"method": "backprop", "lr": "1", "gamma": "2"}, `--gamma: method backprop has no local problems; only locoprop-m and locoprop-s take it`},
 		{values{"method": "backprop", "lr": "1", "local-steps": "2"}, `--local-steps: method backprop has no local problems; only locoprop-m and locoprop-s take it`},
 		{values{"method": "backprop", "lr": "1", "block": "2"}, `--block: method backprop has no local problems; only locoprop-m and locoprop-s take it`},
@@ -286,13 +286,16 @@ func TestPairWithoutARate(t *testing.T) {
 		if _, err := catalog.RateOf(p); err == nil {
 			continue
 		}
-		text := p.Optimizer
-		if p.Variant != "" {
-			text += ":variant=" + p.Variant
+		e, _ := resolve(t)
+		require.NoError(t, e.SetPair(p))
+		v := values{"method": e.MethodText()}
+		if p.Optimizer != "" {
+			v["optimizer"] = catalog.FormatOptimizer(e.Optimizer)
 		}
-		_, _, err := catalog.Resolve(flags(values{"method": p.Method, "optimizer": text}))
+		_, _, err := catalog.Resolve(flags(v))
 		assert.EqualError(t, err, "no default rate is known for "+p.String()+"; name one with --lr")
-		e, _ := resolve(t, flags(values{"method": p.Method, "optimizer": text, "lr": "0.25"}))
+		v["lr"] = "0.25"
+		e, _ = resolve(t, flags(v))
 		assert.Equal(t, p, e.Pair())
 	}
 }

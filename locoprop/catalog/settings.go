@@ -34,14 +34,19 @@ type setting struct {
 // condition is one that a setting has; needs says what would fulfil it.
 type condition struct {
 	holds func(e *Experiment) bool
-	needs string
+	needs string // {method} stands for the experiment's
+}
+
+// text says what is needed in an experiment.
+func (c condition) text(e *Experiment) string {
+	return strings.ReplaceAll(c.needs, "{method}", e.Method)
 }
 
 // missing says why a setting means nothing in an experiment, "" where it does.
 func (s setting) missing(e *Experiment) string {
 	for _, c := range s.conditions {
 		if !c.holds(e) {
-			return c.needs
+			return c.text(e)
 		}
 	}
 	return ""
@@ -76,7 +81,17 @@ var settings = slices.Concat([]setting{
 	parsed("arch", ParseLayout, func(e *Experiment, v Layout) { e.Arch, e.FreeArch = v, false }, archText),
 	parsed("activation", ParseTransfer, func(e *Experiment, v transfer.Func) { e.Activation = v }, func(e *Experiment) string { return e.Activation.String() }),
 	parsed("init", ParseInit, func(e *Experiment, v nn.Init) { e.Init = v }, func(e *Experiment) string { return e.Init.String() }),
-	name("method", "method", Methods, func(e *Experiment) *string { return &e.Method }),
+	{
+		key: "method",
+		set: func(e *Experiment, text string) error {
+			method, keys, err := ParseMethod(text)
+			if err == nil {
+				e.Method, e.MethodKeys = method, keys
+			}
+			return err
+		},
+		get: (*Experiment).MethodText,
+	},
 }, localSettings, []setting{
 	orOff("correction", func(e *Experiment) *float64 { return &e.Correction }).onlyIf(local, localOnly),
 	below1("d-momentum", func(e *Experiment) *float64 { return &e.DMomentum }).onlyIf(local, localOnly),
@@ -90,7 +105,8 @@ var settings = slices.Concat([]setting{
 			e.KeepLast = err == nil && !v
 			return err
 		},
-		get: func(e *Experiment) string { return strconv.FormatBool(!e.KeepLast) },
+		get:        func(e *Experiment) string { return strconv.FormatBool(!e.KeepLast) },
+		conditions: []condition{{notBaseline, "method {method} trains on full batches only"}},
 	},
 	parsed("schedule", ParseSchedule, func(e *Experiment, v schedule.Kind) { e.Schedule = v }, func(e *Experiment) string { return e.Schedule.String() }),
 	count("warmup-steps", 0, MaxCount, func(e *Experiment) *int { return &e.WarmupSteps }),

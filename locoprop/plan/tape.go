@@ -22,6 +22,7 @@ type Tape struct {
 	loss    loss.Loss
 	kernels backend.Kernels
 	phase   *Phase
+	again   *Phase        // forward only
 	sums    []float64     // loss of each task's examples, by Lo / chunk
 	chunk   int           // examples per task
 	design  []backend.Mat // ∂L/∂(design), where the design isn't the input
@@ -43,29 +44,20 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 	if last.Positions() > 1 && last.Transfer().RowCoupled() {
 		return nil, fmt.Errorf("%v needs a last layer with one position, not %d", last.Transfer(), last.Positions())
 	}
-	var cost float64
-	for _, p := range PassFlops(n, 1) {
-		cost += p.ForwardFlops + p.BackwardFlops
-	}
-	tasks := ExampleTasks(batch, cost)
 	t := &Tape{
 		Activations: nn.NewActivations(n, batch), Batch: batch,
-		net: n, loss: l, kernels: k,
-		sums: make([]float64, len(tasks)), chunk: tasks[0].Hi,
-		D: make([]backend.Mat, len(n.Layers)), design: make([]backend.Mat, len(n.Layers)),
+		net: n, loss: l, kernels: k, design: make([]backend.Mat, len(n.Layers)),
 	}
+	tasks := t.tasks(1)
+	t.sums, t.chunk, t.D = make([]float64, len(tasks)), tasks[0].Hi, t.newD()
 	for ℓ, layer := range n.Layers {
 		w, p := layer.Weights(), layer.Positions()
-		if p == 1 {
-			t.D[ℓ] = backend.NewPadded(batch, w.Rows)
-		} else {
-			t.D[ℓ] = backend.NewMat(batch*p, w.Rows)
-		}
 		if ℓ > 0 && !layer.DesignIsInput() {
 			t.design[ℓ] = backend.NewPadded(batch*p, w.Cols-1)
 		}
 	}
 	t.phase = NewPhase(PassPhase, tasks, 0, t.pass)
+	t.again = NewPhase("forward", t.tasks(0.4), 0, t.lossOnly)
 	return t, nil
 }
 
@@ -86,11 +78,7 @@ func (t *Tape) Run(p *Pool, x, target backend.Mat) (float64, error) {
 	if err := p.Run(t.phase); err != nil {
 		return 0, err
 	}
-	var sum float64
-	for _, s := range t.sums {
-		sum += s
-	}
-	mean := sum / float64(t.Batch)
+	mean := t.mean()
 	if math.IsNaN(mean) || math.IsInf(mean, 0) {
 		return mean, t.diagnose(mean)
 	}
@@ -106,30 +94,109 @@ func (t *Tape) pass(task *Task, _ []float32) error {
 
 	last := len(t.D) - 1
 	a, y := t.Output(lo, hi)
-	t.sums[lo/t.chunk] = k.Loss(t.flat(last, lo, hi), a, y, backend.Rows(t.t, lo, hi),
+	t.sums[lo/t.chunk] = k.Loss(t.flat(t.D, last, lo, hi), a, y, backend.Rows(t.t, lo, hi),
 		t.net.Last().Transfer(), t.loss, float32(1/float64(t.Batch)))
-	for ℓ := last; ℓ > 0; ℓ-- {
-		layer, below := t.net.Layers[ℓ], t.net.Layers[ℓ-1]
-		w, p := backend.WithoutBias(layer.Weights()), layer.Positions()
-		d, dx := backend.Rows(t.D[ℓ], lo*p, hi*p), t.flat(ℓ-1, lo, hi)
-		if layer.DesignIsInput() {
-			k.Backprop(dx, d, w)
-		} else {
-			dd := backend.Rows(t.design[ℓ], lo*p, hi*p)
-			k.Backprop(dd, d, w)
-			layer.Fold(dx, dd)
-		}
-		q := below.Positions()
-		k.Chain(backend.Rows(t.D[ℓ-1], lo*q, hi*q), backend.Rows(t.A[ℓ-1], lo*q, hi*q),
-			backend.Rows(t.Y[ℓ-1], lo*q, hi*q), below.Transfer())
-	}
+	t.backward(t.D, lo, hi)
 	return nil
 }
 
-// flat views D of a layer as a row per example.
-func (t *Tape) flat(ℓ, lo, hi int) backend.Mat {
+// lossOnly takes examples through the network and to their loss.
+func (t *Tape) lossOnly(task *Task, _ []float32) error {
+	lo, hi := task.Lo, task.Hi
+	t.Forward(t.kernels, t.net.Weights(), lo, hi)
+	a, y := t.Output(lo, hi)
+	t.sums[lo/t.chunk] = t.kernels.Loss(backend.Mat{}, a, y, backend.Rows(t.t, lo, hi), t.net.Last().Transfer(), t.loss, 0)
+	return nil
+}
+
+// backward takes d of the last layer down to the first, for examples lo ≤ i < hi.
+func (t *Tape) backward(d []backend.Mat, lo, hi int) {
+	k := t.kernels
+	for ℓ := len(d) - 1; ℓ > 0; ℓ-- {
+		layer, below := t.net.Layers[ℓ], t.net.Layers[ℓ-1]
+		w, p := backend.WithoutBias(layer.Weights()), layer.Positions()
+		from, dx := backend.Rows(d[ℓ], lo*p, hi*p), t.flat(d, ℓ-1, lo, hi)
+		if layer.DesignIsInput() {
+			k.Backprop(dx, from, w)
+		} else {
+			dd := backend.Rows(t.design[ℓ], lo*p, hi*p)
+			k.Backprop(dd, from, w)
+			layer.Fold(dx, dd)
+		}
+		q := below.Positions()
+		k.Chain(backend.Rows(d[ℓ-1], lo*q, hi*q), backend.Rows(t.A[ℓ-1], lo*q, hi*q),
+			backend.Rows(t.Y[ℓ-1], lo*q, hi*q), below.Transfer())
+	}
+}
+
+// newD allocates matrices of the shapes of D.
+func (t *Tape) newD() []backend.Mat {
+	d := make([]backend.Mat, len(t.net.Layers))
+	for ℓ, layer := range t.net.Layers {
+		if p := layer.Positions(); p > 1 {
+			d[ℓ] = backend.NewMat(t.Batch*p, layer.Weights().Rows)
+		} else {
+			d[ℓ] = backend.NewPadded(t.Batch, layer.Weights().Rows)
+		}
+	}
+	return d
+}
+
+// Backward is another backward pass over the activations that a tape holds.
+type Backward struct {
+	D     []backend.Mat // as the tape's
+	phase *Phase
+}
+
+// NewBackward plans a backward pass that begins with what start writes into d, the last
+// layer's, from its a and y; all are rows of examples from the lo-th on. It may be called
+// for several ranges at once.
+func (t *Tape) NewBackward(start func(d, a, y backend.Mat, lo int)) *Backward {
+	b := &Backward{D: t.newD()}
+	b.phase = NewPhase("another backward pass", t.tasks(0.5), 0, func(task *Task, _ []float32) error {
+		a, y := t.Output(task.Lo, task.Hi)
+		start(t.flat(b.D, len(b.D)-1, task.Lo, task.Hi), a, y, task.Lo)
+		t.backward(b.D, task.Lo, task.Hi)
+		return nil
+	})
+	return b
+}
+
+// Phase is the pass's one phase; the tape must have run.
+func (b *Backward) Phase() *Phase { return b.phase }
+
+// Again returns the mean loss of the batch last run at the weights as they are now. It
+// overwrites the activations, and D stays. It isn't finite where the weights have left
+// the range that the network can stand.
+func (t *Tape) Again(p *Pool) (float64, error) {
+	if err := p.Run(t.again); err != nil {
+		return 0, err
+	}
+	return t.mean(), nil
+}
+
+// mean is the mean loss from the tasks' sums.
+func (t *Tape) mean() float64 {
+	var sum float64
+	for _, s := range t.sums {
+		sum += s
+	}
+	return sum / float64(t.Batch)
+}
+
+// tasks cuts the batch, at a share of the cost of both passes.
+func (t *Tape) tasks(share float64) []Task {
+	var cost float64
+	for _, p := range PassFlops(t.net, 1) {
+		cost += p.ForwardFlops + p.BackwardFlops
+	}
+	return ExampleTasks(t.Batch, share*cost)
+}
+
+// flat views a layer's matrix of those of D's shapes as a row per example.
+func (t *Tape) flat(of []backend.Mat, ℓ, lo, hi int) backend.Mat {
 	p := t.net.Layers[ℓ].Positions()
-	d := backend.Rows(t.D[ℓ], lo*p, hi*p)
+	d := backend.Rows(of[ℓ], lo*p, hi*p)
 	if p > 1 {
 		d = backend.Reshape(d, hi-lo, d.Cols*p)
 	}

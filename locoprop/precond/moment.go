@@ -146,11 +146,11 @@ func (m *Moment) Damping() float64 {
 	if m.damping > 0 {
 		return m.damping
 	}
-	return math.Max(m.o.Relative*m.mean(), leastDamping)
+	return math.Max(m.o.Relative*m.Mean(), leastDamping)
 }
 
-// mean is tr(C̄)/(n+1).
-func (m *Moment) mean() float64 {
+// Mean is tr(C̄)/(n+1).
+func (m *Moment) Mean() float64 {
 	var trace float64
 	for i := range m.blocks {
 		b := &m.blocks[i]
@@ -167,13 +167,16 @@ func (m *Moment) mean() float64 {
 
 // Accumulate takes rows lo ≤ j < hi of X̃ᵀX̃/B into C̄, and what mirrors them across the
 // diagonal. x is X̃, B × (n+1).
-func (m *Moment) Accumulate(x Mat, lo, hi int) {
+func (m *Moment) Accumulate(x Mat, lo, hi int) { m.AccumulateScaled(x, 1, lo, hi) }
+
+// AccumulateScaled is Accumulate of factor·X̃ᵀX̃/B.
+func (m *Moment) AccumulateScaled(x Mat, factor float64, lo, hi int) {
 	must(x.Cols == m.cols && 0 <= lo && lo <= hi && hi <= m.cols, "precond: Accumulate needs x B × (n+1) and columns of it")
 	if m.o.Structure == Diagonal {
-		m.accumulateDiagonal(x, lo, hi)
+		m.accumulateDiagonal(x, factor, lo, hi)
 		return
 	}
-	scale, keep := float32(m.average/float64(x.Rows)), float32(1-m.average)
+	scale, keep := float32(factor*m.average/float64(x.Rows)), float32(1-m.average)
 	for i := range m.blocks {
 		b := &m.blocks[i]
 		r0, r1 := max(lo, b.lo), min(hi, b.hi)
@@ -186,8 +189,8 @@ func (m *Moment) Accumulate(x Mat, lo, hi int) {
 	}
 }
 
-func (m *Moment) accumulateDiagonal(x Mat, lo, hi int) {
-	scale := m.average / float64(x.Rows)
+func (m *Moment) accumulateDiagonal(x Mat, factor float64, lo, hi int) {
+	scale := factor * m.average / float64(x.Rows)
 	for j := lo; j < hi; j++ {
 		var sum float64
 		for i := range x.Rows {
@@ -259,7 +262,7 @@ func (m *Moment) Refactor(i int, scratch []float64) error {
 				return &FactorError{Damping: rho, Condition: math.Inf(1), Err: fmt.Errorf("entry %d is %v", j, m.factors[j])}
 			}
 		}
-	} else if err := b.factor.Make(b.fill, rho, m.mean(), scratch); err != nil {
+	} else if err := b.factor.Make(b.fill, rho, m.Mean(), scratch); err != nil {
 		return err
 	}
 	m.due[i] = 0

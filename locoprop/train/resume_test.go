@@ -108,9 +108,15 @@ func everyMethod(t *testing.T) map[string]plan.Method {
 		list[strings.TrimPrefix(fmt.Sprint(v), "map")] = m
 	}
 	for _, method := range catalog.Methods() {
+		e, _, err := catalog.Resolve(catalog.Layer{Values: catalog.Values{"method": method, "lr": "1e-4"}})
+		require.NoError(t, err, method)
+		if !catalog.IsLocal(method) && e.Values()["optimizer"] == "" { // its steps are its own
+			add(catalog.Values{"method": method})
+			continue
+		}
 		for _, name := range catalog.Optimizers {
-			if name == "schedule-free" && catalog.IsLocal(method) {
-				continue // refused: local problems are new with every batch
+			if name == "schedule-free" && method != "backprop" {
+				continue // refused: it has weights of its own to evaluate
 			}
 			variants := []string{""}
 			if slices.Contains(catalog.OptimizerKeysOf(name), "variant") && name != "momentum" {

@@ -148,3 +148,23 @@ func MaxDiff(a, b Mat) float64 {
 
 // MaxAbs is the largest |element|.
 func MaxAbs(a Mat) float64 { return MaxDiff(a, New(a.Rows, a.Cols)) }
+
+// Eye is the n × n identity, times s.
+func Eye(n int, s float64) Mat {
+	r := New(n, n)
+	for i := range n {
+		r.Set(i, i, s)
+	}
+	return r
+}
+
+// Inverse is A⁻¹.
+func Inverse(a Mat) Mat { return solveDense(a, Eye(a.Rows, 1)) }
+
+// Trace is the sum of the diagonal.
+func Trace(a Mat) (sum float64) {
+	for i := range a.Rows {
+		sum += a.At(i, i)
+	}
+	return sum
+}

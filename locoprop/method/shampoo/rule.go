@@ -1,0 +1,290 @@
+package shampoo
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
+	"github.com/locoprop/locoprop-go/locoprop/method/internal/layerwise"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+)
+
+const (
+	startSteps   = 5     // steps in the graft's direction, before the roots mean anything
+	adaGradFloor = 1e-10 // added to √Σg² of GraftAdaGrad
+	leastNorm    = 1e-16 // added to ‖P‖
+)
+
+// rule is Shampoo on one layer.
+type rule struct {
+	*layerwise.Layer
+	o          Options
+	grad       backend.Mat // G
+	direction  backend.Mat // P
+	momentum   backend.Mat // M; none without momentum
+	squares    backend.Mat // Σg² of GraftAdaGrad; none otherwise
+	sides      []*side
+	tiles      []tile
+	steps      []int64
+	rate       float64
+	due, ready bool // roots are made anew; P is used
+	stages     [][]layerwise.Work
+	graftSums  [2][]float64 // ‖S‖² of W and b, by task of units
+	ownSums    [2][]float64 // ‖P‖², by tile
+}
+
+// side is one side of a tile: its second moment and root.
+type side struct {
+	of     backend.Mat // the tile's gradient
+	trans  bool        // the right side: GᵀG
+	power  int         // p of the root −1/p
+	second backend.Mat // L
+	root   backend.Mat
+}
+
+// tile is a part of W or b.
+type tile struct {
+	r0, r1, c0, c1 int
+	tensor         int   // 0: W, 1: b
+	left, right    *side // nil: not preconditioned
+}
+
+func newRule(l *layerwise.Layer, o Options) *rule {
+	m, n := l.W.Rows, l.W.Cols
+	r := &rule{Layer: l, o: o, grad: backend.NewMat(m, n), direction: backend.NewMat(m, n), steps: make([]int64, 1)}
+	if o.Momentum > 0 {
+		r.momentum = backend.NewMat(m, n)
+	}
+	if o.Graft == GraftAdaGrad {
+		r.squares = backend.NewMat(m, n)
+	}
+	step := o.Tile
+	if o.Original {
+		step = max(m, n)
+	}
+	for r0 := 0; r0 < m; r0 += step {
+		r1 := min(r0+step, m)
+		for c0 := 0; c0 < n-1; c0 += step {
+			c1 := min(c0+step, n-1)
+			t := tile{r0: r0, r1: r1, c0: c0, c1: c1}
+			switch { // a vector has one side
+			case n == 2:
+				t.left = r.newSide(t, false, 2)
+			case m == 1:
+				t.right = r.newSide(t, true, 2)
+			default:
+				t.left, t.right = r.newSide(t, false, 4), r.newSide(t, true, 4)
+			}
+			r.tiles = append(r.tiles, t)
+		}
+		t := tile{r0: r0, r1: r1, c0: n - 1, c1: n, tensor: 1}
+		t.left = r.newSide(t, false, 2)
+		r.tiles = append(r.tiles, t)
+	}
+	r.planStages()
+	return r
+}
+
+func (r *rule) newSide(t tile, trans bool, power int) *side {
+	size := t.r1 - t.r0
+	if trans {
+		size = t.c1 - t.c0
+	}
+	if size > MaxSide {
+		return nil
+	}
+	s := &side{
+		of: backend.View(r.grad, t.r0, t.r1, t.c0, t.c1), trans: trans, power: power,
+		second: backend.NewMat(size, size), root: backend.NewMat(size, size),
+	}
+	for i := range size {
+		s.second.Data[i*size+i] = float32(r.o.Epsilon)
+		s.root.Data[i*size+i] = 1
+	}
+	r.sides = append(r.sides, s)
+	return s
+}
+
+func (r *rule) planStages() {
+	m, n := r.W.Rows, r.W.Cols
+	first := r.Gradient(r.grad, r.graft)
+	var roots, products []layerwise.Work
+	for _, s := range r.sides {
+		size := s.second.Rows
+		cube := math.Pow(float64(size), 3)
+		roots = append(roots, layerwise.Work{
+			Task:    plan.Task{Layer: r.Index, Hi: size, Cost: 8 * cube},
+			Scratch: rootScratch(size), Do: func(scratch []float32) error { r.observe(s, scratch); return nil },
+		})
+	}
+	for i, t := range r.tiles {
+		height, width := t.r1-t.r0, t.c1-t.c0
+		products = append(products, layerwise.Work{
+			Task:    plan.Task{Layer: r.Index, Lo: t.r0, Hi: t.r1, Cost: 2 * float64(height*width) * float64(height+width)},
+			Scratch: height * width, Do: func(scratch []float32) error { r.precondition(i, scratch); return nil },
+		})
+	}
+	last := layerwise.Stripes(r.Index, m, r.Block, float64(4*n), 0, func(lo, hi int, _ []float32) error {
+		r.move(lo, hi)
+		return nil
+	})
+	for i := range r.graftSums {
+		r.graftSums[i], r.ownSums[i] = make([]float64, len(first)), make([]float64, len(r.tiles))
+	}
+	r.stages = [][]layerwise.Work{first, roots, products, last}
+}
+
+func (r *rule) Stages() [][]layerwise.Work { return r.stages }
+
+// Begin decides whether this step uses roots, and makes them anew.
+func (r *rule) Begin(rate float64) {
+	r.steps[0]++
+	r.rate = rate
+	start := int64(startSteps)
+	if r.o.Graft == GraftNone {
+		start = 0
+	}
+	k := r.steps[0] - start // from 1 where P is used
+	r.ready = k > 0
+	r.due = r.ready && (k < int64(r.o.Refresh) && k&(k-1) == 0 || r.steps[0]%int64(r.o.Refresh) == 0)
+}
+
+// graft sums the squares of the graft's step for rows lo ≤ u < hi.
+func (r *rule) graft(lo, hi int) {
+	n := r.W.Cols - 1
+	var sums [2]float64
+	if r.o.Graft == GraftAdaGrad {
+		for u := lo; u < hi; u++ {
+			g, s := mat.Row(r.grad, u), mat.Row(r.squares, u)
+			for j, v := range g {
+				s[j] += v * v
+				step := float64(r.graftStep(v, s[j]))
+				sums[j/n] += float64(step * step)
+			}
+		}
+	} else {
+		rows := backend.Rows(r.grad, lo, hi)
+		sums[0], sums[1] = mat.SumSquares(backend.WithoutBias(rows)), mat.SumSquares(backend.Cols(rows, n, n+1))
+	}
+	for i, v := range sums {
+		r.graftSums[i][lo/r.Block] = v
+	}
+}
+
+// graftStep is an element of S.
+func (r *rule) graftStep(g, square float32) float32 {
+	if r.o.Graft == GraftAdaGrad {
+		return g / (float32(math.Sqrt(float64(square))) + adaGradFloor)
+	}
+	return g
+}
+
+// observe takes the gradient into a side's second moment, and makes its root if need be.
+func (r *rule) observe(s *side, scratch []float32) {
+	share, keep := float32(1-r.o.Beta2), float32(r.o.Beta2)
+	if r.o.Beta2 == 1 {
+		share = 1
+	}
+	r.Kernels.Syrk(s.trans, share, s.of, keep, s.second)
+	if !r.due {
+		return
+	}
+	ridge := r.o.Epsilon
+	if r.o.Original { // ε is in L
+		ridge = 0
+	}
+	root(r.Kernels, s.root, s.second, s.power, ridge, scratch)
+}
+
+// precondition makes P of a tile.
+func (r *rule) precondition(i int, scratch []float32) {
+	if !r.ready {
+		return
+	}
+	t := &r.tiles[i]
+	g := backend.View(r.grad, t.r0, t.r1, t.c0, t.c1)
+	p := backend.View(r.direction, t.r0, t.r1, t.c0, t.c1)
+	switch {
+	case t.left != nil && t.right != nil:
+		half, _ := mat.Carve(scratch, g.Rows, g.Cols)
+		r.Kernels.Gemm(false, false, 1, t.left.root, g, 0, half)
+		r.Kernels.Gemm(false, false, 1, half, t.right.root, 0, p)
+	case t.left != nil:
+		r.Kernels.Gemm(false, false, 1, t.left.root, g, 0, p)
+	case t.right != nil:
+		r.Kernels.Gemm(false, false, 1, g, t.right.root, 0, p)
+	default:
+		backend.Copy(p, g)
+	}
+	r.ownSums[t.tensor][i] = mat.SumSquares(p)
+}
+
+// move makes the step of rows lo ≤ u < hi.
+func (r *rule) move(lo, hi int) {
+	n := r.W.Cols - 1
+	scale := [2]float32{1, 1}
+	if r.ready && r.o.Graft != GraftNone {
+		for i := range scale {
+			scale[i] = float32(math.Sqrt(mat.Sum(r.graftSums[i])) / (math.Sqrt(mat.Sum(r.ownSums[i])) + leastNorm))
+		}
+	}
+	rate, μ := float32(r.rate), float32(r.o.Momentum)
+	for u := lo; u < hi; u++ {
+		g, p, w := mat.Row(r.grad, u), mat.Row(r.direction, u), mat.Row(r.W, u)
+		if !r.ready {
+			copy(p, g)
+			if r.o.Graft == GraftAdaGrad {
+				for j, s := range mat.Row(r.squares, u) {
+					p[j] = r.graftStep(g[j], s)
+				}
+			}
+		}
+		for j := range n {
+			p[j] *= scale[0]
+		}
+		p[n] *= scale[1]
+		if μ == 0 {
+			for j, v := range p {
+				w[j] -= rate * v
+			}
+			continue
+		}
+		buffer := mat.Row(r.momentum, u)
+		for j, v := range p {
+			b := μ*buffer[j] + v
+			buffer[j] = b
+			w[j] -= rate * (v + μ*b)
+		}
+	}
+}
+
+// State lists momentum, graft and both sides of every tile.
+func (r *rule) State() []plan.Tensor {
+	var state []plan.Tensor
+	if r.momentum.Data != nil {
+		state = append(state, r.Tensor("shampoo.m", r.momentum))
+	}
+	if r.squares.Data != nil {
+		state = append(state, r.Tensor("shampoo.squares", r.squares))
+	}
+	for i, s := range r.sides {
+		state = append(state, r.Tensor(fmt.Sprintf("shampoo.second.%d", i), s.second), r.Tensor(fmt.Sprintf("shampoo.root.%d", i), s.root))
+	}
+	return append(state, r.Counter("shampoo.steps", r.steps))
+}
+
+// Explain counts roots at their average rate, 15 iterations each.
+func (r *rule) Explain(p *plan.LayerPlan) {
+	p.Tasks = len(r.tiles)
+	p.LocalFlops = r.GradFlops()
+	for _, t := range r.tiles {
+		for _, s := range []*side{t.left, t.right} {
+			if s == nil {
+				continue
+			}
+			size, elements := float64(s.second.Rows), float64((t.r1-t.r0)*(t.c1-t.c0))
+			p.LocalFlops += 3*size*elements + 15*8*size*size*size/float64(r.o.Refresh)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+// Package sm3 trains by SM3-II: AdaGrad with a number per row and one per column in place
+// of one per weight.
+//
+// For the weights W (m × n) of a layer with gradient g of the mean loss:
+//
+//	νᵢⱼ = min(rᵢ, cⱼ) + gᵢⱼ²
+//	rᵢ ← maxⱼ νᵢⱼ,  cⱼ ← maxᵢ νᵢⱼ                 from 0
+//	M ← μM + (1 − μ)g/√(ν + 1e-30)               μ = 0.9
+//	W ← W − ηM
+//
+// The biases are a tensor of their own, with a number each: AdaGrad with the same momentum.
+// ν is never below AdaGrad's Σg².
+//
+// Source: Anil, Gupta, Koren, Singer, "Memory-Efficient Adaptive Optimization", NeurIPS
+// 2019, algorithm SM3-II, covers by rows and columns, with the momentum of section 5.
+package sm3
+
+import (
+	"errors"
+	"math"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/method/internal/layerwise"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+)
+
+const least = 1e-30 // added to ν
+
+// Options are the settings of SM3. Zero values are the defaults, but for Eta, which must
+// be given.
+type Options struct {
+	Eta        float64 // η > 0
+	Momentum   float64 // μ in [0, 1); 0 means 0.9; see NoMomentum
+	NoMomentum bool    // μ = 0
+	Block      int     // units per task, ≥ 1; 0 means plan.DefaultBlock. Part of what fixes the result's bits
+}
+
+// Method is SM3 with its settings. Make one with [New].
+type Method struct{ o Options }
+
+var _ plan.Method = (*Method)(nil)
+
+// New checks the settings and fills in defaults. The error lists all that is wrong.
+func New(o Options) (*Method, error) {
+	layerwise.Default(&o.Block, plan.DefaultBlock)
+	c := layerwise.Checks{Method: "sm3"}
+	if o.NoMomentum && o.Momentum != 0 {
+		c.Bad("momentum is %v, but none is to be taken; give one of both", o.Momentum)
+	}
+	if !o.NoMomentum {
+		layerwise.Default(&o.Momentum, 0.9)
+	}
+	c.Positive("learning rate", o.Eta)
+	c.Below1("momentum", o.Momentum)
+	c.AtLeast1("block", o.Block)
+	if err := errors.Join(c.Errs...); err != nil {
+		return nil, err
+	}
+	return &Method{o}, nil
+}
+
+// Options returns the settings, defaults filled in.
+func (m *Method) Options() Options { return m.o }
+
+// Name is sm3.
+func (m *Method) Name() string { return "sm3" }
+
+// Rate is η.
+func (m *Method) Rate() float64 { return m.o.Eta }
+
+// Plan makes a stepper for n.
+func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (plan.Stepper, error) {
+	return layerwise.NewStepper("sm3", n, l, batch, k, m.o.Eta, m.o.Block, func(l *layerwise.Layer) (layerwise.Rule, error) {
+		return newRule(l, m.o), nil
+	})
+}
+
+// rule is SM3 on one layer.
+type rule struct {
+	*layerwise.Layer
+	o        Options
+	rows     []float32   // r
+	columns  []float32   // c
+	biases   []float32   // ν of the biases
+	momentum backend.Mat // M; none without momentum
+	partial  backend.Mat // maxima of columns, a row per task
+	rate     float32
+}
+
+func newRule(l *layerwise.Layer, o Options) *rule {
+	m, n := l.W.Rows, l.W.Cols-1
+	r := &rule{
+		Layer: l, o: o, rows: make([]float32, m), columns: make([]float32, n), biases: make([]float32, m),
+		partial: backend.NewPadded((m+l.Block-1)/l.Block, n),
+	}
+	if o.Momentum > 0 {
+		r.momentum = backend.NewMat(m, n+1)
+	}
+	return r
+}
+
+func (r *rule) Begin(rate float64) { r.rate = float32(rate) }
+
+func (r *rule) Stages() [][]layerwise.Work {
+	n := r.W.Cols - 1
+	return [][]layerwise.Work{
+		r.Units(0, func(lo, hi int, g backend.Mat, _ []float32) error { r.update(lo, hi, g); return nil }),
+		{{Task: plan.Task{Layer: r.Index, Hi: n, Cost: float64(len(r.partial.Data))}, Do: func([]float32) error { r.combine(); return nil }}},
+	}
+}
+
+// update makes the step of rows lo ≤ u < hi, whose gradient is g.
+func (r *rule) update(lo, hi int, g backend.Mat) {
+	n := r.W.Cols - 1
+	maxima := mat.Row(r.partial, lo/r.Block)
+	clear(maxima)
+	columns := r.columns[:len(maxima)]
+	for u := lo; u < hi; u++ {
+		gu, row, top := mat.Row(g, u-lo), r.rows[u], float32(0)
+		for j, c := range columns {
+			ν := min(row, c) + gu[j]*gu[j]
+			top, maxima[j] = max(top, ν), max(maxima[j], ν)
+			gu[j] = quotient(gu[j], ν)
+		}
+		r.rows[u] = top
+		r.biases[u] += gu[n] * gu[n]
+		gu[n] = quotient(gu[n], r.biases[u])
+		r.move(u, gu)
+	}
+}
+
+func quotient(g, ν float32) float32 { return g / float32(math.Sqrt(float64(ν+least))) }
+
+// move takes u, the scaled gradient of unit i, into the momentum and the weights.
+func (r *rule) move(i int, u []float32) {
+	w := mat.Row(r.W, i)
+	if r.momentum.Data == nil {
+		for j, v := range u {
+			w[j] -= r.rate * v
+		}
+		return
+	}
+	μ, share := float32(r.o.Momentum), float32(1-r.o.Momentum)
+	m := mat.Row(r.momentum, i)
+	for j, v := range u {
+		m[j] = μ*m[j] + share*v
+		w[j] -= r.rate * m[j]
+	}
+}
+
+// combine makes c from the tasks' maxima.
+func (r *rule) combine() {
+	copy(r.columns, mat.Row(r.partial, 0))
+	for i := 1; i < r.partial.Rows; i++ {
+		for j, v := range mat.Row(r.partial, i) {
+			r.columns[j] = max(r.columns[j], v)
+		}
+	}
+}
+
+func (r *rule) State() []plan.Tensor {
+	state := []plan.Tensor{r.Vector("sm3.rows", r.rows), r.Vector("sm3.columns", r.columns), r.Vector("sm3.biases", r.biases)}
+	if r.momentum.Data != nil {
+		state = append(state, r.Tensor("sm3.m", r.momentum))
+	}
+	return state
+}
+
+func (r *rule) Explain(p *plan.LayerPlan) {
+	p.Tasks, p.LocalFlops = r.partial.Rows, r.GradFlops()
+}
