@@ -170,7 +170,7 @@ fuzz: ## each fuzz target for FUZZTIME (2m)
 
 .PHONY: crashtest
 crashtest: ## kill a training process at CRASHES (300) random moments; each time it goes on to the same bits
-	LOCOPROP_CRASHES=$(CRASHES) $(TEST_FOR) -count 1 -v -run '^TestKilled$$' ./cmd/locoprop
+	LOCOPROP_CRASHES=$(CRASHES) $(TEST_FOR) -timeout 2h -count 1 -v -run '^TestKilled$$' ./cmd/locoprop
 
 .PHONY: cover
 cover: ## test coverage of the Go packages, as build/coverage.html

@@ -192,7 +192,8 @@ lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const 
                   int64_t ldx, float beta, float* c, int64_t ldc, lp_error* err) LP_NOEXCEPT;
 
 /* ---- dense float64 -------------------------------------------------------------------
- * By OpenBLAS and its LAPACK; square matrices without gaps between rows. */
+ * By OpenBLAS and its LAPACK. All but lp_gemm64 take square matrices without gaps between
+ * rows. */
 
 /* lp_gemm64: lp_gemm in float64. */
 lp_status lp_gemm64(int32_t trans_a, int32_t trans_b, int64_t m, int64_t n, int64_t k, double alpha,

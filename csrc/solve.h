@@ -67,7 +67,9 @@ inline void CheckScratch(Check& check, int arg, const float* scratch, int64_t le
       .Require(scratch != nullptr || need == 0, LP_NULL, arg, 0, need);
 }
 
-inline In Rows(In m, int64_t from) noexcept { return {m.data + from * m.stride, m.stride}; }
+inline In Rows(In m, int64_t from) noexcept {
+  return m.data == nullptr ? m : In{m.data + from * m.stride, m.stride};  // not all problems have all
+}
 inline Out Rows(Out m, int64_t from) noexcept { return {m.data + from * m.stride, m.stride}; }
 
 // A dual problem's matrices, all batch x units: A0 = Ahat, Y = Yhat, E = gamma D; the

@@ -62,7 +62,7 @@ func TestKilled(t *testing.T) {
 			var err error
 			select {
 			case err = <-end: // it was quicker
-			case <-time.After(time.Duration(r.Float64() * float64(whole))):
+			case <-time.After(time.Duration(r.Float64() * float64(whole) * (1 + float64(attempt)/10))):
 				if err := cmd.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
 					require.NoError(t, err)
 				}
@@ -105,9 +105,9 @@ func checkpointOf(t *testing.T, path ...string) []any {
 func TestStatusSignal(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	args := func(out string) []string { return small(data, "--epochs", "40", "--batch", "4", "--out", out) }
+	args := func(out string) []string { return small(data, "--epochs", "150", "--batch", "4", "--out", out) }
 	s := start(t, dir, args("r")...)
-	waitFor(t, s.lines, "epoch 1 of 40 done")
+	waitFor(t, s.lines, "epoch 1 of 150 done")
 	require.NoError(t, s.Process.Signal(syscall.SIGUSR1))
 	waitFor(t, s.lines, fmt.Sprintf("locoprop: process %d: epoch ", s.Process.Pid))
 	code, rest := s.end(t)

@@ -56,7 +56,7 @@ func settingFlags() []settingFlag {
 			fmt.Sprint(dataset.DefaultTestShare),
 		},
 		{"label-column", groupData, "`COLUMN` of labels of csv by name, by number from 1, or from the end, -1 the last; it isn't part of the inputs", "none"},
-		{"header", groupData, "whether csv begins with names of columns, `auto|yes|no`; auto: yes if no name is a number, or one is --label-column", "auto"},
+		{"header", groupData, "whether csv begins with names of columns, `auto|yes|no`; auto: yes if no name is a number, or one is the name in --label-column", "auto"},
 		{
 			"scale", groupData, "how inputs are scaled, recorded in the model, `none|unit|standard|NUMBER`: unit brings every input to 0 to 1, " +
 				"standard to mean 0 and variance 1, over the training examples; a number divides all", "",
@@ -66,7 +66,7 @@ func settingFlags() []settingFlag {
 		{
 			"arch", groupNetwork, "`WIDTHS` in values per example, input to output, with commas between; WIDTH:NAME names the transfer function of " +
 				"the layer that gives it (of the last one under --loss squared only)",
-			curvesLayout() + " with preset curves, first and last width following the data",
+			curvesLayout() + " with preset " + catalog.DefaultPreset + ", first and last width following the data",
 		},
 		{"activation", groupNetwork, "transfer function of hidden layers, `NAME`: " + activations(), ""},
 		{"init", groupNetwork, "initial weights, `NAME`: " + list(nn.InitNames), ""},

@@ -61,12 +61,12 @@ func withoutTimes(metrics []byte) string {
 func TestInterruptAndResume(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	long := func(out string) []string { return small(data, "--epochs", "40", "--batch", "4", "--out", out) }
+	long := func(out string) []string { return small(data, "--epochs", "150", "--batch", "4", "--out", out) }
 	succeeds(t, dir, long("whole")...)
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		out := "run" + sig.String()[:1]
 		s := start(t, dir, long(out)...)
-		waitFor(t, s.lines, "epoch 1 of 40 done")
+		waitFor(t, s.lines, "epoch 1 of 150 done")
 		require.NoError(t, s.Process.Signal(sig))
 		code, rest := s.end(t)
 		require.Equal(t, exitInterrupted, code, rest)
@@ -77,7 +77,7 @@ func TestInterruptAndResume(t *testing.T) {
 		assert.Contains(t, resumed.stderr, "going on with preset curves")
 		assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, out, "model.safetensors"))
 		assert.Equal(t, withoutTimes(read(t, dir, "whole/metrics.jsonl")), withoutTimes(read(t, dir, out, "metrics.jsonl")))
-		assert.Equal(t, runFiles("best", "last", "step-00001170"), tree(t, filepath.Join(dir, out)))
+		assert.Equal(t, runFiles("best", "last", "step-00004470"), tree(t, filepath.Join(dir, out)))
 	}
 }
 

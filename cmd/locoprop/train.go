@@ -50,7 +50,7 @@ func configFlag() cli.Flag {
 
 // resumeFlags may stand beside --resume: they change where the run ends, what it runs
 // on, what it saves and prints, but no number that it computes.
-var resumeFlags = []string{"epochs", "workers", "data", "checkpoint-every", "keep", "on-divergence", "json"}
+var resumeFlags = []string{"epochs", "workers", "data", "test-data", "checkpoint-every", "keep", "on-divergence", "json"}
 
 func trainAction(c *cli.Context) error {
 	r := &training{

@@ -144,6 +144,18 @@ func (k *timed) Solve(l []float64, n int, b []float64, cols int) {
 	k.Kernels.Solve(l, n, b, cols)
 }
 
+func (k *timed) Invert(l []float64, n int) {
+	defer k.add(factors, time.Now())
+	k.Kernels.Invert(l, n)
+}
+
+// Gemm64 counts as a product, and isn't among those that the ceiling is made of, which
+// are float32.
+func (k *timed) Gemm64(transA, transB bool, alpha float64, a, b backend.Mat64, beta float64, c backend.Mat64) {
+	defer k.add(products, time.Now())
+	k.Kernels.Gemm64(transA, transB, alpha, a, b, beta, c)
+}
+
 func (k *timed) SymEig(a []float64, n int, w, work []float64) error {
 	defer k.add(factors, time.Now())
 	return k.Kernels.SymEig(a, n, w, work)

@@ -302,10 +302,14 @@ func TestMeasuredAgainst(t *testing.T) {
 		{values{"preset": "fast", "data": "/data"}, true},
 		{values{"metric-step": "0.5"}, false},
 		{values{"epochs": "2"}, false},
+		{values{"arch": "784,20,784"}, false},
 		{values{"preset": "paper"}, false},
 	} {
 		e, _, err := catalog.Resolve(flags(c.v))
 		require.NoError(t, err)
 		assert.Equal(t, c.said, e.MeasuredAgainst() != "", c.v)
+		_, err = e.FitShape(784, 0)
+		require.NoError(t, err)
+		assert.Equal(t, c.said, e.MeasuredAgainst() != "", "%v, fitted to the data", c.v)
 	}
 }

@@ -97,7 +97,7 @@ func TestExtrasRefuse(t *testing.T) {
 		{values{"tolerance": "1"}, "--tolerance 1: must be a number above 0 and below 1, or 0 for none"},
 		{values{"armijo": "1"}, "--armijo 1: must be true or false"},
 		{values{"form": "kernel", "optimizer": "sgd", "lr": "1", "armijo": "true"}, "--armijo: only with form auto, direct"},
-		{values{"preset": "fast", "reject": "true"}, "--reject: not with form metric"},
+		{values{"form": "metric", "reject": "true"}, "--reject: not with form metric"},
 		{values{"method": "locoprop-s", "clip-targets": "true"}, "--clip-targets: only locoprop-m has targets with a range"},
 		{values{"method": "backprop", "correction": "1"}, "--correction: method backprop has no local problems"},
 		{values{"statistics-average": "0.5"}, "--statistics-average: only form statistics has it"},

@@ -32,7 +32,7 @@ var presets = []struct {
 	{"paper-deep", "the same with three layers of 500 units on each side", func() Experiment { return paperPreset(deepLayout()) }, ""},
 }
 
-// Presets lists the names of presets, the default first.
+// Presets lists the names of presets.
 func Presets() []string {
 	var names []string
 	for _, p := range presets {
@@ -60,8 +60,11 @@ func (e *Experiment) MeasuredAgainst() string {
 	if err != nil {
 		return ""
 	}
+	if e.Arch.String() != own.Arch.String() { // Values has it only once it is settled
+		return ""
+	}
 	mine, preset := e.Values(), own.Values()
-	for _, key := range []string{"seed", "data", "workers", "backend", "eval-every", "checkpoint-every", "keep", "diagnose", "schedule-epochs"} {
+	for _, key := range []string{"arch", "seed", "data", "workers", "backend", "eval-every", "checkpoint-every", "keep", "diagnose", "schedule-epochs"} {
 		delete(mine, key)
 		delete(preset, key)
 	}

@@ -174,7 +174,9 @@ func (r *resolver) apply(l Layer) {
 // lacks and form auto has.
 func (l Layer) asksToIterate() bool {
 	named := func(key string) bool { _, given := l.Values[key]; return given }
-	return !named("form") && slices.ContainsFunc([]string{"optimizer", "prox", "reset-state", "local-floor"}, named)
+	return !named("form") && slices.ContainsFunc([]string{
+		"optimizer", "prox", "reset-state", "local-floor", "armijo", "tolerance", "update-cap", "reject", "clip-targets",
+	}, named)
 }
 
 // follow sets what follows from a key that a layer has just set, where the layer

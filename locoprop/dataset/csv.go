@@ -144,8 +144,9 @@ func (f *csvFile) begin(record []string, o TableOptions) (header bool, err error
 	case HeaderYes:
 		header = true
 	case HeaderAuto:
-		header = slices.Contains(record, o.LabelColumn) && o.LabelColumn != "" ||
-			!slices.ContainsFunc(record, func(s string) bool { _, err := parseNumber(s); return err == nil || strings.TrimSpace(s) == "" })
+		_, notNumber := strconv.Atoi(o.LabelColumn)
+		named := o.LabelColumn != "" && notNumber != nil && slices.Contains(record, o.LabelColumn)
+		header = named || !slices.ContainsFunc(record, func(s string) bool { _, err := parseNumber(s); return err == nil || strings.TrimSpace(s) == "" })
 	}
 	if header {
 		f.names = slices.Clone(record)

@@ -141,6 +141,11 @@ func Open(dir string) (*Folder, error) {
 	if err := f.acquire(); err != nil {
 		return nil, err
 	}
+	// Whoever had the lock may have written some meanwhile.
+	if checkpoints, err = f.checkpoints(); err != nil {
+		return nil, errors.Join(&dataset.Error{Path: dir, Err: err}, f.Close())
+	}
+	f.resume = len(checkpoints) > 0
 	return f, nil
 }
 

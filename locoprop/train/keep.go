@@ -26,6 +26,15 @@ func stepName(step int) string {
 	return path.Join(path.Dir(CheckpointName), fmt.Sprintf("%s%08d", stepPrefix, step))
 }
 
+// namedStep is the number of steps in such a name, −1 in any other.
+func namedStep(name string) int {
+	digits, found := strings.CutPrefix(path.Base(name), stepPrefix)
+	if step, err := strconv.Atoi(digits); found && err == nil && stepName(step) == name {
+		return step
+	}
+	return -1
+}
+
 // checkpoint writes the state of a trainer as the newest checkpoint, and as the best one
 // where it is. The one that was the newest keeps its place among those that are kept.
 func (f *Folder) checkpoint(t *Trainer, best bool) error {
@@ -55,16 +64,22 @@ func (f *Folder) checkpoint(t *Trainer, best bool) error {
 		return err
 	}
 	f.newest = t.step
-	return f.prune(t.c.Keep)
+	return f.prune(t.step, t.c.Keep)
 }
 
-// prune removes the oldest checkpoints but for so many, the newest one counted.
-func (f *Folder) prune(keep int) error {
-	steps, err := f.stepCheckpoints()
-	if err != nil || len(steps) < keep {
+// prune removes the oldest checkpoints but for so many, the newest one, at a step,
+// counted, and those of later steps, which are of a course that was left.
+func (f *Folder) prune(step, keep int) error {
+	names, err := f.stepCheckpoints()
+	if err != nil {
 		return err
 	}
-	for _, name := range steps[keep-1:] {
+	left := 0
+	for left < len(names) && namedStep(names[left]) > step {
+		left++
+	}
+	old := names[min(left+keep-1, len(names)):]
+	for _, name := range slices.Concat(names[:left], old) {
 		if err := f.fs.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing an old checkpoint: %w", err)
 		}
@@ -96,8 +111,7 @@ func (f *Folder) stepCheckpoints() ([]string, error) {
 	}
 	var steps []int
 	for _, e := range entries {
-		digits, found := strings.CutPrefix(e.Name(), stepPrefix)
-		if step, err := strconv.Atoi(digits); found && err == nil && stepName(step) == path.Join(path.Dir(CheckpointName), e.Name()) {
+		if step := namedStep(path.Join(path.Dir(CheckpointName), e.Name())); step >= 0 {
 			steps = append(steps, step)
 		}
 	}

@@ -33,6 +33,9 @@ func normaliser(t float64, a []float64) float64 {
 	hi := lo - logT(1/float64(len(a)), t)
 	for range 200 {
 		mid := lo + (hi-lo)/2
+		if !(lo < mid && mid < hi) {
+			break // the bracket is as narrow as it gets
+		}
 		var sum float64
 		for _, v := range a {
 			sum += expT(v-mid, t)
