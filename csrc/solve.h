@@ -68,7 +68,8 @@ inline void CheckScratch(Check& check, int arg, const float* scratch, int64_t le
 }
 
 inline In Rows(In m, int64_t from) noexcept {
-  return m.data == nullptr ? m : In{m.data + from * m.stride, m.stride};  // not all problems have all
+  return m.data == nullptr ? m
+                           : In{m.data + from * m.stride, m.stride};  // not all problems have all
 }
 inline Out Rows(Out m, int64_t from) noexcept { return {m.data + from * m.stride, m.stride}; }
 
