@@ -81,9 +81,7 @@ func New(o Options) (*Method, error) {
 		c.Bad("damping is %v; must be above 0 and below 1", o.Damping)
 	}
 	c.NotNegative("l2", o.L2)
-	if o.NoL2 && o.L2 != 0 {
-		c.Bad("l2 is %v, but none is to be taken; give one of both", o.L2)
-	}
+	c.NotBoth("l2", o.L2, o.NoL2)
 	if o.Limited {
 		c.AtLeast1("memory", o.Memory)
 	} else if o.Memory != 0 {

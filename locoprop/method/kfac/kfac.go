@@ -92,9 +92,7 @@ func New(o Options) (*Method, error) {
 	if !(o.Average > 0 && o.Average < 1) {
 		c.Bad("average is %v; must be above 0 and below 1", o.Average)
 	}
-	if o.NoL2 && o.L2 != 0 {
-		c.Bad("l2 is %v, but none is to be taken; give one of both", o.L2)
-	}
+	c.NotBoth("l2", o.L2, o.NoL2)
 	c.AtLeast1("refresh", o.Refresh)
 	c.AtLeast1("block", o.Block)
 	if err := errors.Join(c.Errs...); err != nil {

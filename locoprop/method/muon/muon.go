@@ -50,9 +50,7 @@ func New(o Options) (*Method, error) {
 	layerwise.Default(&o.AdamEta, 3e-4)
 	layerwise.Default(&o.Block, plan.DefaultBlock)
 	c := layerwise.Checks{Method: "muon"}
-	if o.NoMomentum && o.Momentum != 0 {
-		c.Bad("momentum is %v, but none is to be taken; give one of both", o.Momentum)
-	}
+	c.NotBoth("momentum", o.Momentum, o.NoMomentum)
 	if !o.NoMomentum {
 		layerwise.Default(&o.Momentum, 0.95)
 	}

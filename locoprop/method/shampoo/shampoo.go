@@ -113,9 +113,7 @@ func New(o Options) (*Method, error) {
 	if !(o.Beta2 > 0 && o.Beta2 <= 1) {
 		c.Bad("beta2 is %v; must be above 0 and at most 1", o.Beta2)
 	}
-	if o.NoMomentum && o.Momentum != 0 {
-		c.Bad("momentum is %v, but none is to be taken; give one of both", o.Momentum)
-	}
+	c.NotBoth("momentum", o.Momentum, o.NoMomentum)
 	if int(o.Graft) >= len(Grafts) {
 		c.Bad("unknown graft %d", o.Graft)
 	}

@@ -47,9 +47,7 @@ var _ plan.Method = (*Method)(nil)
 func New(o Options) (*Method, error) {
 	layerwise.Default(&o.Block, plan.DefaultBlock)
 	c := layerwise.Checks{Method: "sm3"}
-	if o.NoMomentum && o.Momentum != 0 {
-		c.Bad("momentum is %v, but none is to be taken; give one of both", o.Momentum)
-	}
+	c.NotBoth("momentum", o.Momentum, o.NoMomentum)
 	if !o.NoMomentum {
 		layerwise.Default(&o.Momentum, 0.9)
 	}

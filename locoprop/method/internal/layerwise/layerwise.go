@@ -249,6 +249,13 @@ func (c *Checks) Below1(name string, v float64) {
 	}
 }
 
+// NotBoth notes a setting that has a value although it is to be left out.
+func (c *Checks) NotBoth(name string, v float64, none bool) {
+	if none && v != 0 {
+		c.Bad("%s is %v, but none is to be taken; give one of both", name, v)
+	}
+}
+
 // AtLeast1 notes a count below 1.
 func (c *Checks) AtLeast1(name string, v int) {
 	if v < 1 {
