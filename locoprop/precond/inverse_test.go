@@ -32,6 +32,7 @@ func TestInverse(t *testing.T) {
 		require.NoError(t, m.Inverse(p, rho, scratch))
 		product := oracle.Mul(oracle.From32(p), plusIdentity(second, rho))
 		assert.LessOrEqual(t, oracle.MaxDiff(product, oracle.Eye(cols, 1)), 1e-5)
+		assert.Equal(t, oracle.From32(p), oracle.From32(p).T(), "symmetric to the bit")
 		assert.Zero(t, testing.AllocsPerRun(5, func() { _ = m.Inverse(p, rho, scratch) }))
 	}
 }

@@ -22,6 +22,8 @@ type Ops interface {
 	Cholesky(a []float64, n int) error
 	// Solve overwrites b (n × k, row-major) by A⁻¹B for a matrix factored by Cholesky.
 	Solve(l []float64, n int, b []float64, k int)
+	// Invert overwrites l, as Cholesky left it, by A⁻¹: both triangles, with the same bits.
+	Invert(l []float64, n int)
 	// SymEig overwrites a symmetric a (n × n, lower triangle read) by its eigenvectors, one
 	// per column, and w (length n) by the eigenvalues. work has SymEigWork(n) elements.
 	SymEig(a []float64, n int, w, work []float64) error

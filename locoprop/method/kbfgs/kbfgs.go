@@ -155,7 +155,7 @@ func (s *stepper) planPhases() {
 			return nil
 		})...)
 		begin = append(begin, one(ℓ, m, b*(2*fm+fn), 0, func([]float32) error { f.means(); return nil }))
-		inverse = append(inverse, one(ℓ, n, 8*fn*fn*fn/3, 2*f.input.InverseScratch(), func(scratch []float32) error {
+		inverse = append(inverse, one(ℓ, n, fn*fn*fn, 2*f.input.InverseScratch(), func(scratch []float32) error {
 			return f.start(scratch)
 		}))
 		right = append(right, layerwise.Stripes(ℓ, m, s.o.Block, 2*fn*fn, 0, func(lo, hi int, _ []float32) error {

@@ -75,7 +75,7 @@ func (s *stepper) planPhases() {
 			f.output.AccumulateScaled(f.d, f.scale, lo, hi)
 			return nil
 		})...)
-		cubes := func(k int) float64 { return 8 * float64(k) * float64(k) * float64(k) / 3 }
+		cubes := func(k int) float64 { return float64(k) * float64(k) * float64(k) }
 		inverses = append(inverses, layerwise.Work{
 			Task: plan.Task{Layer: ℓ, Hi: n, Cost: cubes(n)}, Scratch: 2 * f.input.InverseScratch(),
 			Do: func(scratch []float32) error { return f.input.Inverse(f.inInv, f.inRho, mat.Float64s(scratch)) },
