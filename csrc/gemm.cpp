@@ -1,6 +1,7 @@
 // lp_affine, lp_backprop, lp_grad, lp_gemm, lp_syrk: products, by OpenBLAS.
 #include "blas.h"
 #include "check.h"
+#include "dense.h"
 #include "fpmode.h"
 #include "kernels.h"
 #include "locoprop.h"
@@ -14,24 +15,6 @@ void Multiply(int64_t m, int64_t n, float beta, Out c) noexcept {
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) c.Row(i)[j] = 0;
   }
-}
-
-// Copies the lower triangle of C to the upper one, in tiles that stay in the cache.
-void Mirror(int64_t n, Out c) noexcept {
-  constexpr int64_t kTile = 32;
-  for (int64_t i0 = 0; i0 < n; i0 += kTile) {
-    const int64_t i1 = i0 + kTile < n ? i0 + kTile : n;
-    for (int64_t j0 = 0; j0 <= i0; j0 += kTile) {
-      for (int64_t i = i0; i < i1; ++i) {
-        const int64_t j1 = j0 + kTile < i ? j0 + kTile : i;
-        for (int64_t j = j0; j < j1; ++j) c.data[j * c.stride + i] = c.data[i * c.stride + j];
-      }
-    }
-  }
-}
-
-Check& Sizes(Check& check, int64_t batch, int64_t cols, int64_t units) noexcept {
-  return check.Size(1, batch, kBlasMax).Size(2, cols, kBlasMax).Size(3, units, kBlasMax);
 }
 
 }  // namespace
@@ -141,6 +124,6 @@ lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const 
   cblas_ssyrk(CblasRowMajor, CblasLower, trans != 0 ? CblasTrans : CblasNoTrans,
               static_cast<blasint>(n), static_cast<blasint>(k), alpha, x, static_cast<blasint>(ldx),
               beta, c, static_cast<blasint>(ldc));
-  lp::Mirror(n, {c, ldc});
+  lp::Mirror(n, c, ldc);
   return LP_OK;
 }

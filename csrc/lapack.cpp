@@ -7,6 +7,7 @@
 
 #include "blas.h"
 #include "check.h"
+#include "dense.h"
 #include "fpmode.h"
 #include "locoprop.h"
 
@@ -35,20 +36,6 @@ bool LowerIsFinite(int64_t n, const double* a) noexcept {
     }
   }
   return true;
-}
-
-// Copies the lower triangle to the upper one, in tiles that stay in the cache.
-void Mirror(int64_t n, double* a) noexcept {
-  constexpr int64_t kTile = 32;
-  for (int64_t i0 = 0; i0 < n; i0 += kTile) {
-    const int64_t i1 = i0 + kTile < n ? i0 + kTile : n;
-    for (int64_t j0 = 0; j0 <= i0; j0 += kTile) {
-      for (int64_t i = i0; i < i1; ++i) {
-        const int64_t j1 = j0 + kTile < i ? j0 + kTile : i;
-        for (int64_t j = j0; j < j1; ++j) a[j * n + i] = a[i * n + j];
-      }
-    }
-  }
 }
 
 void Transpose(int64_t n, double* a) noexcept {
@@ -102,7 +89,7 @@ lp_status lp_invert(int64_t n, double* l, lp_error* err) noexcept {
   const int order = static_cast<int>(n);
   int info = 0;
   dpotri_("U", &order, l, &order, &info, 1);
-  if (info == 0) lp::Mirror(n, l);
+  if (info == 0) lp::Mirror(n, l, n);
   return check.Require(info == 0, LP_NOT_POSITIVE, 2, info, 0).status();
 }
 

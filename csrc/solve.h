@@ -4,6 +4,7 @@
 
 #include "blas.h"
 #include "check.h"
+#include "dense.h"
 #include "kernels.h"
 #include "locoprop.h"
 
@@ -42,10 +43,6 @@ inline int64_t ScratchLen(int64_t batch, int64_t cols, int64_t units, int64_t ac
 
 inline void Zero(int64_t count, float* p) noexcept {
   for (int64_t i = 0; i < count; ++i) p[i] = 0;
-}
-
-inline Check& Sizes(Check& check, int64_t batch, int64_t cols, int64_t units) noexcept {
-  return check.Size(1, batch, kBlasMax).Size(2, cols, kBlasMax).Size(3, units, kBlasMax);
 }
 
 // Every rule known and with as many slots as the first, which is returned.
