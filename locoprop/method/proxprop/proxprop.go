@@ -105,7 +105,7 @@ func newConjugate(l *layerwise.Layer, o Options) *conjugate {
 	return &conjugate{layerwise.NewOuter(l, o.Optimizer), o}
 }
 
-func (c *conjugate) Stages() [][]layerwise.Work {
+func (c *conjugate) Stages() [][]plan.Job {
 	units, cols := min(c.Block, c.W.Rows), c.W.Cols
 	scratch := 3*mat.RoundLine(units*cols) + mat.RoundLine(c.X.Rows*units)
 	work := c.Units(scratch, func(lo, hi int, g backend.Mat, scratch []float32) error {
@@ -117,7 +117,7 @@ func (c *conjugate) Stages() [][]layerwise.Work {
 	for i := range work {
 		work[i].Cost *= 1 + 2*float64(c.o.Steps)
 	}
-	return [][]layerwise.Work{work}
+	return [][]plan.Job{work}
 }
 
 // solve writes to delta what N steps make of (X̃ᵀX̃ + I/τ)δ = g for each row, from 0: −Δ.

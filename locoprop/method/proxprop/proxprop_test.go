@@ -100,3 +100,9 @@ func TestRefuses(t *testing.T) {
 	_, err = proxprop.New(proxprop.Options{Steps: -1})
 	methodtest.Refuses(t, err, "conjugate gradient steps is -1")
 }
+
+func TestFails(t *testing.T) {
+	m, err := proxprop.New(proxprop.Options{Exact: true})
+	require.NoError(t, err)
+	methodtest.Fails(t, m, "preconditioner")
+}

@@ -4,6 +4,7 @@ package methodtest
 
 import (
 	"math"
+	"sync/atomic"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -218,6 +219,51 @@ func (p Problem) checkDiverged(t *testing.T, s plan.Stepper) {
 	require.ErrorAs(t, err, &diverged)
 	assert.Equal(t, -1, diverged.Layer)
 	require.Equal(t, before, snapshot(s.State()))
+}
+
+// Fails checks that where a layer's matrices can't be factored, as from some call of the
+// backend on none is, a step says which layer diverged, and leaves the weights as they were.
+func Fails(t *testing.T, m plan.Method, what string) {
+	t.Helper()
+	pool := plan.NewPool(2)
+	defer pool.Close()
+	for _, p := range Problems() {
+		n := p.Network(t, 3)
+		k := &unfactored{Kernels: gonum.New()}
+		s, err := m.Plan(n, p.Loss, p.Batch, k)
+		require.NoError(t, err)
+		for after := range 3 { // of the layers' jobs
+			k.left.Store(int64(after))
+			before := Weights(n)
+			x, y := p.Data(uint32(after))
+			_, err := s.Step(pool, x, y, 1)
+			if err == nil && after >= len(n.Layers) {
+				continue
+			}
+			var diverged *plan.DivergedError
+			require.ErrorAs(t, err, &diverged, "%s, after %d", p.Name, after)
+			require.GreaterOrEqual(t, diverged.Layer, 0)
+			require.Contains(t, diverged.What, what)
+			require.Equal(t, before, Weights(n), "%s, after %d", p.Name, after)
+		}
+	}
+}
+
+// unfactored is a backend that soon can factor no matrix.
+type unfactored struct {
+	backend.Kernels
+	left atomic.Int64 // calls that succeed
+}
+
+func (k *unfactored) Cholesky(a []float64, n int) error {
+	if k.left.Add(-1) < 0 {
+		return &backend.NotPositiveDefinite{Minor: 1}
+	}
+	return k.Kernels.Cholesky(a, n)
+}
+
+func (k *unfactored) SymEig([]float64, int, []float64, []float64) error {
+	return backend.ErrNoConvergence
 }
 
 // Refuses checks that an error names every one of the given texts.
