@@ -52,10 +52,8 @@ func (s *stepper) planPhases() {
 // have moved weights, a guard, or, in sampled batches, diagnostics.
 func (s *stepper) planBackup() {
 	needed := false
-	var all [][][]plan.Job
 	for ℓ, l := range s.layers {
 		stages := s.solvers[ℓ].stages()
-		all = append(all, stages)
 		needed = needed || l.o.Safety.Cap > 0 || l.o.Safety.Reject
 		for i, stage := range stages {
 			// With the forward correction, layers before this one have moved.
