@@ -25,6 +25,7 @@ type Problem struct {
 	Arch  nn.Arch
 	Loss  loss.Loss
 	Batch int
+	Short int // examples of every second batch; 0: as many as the others have
 }
 
 // Problems are small ones with every built-in loss but bi-tempered, layers of one unit and
@@ -32,12 +33,24 @@ type Problem struct {
 func Problems() []Problem {
 	arch := func(widths []int, f ...transfer.Func) nn.Arch { return nn.Arch{Widths: widths, Transfer: f} }
 	return []Problem{
-		{"autoencoder", arch([]int{7, 5, 3, 6, 7}, transfer.Tanh, transfer.Identity, transfer.Tanh, transfer.Sigmoid), loss.SigmoidCE, 9},
-		{"classifier", arch([]int{6, 11, 5}, transfer.Tanh, transfer.Softmax), loss.SoftmaxCE, 70},
-		{"regression", arch([]int{4, 9, 8, 2}, transfer.LeakyReLU(0.1), transfer.Sigmoid, transfer.Identity), loss.Squared, 13},
-		{"squared tanh", arch([]int{3, 4, 1, 2}, transfer.Tanh, transfer.Tanh, transfer.Tanh), loss.Squared, 5},
-		{"one of everything", arch([]int{1, 1}, transfer.Sigmoid), loss.SigmoidCE, 1},
+		{"autoencoder", arch([]int{7, 5, 3, 6, 7}, transfer.Tanh, transfer.Identity, transfer.Tanh, transfer.Sigmoid), loss.SigmoidCE, 9, 0},
+		{"classifier", arch([]int{6, 11, 5}, transfer.Tanh, transfer.Softmax), loss.SoftmaxCE, 70, 0},
+		{"regression", arch([]int{4, 9, 8, 2}, transfer.LeakyReLU(0.1), transfer.Sigmoid, transfer.Identity), loss.Squared, 13, 0},
+		{"squared tanh", arch([]int{3, 4, 1, 2}, transfer.Tanh, transfer.Tanh, transfer.Tanh), loss.Squared, 5, 0},
+		{"one of everything", arch([]int{1, 1}, transfer.Sigmoid), loss.SigmoidCE, 1, 0},
 	}
+}
+
+// WithShort are problems and, of those with more than one example in a batch, the same with
+// every second batch short.
+func WithShort(all []Problem) []Problem {
+	for i, p := range all {
+		if p.Short = 1 + 2*(i%2); p.Short < p.Batch {
+			p.Name += ", short batches"
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // Network returns the problem's network with weights of a seed.
@@ -49,8 +62,12 @@ func (p Problem) Network(t testing.TB, seed uint32) *nn.Network {
 	return n
 }
 
-// Data returns inputs and targets in (0, 1); those of a classifier are one-hot.
+// Data returns inputs and targets in (0, 1); those of a classifier are one-hot. Of a problem
+// with short batches, those of odd seeds are.
 func (p Problem) Data(seed uint32) (x, t backend.Mat) {
+	if p.Short > 0 && seed%2 == 1 {
+		p.Batch = p.Short
+	}
 	u := philox.New(seed, philox.Local, 0)
 	last := p.Arch.Widths[len(p.Arch.Widths)-1]
 	x, t = backend.NewMat(p.Batch, p.Arch.Widths[0]), backend.NewMat(p.Batch, last)
@@ -83,6 +100,9 @@ func (p Problem) Stepper(t testing.TB, m plan.Method) (plan.Stepper, *nn.Network
 	t.Helper()
 	n := p.Network(t, 3)
 	s, err := m.Plan(n, p.Loss, p.Batch, gonum.New())
+	if p.Short > 0 {
+		s, err = plan.WithShort(m, n, p.Loss, p.Batch, p.Short, gonum.New())
+	}
 	require.NoError(t, err)
 	return s, n
 }
@@ -124,7 +144,7 @@ func Weights(n *nn.Network) (all []oracle.Mat) {
 // agree within a share c of the change. start makes the formulas' step for a network.
 func Against(t *testing.T, m plan.Method, steps int, c float64, start func(o *oracle.Network) func(x, y oracle.Mat, scale float64)) {
 	t.Helper()
-	for _, p := range Problems() {
+	for _, p := range WithShort(Problems()) {
 		t.Run(p.Name, func(t *testing.T) {
 			s, n := p.Stepper(t, m)
 			o := p.Oracle(n)
@@ -158,7 +178,7 @@ func snapshot(state []plan.Tensor) []plan.Tensor {
 // method does has happened; the run is interrupted after a third of them.
 func Promises(t *testing.T, m plan.Method, steps int) {
 	t.Helper()
-	for _, p := range Problems() {
+	for _, p := range WithShort(Problems()) {
 		t.Run("promises/"+p.Name, func(t *testing.T) {
 			straight, _ := p.Stepper(t, m)
 			p.Run(t, straight, 1, 0, steps)
