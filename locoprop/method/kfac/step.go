@@ -200,7 +200,7 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 		return report, err
 	}
 	if s.sampled != nil {
-		if err := p.Run(s.sampled.Phase()); err != nil {
+		if err := s.sampled.Run(p); err != nil {
 			return report, err
 		}
 	}
