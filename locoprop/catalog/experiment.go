@@ -48,7 +48,7 @@ type Experiment struct {
 	Reset           bool    // the optimiser's state starts anew at every batch
 	Form            locoprop.Form
 	Prox            float64                 // λ, locoprop.ProxAuto or locoprop.ProxOff
-	Solver          locoprop.ImplicitSolver // form implicit only
+	Implicit        locoprop.Implicit       // form implicit only
 	GammaRule       locoprop.GammaRule      // form metric only, as is the next
 	Metric          locoprop.Metric
 	Statistics      locoprop.Statistics // form statistics only; Average 0 stands for none
