@@ -118,7 +118,7 @@ func (s *stepper) planDecay(k backend.Kernels) {
 func (l *layer) copyWork() []work {
 	l.before = backend.NewMat(l.w.Rows, l.w.Cols)
 	var tasks []work
-	for _, t := range plan.UnitTasks(l.index, l.w.Rows, l.o.Block, false, float64(l.w.Cols)) {
+	for _, t := range plan.UnitTasks(l.index, l.w.Rows, l.o.Block, false, plan.ElementCost*float64(l.w.Cols)) {
 		tasks = append(tasks, work{Task: t, do: func([]float32) error {
 			backend.Copy(backend.Rows(l.before, t.Lo, t.Hi), backend.Rows(l.w, t.Lo, t.Hi))
 			return nil
