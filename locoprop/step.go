@@ -173,6 +173,17 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	return report, nil
 }
 
+// Cycle is that of the solvers that have one; see plan.CyclicStepper.
+func (s *stepper) Cycle() plan.Cycle {
+	c := plan.Cycle{Length: 1}
+	for _, solver := range s.solvers {
+		if solver, ok := solver.(interface{ cycle() plan.Cycle }); ok {
+			c = c.With(solver.cycle())
+		}
+	}
+	return c
+}
+
 // diagnose makes the reports of a batch.
 func (s *stepper) diagnose() []plan.LayerReport {
 	for i, d := range s.diagnoses {
