@@ -245,6 +245,7 @@ func TestUsage(t *testing.T) {
 		{"train --resume a --seed 3", "--resume with --seed: a run goes on as it was begun"},
 		{"train --resume a --out b", "--resume with --out"},
 		{"train --config a --preset paper", "--config with --preset"},
+		{"train --quiet --verbose", "--quiet with --verbose: give one of them"},
 		{"train --out=", "--out : must be a folder"},
 		{"eval", "locoprop eval needs --model FILE"},
 		{"predict --model m", "locoprop predict needs --output FILE.npy"},

@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/bench"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 )
@@ -25,6 +27,7 @@ import (
 type training struct {
 	stdout, stderr io.Writer
 	json           bool
+	verbosity      verbosity
 	out            string // --out
 	resume         string // --resume
 
@@ -41,11 +44,15 @@ type training struct {
 
 // say prints a line for people.
 func (r *training) say(format string, args ...any) {
-	r.status.say(r.stderr, fmt.Sprintf(format, args...))
+	if r.verbosity != quiet {
+		r.status.say(r.stderr, fmt.Sprintf(format, args...))
+	}
 }
 
 // warn tells of something wrong that doesn't end the run.
-func (r *training) warn(err error) { r.say("locoprop: warning: %v", err) }
+func (r *training) warn(err error) {
+	r.status.say(r.stderr, fmt.Sprintf("locoprop: warning: %v", err))
+}
 
 func (r *training) run(ctx context.Context) (err error) {
 	defer closeBackend(r.kernels)
@@ -64,13 +71,33 @@ func (r *training) run(ctx context.Context) (err error) {
 	}
 	defer r.trainer.Close()
 	r.begun = true
-	r.status.show(newReporter(r.stderr, r.e.Epochs))
+	meter, err := r.newMeter(ctx)
+	if err != nil {
+		return err
+	}
+	r.status.show(newReporter(r.stderr, meter, r.verbosity))
+	tellBy(ctx, func(line string) { r.status.say(r.stderr, line) })
 	result, err := r.trainer.Run(ctx)
 	r.status.close()
 	if err != nil {
 		return r.explain(err)
 	}
 	return r.conclude(ctx, result)
+}
+
+// newMeter makes the run's meter. Where there is a live view, or a line for every step,
+// it knows how fast the machine can be, from a short measurement.
+func (r *training) newMeter(ctx context.Context) (*meter, error) {
+	m := &meter{epochs: r.e.Epochs, batch: r.e.Batch, flops: plan.Flops(r.trainer.Explain()), floor: r.trainer.Result().TrainFloor}
+	if r.verbosity == quiet || r.verbosity == normal && terminalWidth(r.stderr) == 0 {
+		return m, nil
+	}
+	var err error
+	if m.peak, m.peakName, err = bench.QuickPeak(ctx, r.kernels, r.e.Workers); err != nil {
+		return nil, r.explain(fmt.Errorf("%w: %w", train.ErrInterrupted, err))
+	}
+	r.say("%s by a short measurement: %.1f GF/s", m.peakName, m.peak/1e9)
+	return m, nil
 }
 
 // announce says what will be trained, before anything takes time.
