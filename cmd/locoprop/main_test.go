@@ -226,6 +226,7 @@ func TestUsage(t *testing.T) {
 		{"train --local-floor 1.5", "--local-floor 1.5: must be a number from 0 to 1"},
 		{"train --preset curves --metric-every 4", "--metric-every: only form metric has it"},
 		{"train --plan --out a", "--plan with --out: a plan trains nothing"},
+		{"train --plan --tensorboard", "--plan with --tensorboard: a plan trains nothing"},
 		{"train --plan --resume a", "--resume with --plan"},
 		{"train --plan --batch 20001", "--batch 20001: must be 1 to 20000, the number of training examples"},
 		{"train --plan --dataset mnist --arch 784,3,783", "the last width is 783; target input needs 784"},

@@ -44,6 +44,9 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 		}
 		files = append(files, pictureName)
 	}
+	if r.events != nil {
+		files = append(files, eventsName)
+	}
 	dir := r.folder.Dir()
 	fmt.Fprintf(out, "files in %s:", dir)
 	for _, name := range files {

@@ -73,7 +73,7 @@ func TestTerminal(t *testing.T) {
 func TestTerminalWidths(t *testing.T) {
 	t.Parallel()
 	data := writeData(t)
-	rows := regexp.MustCompile(`(?m)^.*((run|epoch)    ?(epoch|step) \d|loss \d).*$`)
+	rows := regexp.MustCompile(`(?m)^.*((run|epoch) +(epoch|step) \d|loss \d).*$`)
 	escapes := regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
 	for _, columns := range []uint16{0, 20, 80, 200} {
 		dir := t.TempDir()

@@ -28,6 +28,7 @@ type training struct {
 	stdout, stderr io.Writer
 	json           bool
 	verbosity      verbosity
+	tensorboard    bool
 	out            string // --out
 	resume         string // --resume
 
@@ -38,7 +39,8 @@ type training struct {
 	made    string // the folder, where this call made it
 	data    *dataset.Data
 	trainer *train.Trainer
-	begun   bool // the run has started: its folder stays, whatever comes
+	events  *events // nil: none
+	begun   bool    // the run has started: its folder stays, whatever comes
 	status  status
 }
 
@@ -75,6 +77,10 @@ func (r *training) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if r.events, err = r.openEvents(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.events.close()) }()
 	r.status.show(newReporter(r.stderr, meter, r.verbosity))
 	tellBy(ctx, func(line string) { r.status.say(r.stderr, line) })
 	result, err := r.trainer.Run(ctx)
@@ -199,7 +205,7 @@ func (r *training) makeTrainer(net *nn.Network) error {
 		Batch: r.e.Batch, KeepLast: r.e.KeepLast, Epochs: r.e.Epochs, EvalEvery: r.e.EvalEvery, Schedule: course,
 		Seed: r.e.Seed, Window: r.e.Window, Workers: r.e.Workers, Settings: r.methodSettings(),
 		CheckpointEvery: r.e.CheckpointEvery, Keep: r.e.Keep, Rollback: r.e.Rollback,
-		OnEpoch: r.onEpoch, OnStep: r.onStep, OnWarning: r.warn,
+		OnEpoch: r.onEpoch, OnStep: r.onStep, OnLayers: r.onLayers, OnWarning: r.warn,
 	})
 	if err != nil {
 		return err
@@ -249,8 +255,11 @@ func (r *training) attach() error {
 
 func (r *training) onStep(p train.Progress) { r.status.step(p) }
 
+func (r *training) onLayers(reports []plan.LayerReport) { r.events.layers(reports) }
+
 func (r *training) onEpoch(m train.Metrics) error {
 	r.status.epoch(m)
+	r.events.epoch(m)
 	if !r.json {
 		return nil
 	}
