@@ -99,7 +99,7 @@ func (v *liveView) close() {
 }
 
 func (v *liveView) epoch(m train.Metrics) {
-	line := fmt.Sprintf("epoch %*d of %d   train %9.4f (excess %8.4f)   test %9.4f (excess %8.4f)", len(fmt.Sprint(v.meter.epochs)), m.Epoch, v.meter.epochs,
+	line := fmt.Sprintf("%s   train %9.4f (excess %8.4f)   test %9.4f (excess %8.4f)", v.meter.place(m),
 		m.TrainLoss, m.TrainExcess, m.TestLoss, m.TestExcess)
 	if m.TestAccuracy != nil {
 		line += fmt.Sprintf("   accuracy %.2f %% and %.2f %%", 100**m.TrainAccuracy, 100**m.TestAccuracy)
@@ -114,16 +114,16 @@ func (v *liveView) say(line string) {
 }
 
 func (m *moment) runRow(width int) string {
-	all := m.epochs * m.Batches
-	right := percent(m.Step, all)
+	right := percent(m.done)
 	if m.left > 0 {
 		right += fmt.Sprintf(", %v left", m.left.Round(time.Second))
 	}
-	return barRow(fmt.Sprintf("run    epoch %d of %d", m.Epoch, m.epochs), right, m.Step, all, width)
+	return barRow(fmt.Sprintf("run    epoch %d of %d", m.Epoch, m.epochs), right, m.done, width)
 }
 
 func (m *moment) epochRow(width int) string {
-	return barRow(fmt.Sprintf("epoch  step %d of %d", m.Batch, m.Batches), percent(m.Batch, m.Batches), m.Batch, m.Batches, width)
+	share := float64(m.Batch) / float64(max(m.Batches, 1))
+	return barRow(fmt.Sprintf("epoch  step %d of %d", m.Batch, m.Batches), percent(share), share, width)
 }
 
 // figuresRow has as many figures as fit.
@@ -151,15 +151,13 @@ func (m *moment) figuresRow(width int) string {
 	return row
 }
 
-func percent(done, all int) string {
-	return fmt.Sprintf("%.0f %%", 100*float64(done)/float64(max(all, 1)))
-}
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
 // leastBar is the number of columns below which a bar says nothing.
 const leastBar = 10
 
 // barRow is text on both sides of a bar; what doesn't fit is left out, the bar first.
-func barRow(left, right string, done, all, width int) string {
+func barRow(left, right string, share float64, width int) string {
 	const column = 24 // where bars begin, below each other
 	if width >= column+leastBar+len(right) {
 		left = fmt.Sprintf("%-*s", column-1, left)
@@ -167,7 +165,7 @@ func barRow(left, right string, done, all, width int) string {
 	free := width - utf8.RuneCountInString(left) - utf8.RuneCountInString(right) - 2
 	switch {
 	case free >= leastBar:
-		return left + " " + bar(done, all, free) + " " + right
+		return left + " " + bar(share, free) + " " + right
 	case free >= 0:
 		return left + "  " + right
 	}
@@ -175,9 +173,9 @@ func barRow(left, right string, done, all, width int) string {
 }
 
 // bar draws a share on so many columns, at least 2.
-func bar(done, all, width int) string {
+func bar(share float64, width int) string {
 	inner := width - 2
-	full := int(math.Round(float64(inner) * float64(done) / float64(max(all, 1))))
+	full := int(math.Round(float64(inner) * share))
 	full = min(max(full, 0), inner)
 	tip := ""
 	if full > 0 && full < inner {

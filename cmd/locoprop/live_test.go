@@ -14,12 +14,12 @@ import (
 
 func TestMeter(t *testing.T) { // not in parallel: it counts allocations
 	clock := time.Unix(1000, 0)
-	m := &meter{epochs: 4, batch: 50, flops: 2e9, floor: 25, peak: 160e9, now: func() time.Time { return clock }}
+	m := &meter{epochs: 4, batches: 10, all: 40, batch: 50, flops: 2e9, floor: 25, peak: 160e9, now: func() time.Time { return clock }}
 	at := func(step int, seconds float64) speeds {
 		return m.step(train.Progress{Epoch: 1 + (step-1)/10, Batch: 1 + (step-1)%10, Batches: 10, Step: step, Loss: 31, Seconds: seconds})
 	}
 	first := at(5, 2)
-	assert.Equal(t, speeds{excess: 6}, first, "one step tells no speed")
+	assert.Equal(t, speeds{excess: 6, done: 0.125}, first, "one step tells no speed")
 
 	clock = clock.Add(time.Second)
 	s := at(15, 2.5) // 10 steps in half a second of training and a second of all
@@ -38,16 +38,30 @@ func TestMeter(t *testing.T) { // not in parallel: it counts allocations
 
 	// After a rollback it starts again, without speeds from steps that never were.
 	s = at(20, seconds+1)
-	assert.Equal(t, speeds{excess: 6}, s)
+	assert.Equal(t, speeds{excess: 6, done: 0.5}, s)
 	assert.Zero(t, testing.AllocsPerRun(10, func() { seconds++; at(21, seconds) }))
 	assert.Positive(t, residentMemory())
+
+	// A run that ends by the clock: whichever end comes first.
+	m = &meter{all: 100, limit: 10, now: func() time.Time { return clock }}
+	at(5, 2)
+	clock = clock.Add(4 * time.Second)
+	s = at(10, 4)
+	assert.InDelta(t, 0.4, s.done, 1e-9)
+	assert.Equal(t, 12*time.Second, s.left, "6 seconds of training, each of which takes 2")
+	assert.InDelta(t, 0.95, at(95, 5).done, 1e-9)
+	assert.Zero(t, at(96, 11).left)
+
+	m = &meter{epochs: 12, batches: 10, all: 120}
+	assert.Equal(t, "epoch  3 of 12", m.place(train.Metrics{Epoch: 3, Step: 30}))
+	assert.Equal(t, "step  35 of 120", m.place(train.Metrics{Epoch: 3, Step: 35}))
 }
 
 func TestLiveRows(t *testing.T) {
 	t.Parallel()
 	m := &moment{
 		Progress: train.Progress{Epoch: 3, Batch: 45, Batches: 100, Step: 245, Loss: 61.25},
-		speeds:   speeds{examples: 4312, flops: 85.1e9, share: 0.62, left: 80 * time.Second, excess: 3.125},
+		speeds:   speeds{examples: 4312, flops: 85.1e9, share: 0.62, done: 0.102, left: 80 * time.Second, excess: 3.125},
 		epochs:   24, peakName: "FMA peak", resident: 210e6,
 	}
 	assert.Equal(t, "run    epoch 3 of 24    [===>-----------------------------------] 10 %, 1m20s left", m.runRow(82))
@@ -64,12 +78,13 @@ func TestLiveRows(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		done, all, width int
-		want             string
-	}{{0, 10, 12, "[----------]"}, {1, 10, 12, "[>---------]"}, {10, 10, 12, "[==========]"}, {11, 10, 12, "[==========]"}, {1, 0, 4, "[==]"}} {
-		assert.Equal(t, c.want, bar(c.done, c.all, c.width))
+		share float64
+		width int
+		want  string
+	}{{0, 12, "[----------]"}, {0.1, 12, "[>---------]"}, {1, 12, "[==========]"}, {1.1, 12, "[==========]"}, {1, 4, "[==]"}} {
+		assert.Equal(t, c.want, bar(c.share, c.width))
 	}
-	unknown := &moment{Progress: train.Progress{Epoch: 1, Batch: 1, Batches: 2, Step: 1}, epochs: 1, resident: 1e6}
+	unknown := &moment{Progress: train.Progress{Epoch: 1, Batch: 1, Batches: 2, Step: 1}, speeds: speeds{done: 0.5}, epochs: 1, resident: 1e6}
 	assert.Equal(t, "loss 0.000  excess 0.000  1 MB", unknown.figuresRow(80))
 	assert.Equal(t, "run    epoch 1 of 1  50 %", unknown.runRow(30))
 }

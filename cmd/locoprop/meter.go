@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"runtime/metrics"
@@ -13,7 +14,10 @@ import (
 
 // meter turns a run's steps into speeds and a time to go.
 type meter struct {
-	epochs   int
+	epochs   int     // that the run begins
+	batches  int     // in an epoch
+	all      int     // steps of the run
+	limit    float64 // seconds of training after which it ends in any case; 0: none
 	batch    int     // examples in a step
 	flops    float64 // of a step's mathematics; 0: unknown
 	floor    float64 // least mean loss over the training examples
@@ -33,6 +37,7 @@ type speeds struct {
 	examples float64       // per second of training; 0: not known yet
 	flops    float64       // per second; 0: not known
 	share    float64       // of the peak; 0: not known
+	done     float64       // share of the run
 	left     time.Duration // until the end of the run, evaluations included; 0: not known yet
 	excess   float64       // the batch's loss over the floor of the training examples
 }
@@ -62,15 +67,28 @@ func (m *meter) step(p train.Progress) speeds {
 	if m.peak > 0 {
 		s.share = s.flops / m.peak
 	}
-	if done := p.Step - m.first.Step; done > 0 {
-		todo := m.steps(p) - p.Step
-		s.left = time.Duration(float64(at.Sub(m.begun)) / float64(done) * float64(todo))
+	s.done = float64(p.Step) / float64(max(m.all, 1))
+	steps, seconds := float64(p.Step-m.first.Step), p.Seconds-m.first.Seconds
+	if wall := float64(at.Sub(m.begun)); steps > 0 && seconds > 0 {
+		left := wall / steps * float64(m.all-p.Step)
+		if m.limit > 0 {
+			left = min(left, max(wall/seconds*(m.limit-p.Seconds), 0))
+		}
+		s.left = time.Duration(left)
+	}
+	if m.limit > 0 {
+		s.done = min(max(s.done, p.Seconds/m.limit), 1)
 	}
 	return s
 }
 
-// steps are those of the whole run.
-func (m *meter) steps(p train.Progress) int { return m.epochs * p.Batches }
+// place names where an evaluation is from.
+func (m *meter) place(at train.Metrics) string {
+	if m.batches > 0 && at.Step%m.batches != 0 {
+		return fmt.Sprintf("step %*d of %d", len(strconv.Itoa(m.all)), at.Step, m.all)
+	}
+	return fmt.Sprintf("epoch %*d of %d", len(strconv.Itoa(m.epochs)), at.Epoch, m.epochs)
+}
 
 // residentMemory is the number of bytes that the process has in memory, all that Go has
 // taken from the system where the system doesn't tell.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -92,7 +93,7 @@ func (l *logLines) step(p train.Progress) {
 
 func (l *logLines) epoch(m train.Metrics) {
 	l.last = time.Now()
-	l.log.Info(fmt.Sprintf("epoch %d of %d done", m.Epoch, l.meter.epochs), attributes(m)...)
+	l.log.Info(strings.Join(strings.Fields(l.meter.place(m)), " ")+" done", attributes(m)...)
 }
 
 func (l *logLines) say(line string) { fmt.Fprintln(l.w, line) }

@@ -19,7 +19,7 @@ func trainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "train",
 		Usage:     "train a network",
-		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json] [--tensorboard] [--quiet|--verbose]",
+		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N|--steps N] [--time-limit TIME] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json] [--tensorboard] [--quiet|--verbose]",
 		Description: "With no flags: preset " + catalog.DefaultPreset + ", whose settings are the defaults shown below. Flags override the\n" +
 			"preset, or the file that --config names; environment variables (LOCOPROP_BATCH for --batch) stand\n" +
 			"between them. `locoprop config show` tells what comes of it.\n" +
@@ -53,7 +53,7 @@ func configFlag() cli.Flag {
 
 // resumeFlags may stand beside --resume: they change where the run ends, what it runs
 // on, what it saves and prints, but no number that it computes.
-var resumeFlags = []string{"epochs", "workers", "data", "test-data", "checkpoint-every", "keep", "on-divergence", "json", "tensorboard", "quiet", "verbose"}
+var resumeFlags = []string{"epochs", "steps", "time-limit", "workers", "data", "test-data", "checkpoint-every", "keep", "on-divergence", "json", "tensorboard", "quiet", "verbose"}
 
 func trainAction(c *cli.Context) error {
 	r := &training{
