@@ -144,7 +144,7 @@ func withKey(text, key, value string) string {
 func ProblemKeys() []string {
 	own := []string{
 		"preset", "dataset", "data", "data-prefix", "data-seed", "target", "loss", "arch", "activation", "init",
-		"epochs", "eval-every", "checkpoint-every", "keep", "seed", "shuffle-window", "workers", "backend",
+		"epochs", "steps", "time-limit", "schedule-epochs", "schedule-steps", "eval-every", "eval-steps", "checkpoint-every", "keep", "seed", "shuffle-window", "workers", "backend",
 	}
 	for _, s := range tableSettings {
 		own = append(own, s.key)
