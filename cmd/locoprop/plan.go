@@ -102,7 +102,7 @@ func (r *training) makePlan() (*runPlan, error) {
 	p.Preset, p.Method, p.Backend, p.Batch = r.e.Preset, r.e.MethodText(), r.e.Backend, r.e.Batch
 	p.Arch, p.Parameters = arch.String(), net.Params()
 	if examples > 0 {
-		steps := r.e.Steps(examples)
+		steps := r.e.Batches(examples)
 		p.Total.StepsPerEpoch = &steps
 	}
 	return p, nil

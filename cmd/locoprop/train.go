@@ -19,7 +19,7 @@ func trainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "train",
 		Usage:     "train a network",
-		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json]",
+		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N|--steps N] [--time-limit TIME] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json]",
 		Description: "With no flags: preset " + catalog.DefaultPreset + ", whose settings are the defaults shown below. Flags override the\n" +
 			"preset, or the file that --config names; environment variables (LOCOPROP_BATCH for --batch) stand\n" +
 			"between them. `locoprop config show` tells what comes of it.\n" +
@@ -50,7 +50,7 @@ func configFlag() cli.Flag {
 
 // resumeFlags may stand beside --resume: they change where the run ends, what it runs
 // on, what it saves and prints, but no number that it computes.
-var resumeFlags = []string{"epochs", "workers", "data", "test-data", "checkpoint-every", "keep", "on-divergence", "json"}
+var resumeFlags = []string{"epochs", "steps", "time-limit", "workers", "data", "test-data", "checkpoint-every", "keep", "on-divergence", "json"}
 
 func trainAction(c *cli.Context) error {
 	r := &training{

@@ -64,7 +64,7 @@ func (r *training) run(ctx context.Context) (err error) {
 	}
 	defer r.trainer.Close()
 	r.begun = true
-	r.status.show(newReporter(r.stderr, r.e.Epochs))
+	r.status.show(newReporter(r.stderr, r.runEpochs()))
 	result, err := r.trainer.Run(ctx)
 	r.status.close()
 	if err != nil {
@@ -82,7 +82,11 @@ func (r *training) announce() {
 		verb = "going on with"
 	}
 	s, _ := e.BuildSchedule() // checked when the experiment was made
-	r.say("%s preset %s: %s, %d epochs of data set %s, batch %d, seed %d", verb, e.Preset, e.MethodText(), e.Epochs, e.Dataset, e.Batch, e.Seed)
+	length := lengthText(e.Epochs, e.Steps)
+	if e.TimeLimit > 0 {
+		length += fmt.Sprintf(" (at most %v)", schedule.Interval{Time: e.TimeLimit})
+	}
+	r.say("%s preset %s: %s, %s of data set %s, batch %d, seed %d", verb, e.Preset, e.MethodText(), length, e.Dataset, e.Batch, e.Seed)
 	r.say("%s, schedule %s", describeMethod(e), describeSchedule(s))
 	for _, line := range describeLayers(e) {
 		r.say("%s", line)
@@ -92,12 +96,12 @@ func (r *training) announce() {
 	if whyPure != "" {
 		r.say("%s", whyPure)
 	}
-	if s.Kind != schedule.Constant && e.Epochs > s.Epochs {
+	if s.Kind != schedule.Constant && (e.Steps == 0 && s.Epochs > 0 && e.Epochs > s.Epochs || s.Steps > 0 && e.Steps > s.Steps) {
 		text := "the rate is 0 from there on"
 		if e.Coasts() {
 			text += ", but momentum carried from before goes on moving the weights, which may make the model worse"
 		}
-		r.say("the schedule ends after %d epochs: %s", s.Epochs, text)
+		r.say("the schedule ends after %s: %s", lengthText(s.Epochs, s.Steps), text)
 	}
 }
 
@@ -169,7 +173,8 @@ func (r *training) makeTrainer(net *nn.Network) error {
 	}
 	r.trainer, err = train.New(train.Config{
 		Network: net, Loss: r.e.Loss, Method: method, Backend: r.kernels, Data: r.data, Target: r.e.Target,
-		Batch: r.e.Batch, KeepLast: r.e.KeepLast, Epochs: r.e.Epochs, EvalEvery: r.e.EvalEvery, Schedule: course,
+		Batch: r.e.Batch, KeepLast: r.e.KeepLast, Epochs: r.e.Epochs, Steps: r.e.Steps, TimeLimit: r.e.TimeLimit,
+		EvalEvery: r.e.EvalEvery, EvalSteps: r.e.EvalSteps, Schedule: course,
 		Seed: r.e.Seed, Window: r.e.Window, Workers: r.e.Workers, Settings: r.methodSettings(),
 		CheckpointEvery: r.e.CheckpointEvery, Keep: r.e.Keep, Rollback: r.e.Rollback,
 		OnEpoch: r.onEpoch, OnStep: r.onStep, OnWarning: r.warn,
@@ -214,11 +219,17 @@ func (r *training) attach() error {
 	if err := r.folder.Attach(r.trainer); err != nil {
 		return err
 	}
-	if at := r.trainer.Result(); r.e.Epochs < at.Epoch || (r.e.Epochs == at.Epoch && at.Batch > 0) {
+	switch at := r.trainer.Result(); {
+	case r.e.Steps > 0 && r.e.Steps < at.Step:
+		return usagef("--steps %d: the run has made %d steps already", r.e.Steps, at.Step)
+	case r.e.Steps == 0 && (r.e.Epochs < at.Epoch || (r.e.Epochs == at.Epoch && at.Batch > 0)):
 		return usagef("--epochs %d: the run has trained %d epochs and %d batches already", r.e.Epochs, at.Epoch, at.Batch)
 	}
 	return r.writeConfig()
 }
+
+// runEpochs is the number of epochs that the run begins.
+func (r *training) runEpochs() int { return r.e.RunEpochs(r.data.Train.Len()) }
 
 func (r *training) onStep(p train.Progress) { r.status.step(p) }
 

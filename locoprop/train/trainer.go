@@ -159,6 +159,16 @@ func (t *Trainer) Kernels() backend.Kernels { return t.kernels }
 // Explain tells, per layer, what was planned and what a step costs.
 func (t *Trainer) Explain() []plan.LayerPlan { return t.stepper.Explain() }
 
+// StateBytes is the memory of the method's state: of all that a checkpoint holds, the
+// weights included.
+func (t *Trainer) StateBytes() int64 {
+	var n int64
+	for _, s := range t.stepper.State() {
+		n += 4*int64(len(s.F32)) + 8*int64(len(s.F64)+len(s.I64))
+	}
+	return n
+}
+
 // Model is the network as it stands, with the weights that evaluation uses. It shares
 // memory with the trainer.
 func (t *Trainer) Model() *model.Model {
@@ -198,7 +208,7 @@ func (t *Trainer) Result() Result {
 	return r
 }
 
-// evaluate measures both splits at the end of an epoch.
+// evaluate measures both splits, where so many epochs are completed.
 func (t *Trainer) evaluate(ctx context.Context, epoch int) (Metrics, error) {
 	start := time.Now()
 	var scores [2]score
@@ -215,8 +225,8 @@ func (t *Trainer) evaluate(ctx context.Context, epoch int) (Metrics, error) {
 		TestLoss: scores[1].loss, TestExcess: scores[1].loss - t.splits[1].floor,
 		Seconds: t.trained.Seconds(), EvalSeconds: t.evaluated.Seconds(),
 	}
-	if epoch > 0 {
-		m.LR = t.rate() * t.c.Schedule.At(epoch-1, t.batches-1, t.batches)
+	if t.step > 0 {
+		m.LR = t.rate() * t.c.Schedule.At((t.step-1)/t.batches, (t.step-1)%t.batches, t.batches)
 	}
 	if t.c.Target == TargetLabel {
 		m.TrainAccuracy, m.TestAccuracy = &scores[0].accuracy, &scores[1].accuracy
