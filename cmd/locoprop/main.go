@@ -35,7 +35,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
-			trainCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(), configCommand(), ratesCommand(),
+			trainCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(), configCommand(), tuneCommand(), ratesCommand(),
 		},
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // report does it

@@ -59,14 +59,23 @@ type Budget struct {
 	Length int `json:"length"`
 }
 
-// budget adds up what trials, among them the default point's, spend on their rungs.
-func budget(trials, probes, reduction int, rungs []int) Budget {
-	full := rungs[len(rungs)-1]
-	b := Budget{Trials: trials, Probes: probes, Full: full, Length: full * (1 + probes)}
-	alive, before := trials-1, 0
-	for _, rung := range rungs {
+func (o Options) withDefaults() Options {
+	if o.Reduction == 0 {
+		o.Reduction = DefaultReduction
+	}
+	return o
+}
+
+func (o Options) rungs() []int { return Rungs(o.Length, o.Trials-1, o.Reduction) }
+
+// Budget is what a search with these options may spend; the options must be right.
+func (o Options) Budget() Budget {
+	o = o.withDefaults()
+	b := Budget{Trials: o.Trials, Probes: o.Probes, Full: o.Length, Length: o.Length * (1 + o.Probes)}
+	alive, before := o.Trials-1, 0
+	for _, rung := range o.rungs() {
 		b.Length += alive * (rung - before)
-		alive, before = min(alive, kept(alive, reduction)), rung
+		alive, before = min(alive, kept(alive, o.Reduction)), rung
 	}
 	return b
 }
@@ -123,7 +132,7 @@ func (o *Options) check() error {
 	if o.Length < 1 {
 		bad("length %d; must be 1 or more", o.Length)
 	}
-	if o.Reduction < 1 {
+	if o.Reduction < 0 {
 		bad("reduction %d; must be 1 or more", o.Reduction)
 	}
 	if o.Trials > MostTrials {

@@ -89,13 +89,11 @@ var ErrAllDiverged = errors.New("every trial diverged")
 // Wrong options give an error that lists all that is wrong. Where every trial diverges,
 // errors.Is(err, ErrAllDiverged) holds. The outcome has what was reached, with an error too.
 func Search(ctx context.Context, o Options) (Outcome, error) {
-	if o.Reduction == 0 {
-		o.Reduction = DefaultReduction
-	}
 	if err := o.check(); err != nil {
 		return Outcome{}, fmt.Errorf("tune: %w", err)
 	}
-	s := &search{o: o, rungs: Rungs(o.Length, o.Trials-1, o.Reduction)}
+	o = o.withDefaults()
+	s := &search{o: o, rungs: o.rungs()}
 	if o.Journal != "" {
 		var err error
 		if s.journal, err = openJournal(o.Journal, s.header()); err != nil {
@@ -227,7 +225,7 @@ func (s *search) best() (best Result, found bool) {
 func (s *search) outcome() Outcome {
 	out := Outcome{
 		Results: slices.Clone(s.latest), Probes: s.probes, Rungs: s.rungs,
-		Budget: budget(s.o.Trials, s.o.Probes, s.o.Reduction, s.rungs),
+		Budget: s.o.Budget(),
 	}
 	if len(out.Results) > 0 {
 		out.Default = out.Results[0]
