@@ -72,6 +72,12 @@ endif
 bench: build ## measure this machine's peaks and a training step against them
 	@bin/locoprop bench $(ARGS)
 
+.PHONY: docs
+docs: build ## write docs/cli.md, the reference of the command line, as the program is
+	@mkdir -p build
+	bin/locoprop reference > build/cli.md
+	mv build/cli.md docs/cli.md
+
 .PHONY: rates
 rates: build ## find the default rate of every pair (method, optimiser); resumable
 	bin/locoprop rates

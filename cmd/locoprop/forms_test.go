@@ -99,6 +99,10 @@ func TestExtras(t *testing.T) {
 		"--lr 1e-4 --drop-last=false --d-momentum 0.5":                                                                            "d-momentum 0.5",
 		"--method locoprop-s --form statistics --statistics-structure block-diagonal --statistics-relative 0.5 --drop-last=false": "form statistics, gamma 10 (gamma/batch 1.4285714285714286), statistics-structure block-diagonal",
 		"--method backprop --optimizer adam --lr 1e-3 --weight-decay 0.5 --drop-last=false":                                       "optimizer adam:variant=torch",
+		"--method kfac:refresh=3 --drop-last=false":                                                                               "kfac:",
+		"--method kbfgs --drop-last=false":                                                                                        "kbfgs",
+		"--method shampoo:refresh=3 --drop-last=false":                                                                            "shampoo:",
+		"--method proxprop:variant=exact --optimizer sgd --lr 1 --drop-last=false":                                                "proxprop:variant=exact",
 		"--form metric --drop-last=false --weight-decay 0.01":                                                                     "form metric, lr 1,",
 	} {
 		t.Run(args, func(t *testing.T) {

@@ -184,6 +184,11 @@ func TestDivergence(t *testing.T) {
 	assert.Contains(t, out.stderr, "smaller learning rate")
 	assert.NotContains(t, tree(t, filepath.Join(dir, "r")), "model.safetensors")
 
+	// So is a local problem that a layer's numbers allow no solution of.
+	out = program(t, dir, small(data, "--method", "locoprop-s", "--optimizer", "sgd", "--form", "spectral", "--lr", "1e30", "--out", "s")...)
+	assert.Equal(t, exitDiverged, out.code, out.stderr)
+	assert.Regexp(t, `diverged in epoch 1, batch 1 of \d+, after 0 steps: local solution of layer \d: `, out.stderr)
+
 	// Schedule paper has rate 0 in its first epoch: a good model, which stays.
 	succeeds(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "1", "--out", "good")...)
 	out = program(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "4", "--out", "bad")...)

@@ -106,8 +106,7 @@ var settings = slices.Concat([]setting{
 			e.KeepLast = err == nil && !v
 			return err
 		},
-		get:        func(e *Experiment) string { return strconv.FormatBool(!e.KeepLast) },
-		conditions: []condition{{notBaseline, "method {method} trains on full batches only"}},
+		get: func(e *Experiment) string { return strconv.FormatBool(!e.KeepLast) },
 	},
 	parsed("schedule", ParseSchedule, func(e *Experiment, v schedule.Kind) { e.Schedule = v }, func(e *Experiment) string { return e.Schedule.String() }),
 	count("warmup-steps", 0, MaxCount, func(e *Experiment) *int { return &e.WarmupSteps }),

@@ -12,10 +12,11 @@ import (
 
 // Task is one independent piece of a phase.
 type Task struct {
-	Layer  int     // −1 where the task spans all layers
-	Lo, Hi int     // the rows it writes: units of the layer, or examples where Layer is −1
-	Cost   float64 // flops, for scheduling
-	ID     int     // the method's own number of the task; scheduling ignores it
+	Layer       int     // −1 where the task spans all layers
+	Lo, Hi      int     // the rows it writes: units of the layer, or examples where Layer is −1 or the task is a tile
+	Left, Right int     // the columns of those rows that a tile writes; both 0: all of them
+	Cost        float64 // flops, for scheduling
+	ID          int     // the method's own number of the task; scheduling ignores it
 }
 
 // Phase is a set of tasks that may run in any order and at once.

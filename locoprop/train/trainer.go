@@ -73,6 +73,7 @@ func New(c Config) (*Trainer, error) {
 		return nil, err
 	}
 	t := &Trainer{c: c, kernels: k, workers: workers, position: position{best: noBest}}
+	start := time.Now()
 	if short := t.shortBatch(); short > 0 {
 		t.stepper, err = plan.WithShort(c.Method, c.Network, c.Loss, c.Batch, short, k)
 	} else {
@@ -81,6 +82,7 @@ func New(c Config) (*Trainer, error) {
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
+	t.trained = time.Since(start)
 	t.pool = plan.NewPool(workers)
 	if err := t.prepare(); err != nil {
 		t.pool.Close()
