@@ -40,8 +40,12 @@ type configFile struct {
 	Schedule        *string  `toml:"schedule,omitempty"`
 	WarmupSteps     *int64   `toml:"warmup-steps,omitempty"`
 	ScheduleEpochs  *int64   `toml:"schedule-epochs,omitempty"`
+	ScheduleSteps   *int64   `toml:"schedule-steps,omitempty"`
 	Epochs          *int64   `toml:"epochs,omitempty"`
+	Steps           *int64   `toml:"steps,omitempty"`
+	TimeLimit       *string  `toml:"time-limit,omitempty"`
 	EvalEvery       *int64   `toml:"eval-every,omitempty"`
+	EvalSteps       *int64   `toml:"eval-steps,omitempty"`
 	CheckpointEvery *string  `toml:"checkpoint-every,omitempty"`
 	Keep            *int64   `toml:"keep,omitempty"`
 	OnDivergence    *string  `toml:"on-divergence,omitempty"`

@@ -140,8 +140,15 @@ func settingFlags() []settingFlag {
 		{"schedule", groupSchedule, "course of the rate over the run, `NAME`: " + list(schedule.Names), ""},
 		{"warmup-steps", groupSchedule, "batches over which the rate rises at the start, `NUMBER` from 0", ""},
 		{"schedule-epochs", groupSchedule, "epochs that the schedule is made for, `NUMBER` from 1", "--epochs; 100 with the paper presets"},
+		{"schedule-steps", groupSchedule, "the same in steps, in place of --schedule-epochs, `NUMBER` from 1 (not with schedule paper)", "--steps where that is given"},
 		{"epochs", groupSchedule, "epochs to train, `NUMBER` from 0, which writes the untrained model", ""},
-		{"eval-every", groupSchedule, "epochs from one evaluation to the next, `NUMBER` from 1; epoch 0 and the last are always evaluated", ""},
+		{"steps", groupSchedule, "steps to train, in place of --epochs, within an epoch too, `NUMBER` from 1; the schedule is made for as many", "none: --epochs says it"},
+		{
+			"time-limit", groupSchedule, "end the run at the first step after so much time of training, evaluation not counted: `TIME` (45s, 10m, 1h30m) or off; " +
+				"the schedule stays as it is planned", "off",
+		},
+		{"eval-every", groupSchedule, "epochs from one evaluation to the next, `NUMBER` from 1; epoch 0 and the end are always evaluated", ""},
+		{"eval-steps", groupSchedule, "steps from one evaluation to the next, besides --eval-every, within epochs too, `NUMBER` from 0, which is never", "0"},
 		{
 			"checkpoint-every", groupExperiment, "how often the run is saved, besides at its start and end and after the best epoch so far: " +
 				"`INTERVAL` in epochs (1epoch), steps (500steps) or time (10m, 1h30m)", "",

@@ -66,7 +66,7 @@ func (e *Experiment) MeasuredAgainst() string {
 		return ""
 	}
 	mine, preset := e.Values(), own.Values()
-	for _, key := range []string{"arch", "seed", "data", "workers", "backend", "eval-every", "checkpoint-every", "keep", "diagnose", "schedule-epochs"} {
+	for _, key := range []string{"arch", "seed", "data", "workers", "backend", "eval-every", "eval-steps", "checkpoint-every", "keep", "diagnose", "schedule-epochs"} {
 		delete(mine, key)
 		delete(preset, key)
 	}

@@ -203,6 +203,12 @@ func (r *resolver) follow(key string, l Layer, before *Experiment) {
 		if usual, err := ParseOptimizer(name, IsLocal(before.Method)); err == nil && usual == e.Optimizer {
 			e.Optimizer, _ = ParseOptimizer(name, IsLocal(e.Method))
 		}
+	case key == "epochs" && open("steps"):
+		e.Steps = 0
+	case key == "schedule-epochs" && open("schedule-steps"):
+		e.ScheduleSteps = 0
+	case key == "schedule-steps" && open("schedule-epochs"):
+		e.ScheduleEpochs = 0
 	case key == "solver" && e.Implicit.Solver != before.Implicit.Solver && open("solver-iterations"):
 		e.Implicit.Iterations = implicitDefaults(e.Implicit.Solver).Iterations
 	case key == "schedule" && e.Schedule == schedule.Paper && open("warmup-steps"):

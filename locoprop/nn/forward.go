@@ -57,16 +57,34 @@ func NewActivations(n *Network, examples int) *Activations {
 // matrices of the same shapes. It doesn't allocate; calls on disjoint ranges may run
 // at once.
 func (act *Activations) Forward(k backend.Kernels, weights []backend.Mat, lo, hi int) {
-	for ℓ, l := range act.net.Layers {
-		p := l.Positions()
-		x := l.Design(backend.Rows(act.Design[ℓ], lo*p, hi*p), backend.Rows(act.Input[ℓ], lo, hi))
-		a, y := backend.Rows(act.A[ℓ], lo*p, hi*p), backend.Rows(act.Y[ℓ], lo*p, hi*p)
-		k.Affine(a, x, weights[ℓ])
-		k.Apply(y, a, l.Transfer())
-		if p > 1 && ℓ+1 < len(act.Input) {
-			next := backend.WithoutBias(backend.Rows(act.Input[ℓ+1], lo, hi))
-			backend.Copy(next, backend.Reshape(y, hi-lo, next.Cols))
-		}
+	for ℓ := range act.net.Layers {
+		act.ForwardLayer(k, weights[ℓ], ℓ, lo, hi)
+	}
+}
+
+// ForwardLayer computes the activations of layer ℓ, with weights w, for examples
+// lo ≤ i < hi from those of the layer before.
+func (act *Activations) ForwardLayer(k backend.Kernels, w backend.Mat, ℓ, lo, hi int) {
+	l := act.net.Layers[ℓ]
+	p := l.Positions()
+	x := l.Design(backend.Rows(act.Design[ℓ], lo*p, hi*p), backend.Rows(act.Input[ℓ], lo, hi))
+	a, y := backend.Rows(act.A[ℓ], lo*p, hi*p), backend.Rows(act.Y[ℓ], lo*p, hi*p)
+	k.Affine(a, x, w)
+	k.Apply(y, a, l.Transfer())
+	if p > 1 && ℓ+1 < len(act.Input) {
+		next := backend.WithoutBias(backend.Rows(act.Input[ℓ+1], lo, hi))
+		backend.Copy(next, backend.Reshape(y, hi-lo, next.Cols))
+	}
+}
+
+// ForwardTile computes, of layer ℓ with weights w, units left ≤ u < right for examples
+// lo ≤ i < hi: pre-activations, and outputs unless f is row-coupled, which needs whole
+// rows. Only for a layer with one position whose design is its input.
+func (act *Activations) ForwardTile(k backend.Kernels, w backend.Mat, ℓ, lo, hi, left, right int) {
+	a := backend.View(act.A[ℓ], lo, hi, left, right)
+	k.Affine(a, backend.Rows(act.Design[ℓ], lo, hi), backend.Rows(w, left, right))
+	if f := act.net.Layers[ℓ].Transfer(); !f.RowCoupled() {
+		k.Apply(backend.View(act.Y[ℓ], lo, hi, left, right), a, f)
 	}
 }
 

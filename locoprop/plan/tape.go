@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
@@ -11,25 +12,28 @@ import (
 )
 
 // Tape holds the forward and backward pass of a batch: X̃, Â, Ŷ and D = ∂L/∂A of every
-// layer. Both passes of an example need no other example, so a task takes a few
-// examples through the whole network and back: one phase, no barrier between layers.
+// layer. Each layer's product is a phase of its own, cut into [Tiles]; a layer whose
+// design isn't its input takes a few examples per task.
 type Tape struct {
 	*nn.Activations
 	D     []backend.Mat // B·p × m
 	Batch int
 
-	net     *nn.Network
-	loss    loss.Loss
-	kernels backend.Kernels
-	phase   *Phase
-	again   *Phase        // forward only
-	sums    []float64     // loss of each task's examples, by Lo / chunk
-	chunk   int           // examples per task
-	design  []backend.Mat // ∂L/∂(design), where the design isn't the input
-	x, t    backend.Mat   // the batch being run
+	net      *nn.Network
+	loss     loss.Loss
+	kernels  backend.Kernels
+	input    *Phase // X of the first layer
+	forward  []*Phase
+	lossD    *Phase // the loss, and D of the last layer
+	lossOnly *Phase
+	backward []*Phase
+	sums     []float64     // loss of each task's examples, by Lo / chunk
+	chunk    int           // examples per task
+	design   []backend.Mat // ∂L/∂(design), where the design isn't the input
+	x, t     backend.Mat   // the batch being run
 }
 
-// PassPhase is the name of a tape's phase.
+// PassPhase is the name of a tape's phases.
 const PassPhase = "forward and backward"
 
 // NewTape allocates a tape for batches of a network.
@@ -48,21 +52,53 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 		Activations: nn.NewActivations(n, batch), Batch: batch,
 		net: n, loss: l, kernels: k, design: make([]backend.Mat, len(n.Layers)),
 	}
-	tasks := t.tasks(1)
-	t.sums, t.chunk, t.D = make([]float64, len(tasks)), tasks[0].Hi, t.newD()
 	for ℓ, layer := range n.Layers {
 		w, p := layer.Weights(), layer.Positions()
 		if ℓ > 0 && !layer.DesignIsInput() {
 			t.design[ℓ] = backend.NewPadded(batch*p, w.Cols-1)
 		}
 	}
-	t.phase = NewPhase(PassPhase, tasks, 0, t.pass)
-	t.again = NewPhase("forward", t.tasks(0.4), 0, t.lossOnly)
+	t.D = t.newD()
+	t.input = t.examples(ElementCost*float64(n.Inputs()), func(lo, hi int) {
+		backend.Copy(backend.WithoutBias(backend.Rows(t.Input[0], lo, hi)), backend.Rows(t.x, lo, hi))
+	})
+	costs := PassFlops(n, 1)
+	for ℓ, layer := range n.Layers {
+		if !tiled(layer) {
+			t.forward = append(t.forward, t.examples(costs[ℓ].ForwardFlops, func(lo, hi int) {
+				t.ForwardLayer(k, layer.Weights(), ℓ, lo, hi)
+			}))
+			continue
+		}
+		w := layer.Weights()
+		t.forward = append(t.forward, NewPhase(PassPhase, Tiles(ℓ, batch, w.Rows, 2*float64(w.Cols)), 0,
+			func(task *Task, _ []float32) error {
+				t.ForwardTile(k, w, ℓ, task.Lo, task.Hi, task.Left, task.Right)
+				return nil
+			}))
+	}
+	t.lossD = t.examples(ElementCost*float64(n.Outputs()), t.lossOf(true))
+	t.lossOnly = t.examples(ElementCost*float64(n.Outputs()), t.lossOf(false))
+	t.sums, t.chunk = make([]float64, len(t.lossD.Tasks)), t.lossD.Tasks[0].Hi
+	t.backward = t.backwardInto(t.D)
 	return t, nil
 }
 
-// Phase is the tape's one phase.
-func (t *Tape) Phase() *Phase { return t.phase }
+// tiled tells whether a layer's products can be cut by units.
+func tiled(l nn.Layer) bool { return l.DesignIsInput() && l.Positions() == 1 }
+
+// examples makes a phase of tasks that take a few examples each.
+func (t *Tape) examples(cost float64, do func(lo, hi int)) *Phase {
+	return NewPhase(PassPhase, ExampleTasks(t.Batch, cost), 0, func(task *Task, _ []float32) error {
+		do(task.Lo, task.Hi)
+		return nil
+	})
+}
+
+// Phases are those of a [Tape.Run], in order.
+func (t *Tape) Phases() []*Phase {
+	return slices.Concat([]*Phase{t.input}, t.forward, []*Phase{t.lossD}, t.backward)
+}
 
 var errShape = errors.New("batch of another shape than planned")
 
@@ -75,58 +111,98 @@ func (t *Tape) Run(p *Pool, x, target backend.Mat) (float64, error) {
 			x.Rows, x.Cols, target.Rows, target.Cols, t.Batch, t.net.Inputs(), t.Batch, t.net.Outputs())
 	}
 	t.x, t.t = x, target
-	if err := p.Run(t.phase); err != nil {
+	if err := p.Run(t.input); err != nil {
 		return 0, err
 	}
-	mean := t.mean()
+	mean, err := t.runForward(p, t.lossD)
+	if err != nil {
+		return 0, err
+	}
+	if err := runAll(p, t.backward); err != nil {
+		return 0, err
+	}
 	if math.IsNaN(mean) || math.IsInf(mean, 0) {
 		return mean, t.diagnose(mean)
 	}
 	return mean, nil
 }
 
-// pass takes examples task.Lo ≤ i < task.Hi through the network and back.
-func (t *Tape) pass(task *Task, _ []float32) error {
-	lo, hi := task.Lo, task.Hi
-	k := t.kernels
-	backend.Copy(backend.WithoutBias(backend.Rows(t.Input[0], lo, hi)), backend.Rows(t.x, lo, hi))
-	t.Forward(k, t.net.Weights(), lo, hi)
+// runForward takes the batch through the network, and to its mean loss by the given phase.
+func (t *Tape) runForward(p *Pool, loss *Phase) (float64, error) {
+	if err := runAll(p, t.forward); err != nil {
+		return 0, err
+	}
+	if err := p.Run(loss); err != nil {
+		return 0, err
+	}
+	var sum float64
+	for _, s := range t.sums {
+		sum += s
+	}
+	return sum / float64(t.Batch), nil
+}
 
+func runAll(p *Pool, phases []*Phase) error {
+	for _, ph := range phases {
+		if err := p.Run(ph); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lossOf computes the loss of examples and, where told to, D of the last layer.
+func (t *Tape) lossOf(derivative bool) func(lo, hi int) {
 	last := len(t.D) - 1
-	a, y := t.Output(lo, hi)
-	t.sums[lo/t.chunk] = k.Loss(t.flat(t.D, last, lo, hi), a, y, backend.Rows(t.t, lo, hi),
-		t.net.Last().Transfer(), t.loss, float32(1/float64(t.Batch)))
-	t.backward(t.D, lo, hi)
-	return nil
+	layer := t.net.Last()
+	whole := tiled(layer) && layer.Transfer().RowCoupled() // left to do by the tiles
+	return func(lo, hi int) {
+		a, y := t.Output(lo, hi)
+		if whole {
+			t.kernels.Apply(y, a, layer.Transfer())
+		}
+		var d backend.Mat
+		var scale float32
+		if derivative {
+			d, scale = t.flat(t.D, last, lo, hi), float32(1/float64(t.Batch))
+		}
+		t.sums[lo/t.chunk] = t.kernels.Loss(d, a, y, backend.Rows(t.t, lo, hi), layer.Transfer(), t.loss, scale)
+	}
 }
 
-// lossOnly takes examples through the network and to their loss.
-func (t *Tape) lossOnly(task *Task, _ []float32) error {
-	lo, hi := task.Lo, task.Hi
-	t.Forward(t.kernels, t.net.Weights(), lo, hi)
-	a, y := t.Output(lo, hi)
-	t.sums[lo/t.chunk] = t.kernels.Loss(backend.Mat{}, a, y, backend.Rows(t.t, lo, hi), t.net.Last().Transfer(), t.loss, 0)
-	return nil
-}
-
-// backward takes d of the last layer down to the first, for examples lo ≤ i < hi.
-func (t *Tape) backward(d []backend.Mat, lo, hi int) {
+// backwardInto makes the phases that take d of the last layer down to the first.
+func (t *Tape) backwardInto(d []backend.Mat) []*Phase {
 	k := t.kernels
+	var phases []*Phase
 	for ℓ := len(d) - 1; ℓ > 0; ℓ-- {
 		layer, below := t.net.Layers[ℓ], t.net.Layers[ℓ-1]
-		w, p := backend.WithoutBias(layer.Weights()), layer.Positions()
-		from, dx := backend.Rows(d[ℓ], lo*p, hi*p), t.flat(d, ℓ-1, lo, hi)
-		if layer.DesignIsInput() {
-			k.Backprop(dx, from, w)
-		} else {
-			dd := backend.Rows(t.design[ℓ], lo*p, hi*p)
-			k.Backprop(dd, from, w)
-			layer.Fold(dx, dd)
+		w, p, q := backend.WithoutBias(layer.Weights()), layer.Positions(), below.Positions()
+		if tiled(layer) && q == 1 {
+			phases = append(phases, NewPhase(PassPhase, Tiles(ℓ-1, t.Batch, w.Cols, 2*float64(w.Rows)), 0,
+				func(task *Task, _ []float32) error {
+					tile := func(m backend.Mat) backend.Mat { return backend.View(m, task.Lo, task.Hi, task.Left, task.Right) }
+					dx := tile(d[ℓ-1])
+					k.Backprop(dx, backend.Rows(d[ℓ], task.Lo, task.Hi), backend.Cols(w, task.Left, task.Right))
+					k.Chain(dx, tile(t.A[ℓ-1]), tile(t.Y[ℓ-1]), below.Transfer())
+					return nil
+				}))
+			continue
 		}
-		q := below.Positions()
-		k.Chain(backend.Rows(d[ℓ-1], lo*q, hi*q), backend.Rows(t.A[ℓ-1], lo*q, hi*q),
-			backend.Rows(t.Y[ℓ-1], lo*q, hi*q), below.Transfer())
+		cost := 2 * float64(p) * float64(w.Cols) * float64(w.Rows)
+		phases = append(phases, t.examples(cost, func(lo, hi int) {
+			from, dx := backend.Rows(d[ℓ], lo*p, hi*p), t.flat(d, ℓ-1, lo, hi)
+			if layer.DesignIsInput() {
+				k.Backprop(dx, from, w)
+			} else {
+				dd := backend.Rows(t.design[ℓ], lo*p, hi*p)
+				k.Backprop(dd, from, w)
+				layer.Fold(dx, dd)
+			}
+			k.Chain(backend.Rows(d[ℓ-1], lo*q, hi*q), backend.Rows(t.A[ℓ-1], lo*q, hi*q),
+				backend.Rows(t.Y[ℓ-1], lo*q, hi*q), below.Transfer())
+		}))
 	}
+	return phases
 }
 
 // newD allocates matrices of the shapes of D.
@@ -144,8 +220,8 @@ func (t *Tape) newD() []backend.Mat {
 
 // Backward is another backward pass over the activations that a tape holds.
 type Backward struct {
-	D     []backend.Mat // as the tape's
-	phase *Phase
+	D      []backend.Mat // as the tape's
+	phases []*Phase
 }
 
 // NewBackward plans a backward pass that begins with what start writes into d, the last
@@ -153,45 +229,21 @@ type Backward struct {
 // for several ranges at once.
 func (t *Tape) NewBackward(start func(d, a, y backend.Mat, lo int)) *Backward {
 	b := &Backward{D: t.newD()}
-	b.phase = NewPhase("another backward pass", t.tasks(0.5), 0, func(task *Task, _ []float32) error {
-		a, y := t.Output(task.Lo, task.Hi)
-		start(t.flat(b.D, len(b.D)-1, task.Lo, task.Hi), a, y, task.Lo)
-		t.backward(b.D, task.Lo, task.Hi)
-		return nil
+	first := t.examples(ElementCost*float64(t.net.Outputs()), func(lo, hi int) {
+		a, y := t.Output(lo, hi)
+		start(t.flat(b.D, len(b.D)-1, lo, hi), a, y, lo)
 	})
+	b.phases = append([]*Phase{first}, t.backwardInto(b.D)...)
 	return b
 }
 
-// Phase is the pass's one phase; the tape must have run.
-func (b *Backward) Phase() *Phase { return b.phase }
+// Run makes the pass; the tape must have run.
+func (b *Backward) Run(p *Pool) error { return runAll(p, b.phases) }
 
 // Again returns the mean loss of the batch last run at the weights as they are now. It
 // overwrites the activations, and D stays. It isn't finite where the weights have left
 // the range that the network can stand.
-func (t *Tape) Again(p *Pool) (float64, error) {
-	if err := p.Run(t.again); err != nil {
-		return 0, err
-	}
-	return t.mean(), nil
-}
-
-// mean is the mean loss from the tasks' sums.
-func (t *Tape) mean() float64 {
-	var sum float64
-	for _, s := range t.sums {
-		sum += s
-	}
-	return sum / float64(t.Batch)
-}
-
-// tasks cuts the batch, at a share of the cost of both passes.
-func (t *Tape) tasks(share float64) []Task {
-	var cost float64
-	for _, p := range PassFlops(t.net, 1) {
-		cost += p.ForwardFlops + p.BackwardFlops
-	}
-	return ExampleTasks(t.Batch, share*cost)
-}
+func (t *Tape) Again(p *Pool) (float64, error) { return t.runForward(p, t.lossOnly) }
 
 // flat views a layer's matrix of those of D's shapes as a row per example.
 func (t *Tape) flat(of []backend.Mat, ℓ, lo, hi int) backend.Mat {
