@@ -65,7 +65,7 @@ func prepare(c *cli.Command) {
 			if ctx.Args().Present() {
 				return usagef("%s takes flags only, but found %q", ctx.Command.HelpName, ctx.Args().First())
 			}
-			return act(ctx)
+			return inPlace(ctx, act(ctx))
 		}
 		return
 	}
