@@ -156,7 +156,7 @@ func printBench(w io.Writer, r benchReport) error {
 	fmt.Fprintf(table, "backend\tms\tmin\tmax\tGF/s\tof ceiling\tof sgemm\tof FMA\ttime ratio\tallocations\t\n")
 	for _, s := range r.Steps {
 		fmt.Fprintf(table, "%s\t%.4g\t%.4g\t%.4g\t%.1f\t%.3f\t%.3f\t%s\t%.2f\t%.0f\t\n", s.Backend, 1e3*s.Seconds.Median, 1e3*s.Seconds.Min,
-			1e3*s.Seconds.Max, s.Rate/1e9, s.OfCeiling, s.OfSgemm, orDash("%.3f", s.OfFMA), s.Ratio, s.Allocations)
+			1e3*s.Seconds.Max, s.Rate/1e9, s.OfCeiling.Median, s.OfSgemm.Median, medianOrDash("%.3f", s.OfFMA), s.Ratio.Median, s.Allocations)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -181,6 +181,14 @@ func printAlone(w io.Writer, r *bench.Report) error {
 		fmt.Fprintf(table, "%s\t%s\t%.4g\t%.4g\t%.1f\t\n", a.Op, a.Shape, a.Count, 1e3*a.Seconds.Median, a.Rate/1e9)
 	}
 	return table.Flush()
+}
+
+// medianOrDash prints the median of what could be measured.
+func medianOrDash(format string, s *bench.Spread) string {
+	if s == nil {
+		return "-"
+	}
+	return fmt.Sprintf(format, s.Median)
 }
 
 func printWaterfall(w io.Writer, name string, f *bench.Waterfall) error {

@@ -97,7 +97,7 @@ func printFigures(w io.Writer, figures []standingReport) error {
 	for _, f := range figures {
 		s, share := f.Steps[0], f.Waterfall.Share
 		fmt.Fprintf(table, "%s\t%d\t%d\t%.4g\t%.4g\t%.4g\t%.4g\t%.1f\t%.3f\t%.3f\t%s\t", f.Name, f.Batch, f.Workers, f.Flops/1e9,
-			1e3*s.Seconds.Median, 1e3*s.Seconds.Min, 1e3*s.Seconds.Max, s.Rate/1e9, s.OfCeiling, s.OfSgemm, orDash("%.3f", s.OfFMA))
+			1e3*s.Seconds.Median, 1e3*s.Seconds.Min, 1e3*s.Seconds.Max, s.Rate/1e9, s.OfCeiling.Median, s.OfSgemm.Median, medianOrDash("%.3f", s.OfFMA))
 		fmt.Fprintf(table, "%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.0f\t\n", share(bench.PartProducts, bench.PartFactors), share(bench.PartTransfer),
 			share(bench.PartUpdate), share(bench.PartTasks, bench.PartSerial), share(bench.PartWaiting), s.Allocations)
 	}

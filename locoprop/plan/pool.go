@@ -99,6 +99,15 @@ func NewPool(workers int) *Pool {
 // Workers is the number of workers.
 func (p *Pool) Workers() int { return p.workers }
 
+// ScratchBytes is the memory that the workers' scratch takes.
+func (p *Pool) ScratchBytes() int {
+	sum := 0
+	for _, s := range p.scratch {
+		sum += 4 * len(s)
+	}
+	return sum
+}
+
 // Close ends the workers. The pool can't be used afterwards.
 func (p *Pool) Close() {
 	for _, c := range p.start {
