@@ -40,7 +40,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 3
+#define LP_ABI 4
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -372,6 +372,7 @@ typedef struct lp_info {
   char openblas[128];  /* OpenBLAS's configuration: "OpenBLAS 0.3.21 ... MAX_THREADS=64" */
   char core[32];       /* the CPU that OpenBLAS's kernels are for */
   char simd[32];       /* Highway's target: AVX2, NEON, ... */
+  char compiler[64];   /* what compiled this library, and its version */
   int32_t max_threads; /* the threads that OpenBLAS was built for; 0: it doesn't say */
 } lp_info;
 
