@@ -304,7 +304,7 @@ func selfProductOf(t *testing.T, x backend.Mat, trans bool) backend.Mat {
 	for _, w := range selfProduct(&layer{x: x, kernels: gonum.New()}, trans, p) {
 		require.Equal(t, covered, w.Lo)
 		covered = w.Hi
-		require.NoError(t, w.do(nil))
+		require.NoError(t, w.Do(nil))
 	}
 	require.Equal(t, size, covered)
 	return p

@@ -26,17 +26,17 @@ func newDiagnosis(l *layer, s solver) *diagnosis {
 }
 
 // work makes the tasks that measure.
-func (d *diagnosis) work() []work {
-	var tasks []work
+func (d *diagnosis) work() []plan.Job {
+	var tasks []plan.Job
 	rows, cols := d.x.Rows, d.x.Cols
 	for i, t := range d.units(4 * float64(rows) * float64(cols)) {
 		units := t.Hi - t.Lo
 		b := d.block(t.Lo, t.Hi, nil)
 		before := backend.Rows(d.before, t.Lo, t.Hi)
 		d.sums = append(d.sums, sums{})
-		tasks = append(tasks, work{
-			Task: t, scratch: 2*roundLine(units*cols) + 2*roundLine(rows*units) + roundLine(units),
-			do: func(scratch []float32) error {
+		tasks = append(tasks, plan.Job{
+			Task: t, Scratch: 2*roundLine(units*cols) + 2*roundLine(rows*units) + roundLine(units),
+			Do: func(scratch []float32) error {
 				d.sums[i] = d.measure(&b, before, scratch)
 				return nil
 			},

@@ -9,7 +9,7 @@ import (
 // dA = X̃Δᵀ and ∂W̃ = RᵀX̃. Valid for every method, optimiser and transfer function.
 type direct struct {
 	iterated
-	tasks []work
+	tasks []plan.Job
 	used  []int // iterations of each guarded task
 }
 
@@ -22,9 +22,9 @@ func newDirect(l *layer) *direct {
 			s.tasks = append(s.tasks, s.guardedWork(t, b))
 			continue
 		}
-		s.tasks = append(s.tasks, work{
-			Task: t, scratch: backend.ScratchLen(l.x.Rows, l.x.Cols, t.Hi-t.Lo),
-			do: func(scratch []float32) error {
+		s.tasks = append(s.tasks, plan.Job{
+			Task: t, Scratch: backend.ScratchLen(l.x.Rows, l.x.Cols, t.Hi-t.Lo),
+			Do: func(scratch []float32) error {
 				if l.o.Reset {
 					s.slots.ResetRows(t.Lo, t.Hi)
 				}
@@ -39,7 +39,7 @@ func newDirect(l *layer) *direct {
 	return s
 }
 
-func (s *direct) stages() [][]work { return [][]work{s.tasks} }
+func (s *direct) stages() [][]plan.Job { return [][]plan.Job{s.tasks} }
 
 func (s *direct) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks = FormDirect.String(), len(s.tasks)

@@ -157,7 +157,8 @@ func TestNoClosedFormMakesNaNOfIllConditionedInputs(t *testing.T) {
 	assert.Positive(t, failed, "some inputs were to be too much")
 }
 
-// stumbles trains three batches of spoiled inputs and reports whether one gave an error.
+// stumbles trains three batches of spoiled inputs and reports whether one gave an error,
+// which must be divergence that names a layer, with the weights as they were.
 func (s setup) stumbles(t *testing.T, name string, pool *plan.Pool, spoil func(i, j int, v float32) float32) bool {
 	t.Helper()
 	n := s.network(t, 3)
@@ -168,11 +169,16 @@ func (s setup) stumbles(t *testing.T, name string, pool *plan.Pool, spoil func(i
 		for i := range x.Data {
 			x.Data[i] = spoil(i/x.Cols, i%x.Cols, x.Data[i])
 		}
+		before := snapshot(n)
 		_, err := stepper.Step(pool, x, y, 1)
 		ℓ, v := plan.FirstNonFinite(n.Weights())
 		require.Negative(t, ℓ, "%s, batch %d: found %v (error: %v)", name, batch, v, err)
 		if err != nil {
-			require.Contains(t, err.Error(), "layer ", name)
+			var diverged *plan.DivergedError
+			require.ErrorAs(t, err, &diverged, name)
+			require.GreaterOrEqual(t, diverged.Layer, 0, name)
+			require.NotEmpty(t, diverged.What, name)
+			require.Equal(t, before, snapshot(n), name)
 			return true
 		}
 	}

@@ -42,7 +42,7 @@ type exact struct {
 	formed  bool      // and that has been done: the factor's memory holds it
 	spare   []float64 // for fill: room for a widened piece of X̃
 	filler  func(a []float64)
-	work    [][]work
+	work    [][]plan.Job
 }
 
 func newExact(l *layer) (*exact, error) {
@@ -54,11 +54,11 @@ func newExact(l *layer) (*exact, error) {
 	s := &exact{closed: c, factor: precond.NewFactor(l.kernels, n, make([]float64, n*n))}
 	s.filler = s.fill // a method value allocates: once
 	product := selfProduct(l, s.primal, s.gram)
-	refine := make([]work, len(product))
+	refine := make([]plan.Job, len(product))
 	s.squares = make([]float64, len(product))
 	for i := range product {
-		t, multiply := product[i].Task, product[i].do
-		product[i].do = func(scratch []float32) error {
+		t, multiply := product[i].Task, product[i].Do
+		product[i].Do = func(scratch []float32) error {
 			if s.idle {
 				return nil
 			}
@@ -68,30 +68,30 @@ func newExact(l *layer) (*exact, error) {
 			s.squares[i] = s.sumStripe(t.Lo, t.Hi)
 			return nil
 		}
-		refine[i] = work{Task: t, scratch: 2 * widePiece * n, do: func(scratch []float32) error {
+		refine[i] = plan.Job{Task: t, Scratch: 2 * widePiece * n, Do: func(scratch []float32) error {
 			s.refine(t.Lo, t.Hi, float64s(scratch))
 			return nil
 		}}
 	}
 	order := float64(n)
-	factor := []work{{
+	factor := []plan.Job{{
 		Task:    plan.Task{Layer: l.index, Hi: n, Cost: order * order * order / 3},
-		scratch: 2 * (precond.FactorScratch(l.kernels, n) + widePiece*n), do: s.decompose,
+		Scratch: 2 * (precond.FactorScratch(l.kernels, n) + widePiece*n), What: madeFactor, Do: s.decompose,
 	}}
-	var solve []work
+	var solve []plan.Job
 	for _, t := range l.units(2*float64(l.x.Rows)*float64(l.x.Cols) + 2*order*order) {
 		units := t.Hi - t.Lo
-		solve = append(solve, work{
-			Task: t, scratch: roundLine(2*n*units) + roundLine(2*l.x.Cols*units) + roundLine(units*l.x.Cols) +
-				2*widePiece*(l.x.Cols+units),
-			do: func(scratch []float32) error { return s.solve(t.Lo, t.Hi, scratch) },
+		solve = append(solve, plan.Job{
+			Task: t, Scratch: roundLine(2*n*units) + roundLine(2*l.x.Cols*units) + roundLine(units*l.x.Cols) +
+				2*widePiece*(l.x.Cols+units), What: madeSolution,
+			Do: func(scratch []float32) error { return s.solve(t.Lo, t.Hi, scratch) },
 		})
 	}
-	s.work = [][]work{product, refine, factor, solve}
+	s.work = [][]plan.Job{product, refine, factor, solve}
 	return s, nil
 }
 
-func (s *exact) stages() [][]work { return s.work }
+func (s *exact) stages() [][]plan.Job { return s.work }
 
 func (s *exact) begin() { s.idle = !positive(s.prox) }
 
@@ -186,10 +186,7 @@ func (s *exact) decompose(scratch []float32) error {
 	memory := float64s(scratch)
 	own := precond.FactorScratch(s.kernels, n)
 	s.spare = memory[own:]
-	if err := s.factor.Make(s.filler, s.prox, trace/float64(n), memory[:own]); err != nil {
-		return fmt.Errorf("exact solution of the local problem: %w", err)
-	}
-	return nil
+	return s.factor.Make(s.filler, s.prox, trace/float64(n), memory[:own])
 }
 
 // solve makes and applies the update of units lo ≤ u < hi.
@@ -238,7 +235,7 @@ func (s *exact) solve(lo, hi int, scratch []float32) error {
 		s.kernels.Grad(delta, z, s.x)
 	}
 	if err := s.apply(lo, hi, delta); err != nil {
-		return fmt.Errorf("exact solution of the local problem, condition %.3g: %w", s.factor.Condition(), err)
+		return fmt.Errorf("exact, condition %.3g: %w", s.factor.Condition(), err)
 	}
 	return nil
 }

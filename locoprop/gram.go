@@ -17,19 +17,19 @@ import (
 type gram struct {
 	iterated
 	second backend.Mat // C
-	work   [][]work
+	work   [][]plan.Job
 }
 
 func newGram(l *layer) *gram {
 	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
 	fast, _ := l.kernels.(backend.GramSolver)
 	cost := predict(FormGram, l.workload()).flops() / float64(l.w.Rows)
-	var blocks []work
+	var blocks []plan.Job
 	for _, t := range l.units(cost) {
 		b := backend.GramBlock{Block: l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), Second: s.second}
-		blocks = append(blocks, work{
-			Task: t, scratch: backend.GramScratchLen(l.x.Cols, t.Hi-t.Lo),
-			do: func(scratch []float32) error {
+		blocks = append(blocks, plan.Job{
+			Task: t, Scratch: backend.GramScratchLen(l.x.Cols, t.Hi-t.Lo),
+			Do: func(scratch []float32) error {
 				if l.o.Reset {
 					s.slots.ResetRows(t.Lo, t.Hi)
 				}
@@ -41,11 +41,11 @@ func newGram(l *layer) *gram {
 			},
 		})
 	}
-	s.work = [][]work{selfProduct(l, true, s.second), blocks}
+	s.work = [][]plan.Job{selfProduct(l, true, s.second), blocks}
 	return s
 }
 
-func (s *gram) stages() [][]work { return s.work }
+func (s *gram) stages() [][]plan.Job { return s.work }
 
 func (s *gram) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks, p.StateBytes = FormGram.String(), len(s.work[1]), s.slots.Bytes()
@@ -84,18 +84,18 @@ const selfStripe = 256
 // of rows up to the diagonal and mirrors it above, hence half the flops of a product
 // of two matrices; a task's Lo and Hi are the rows of p, and what it writes in other
 // rows lies in these columns above the diagonal, where no other task writes.
-func selfProduct(l *layer, trans bool, p backend.Mat) []work {
+func selfProduct(l *layer, trans bool, p backend.Mat) []plan.Job {
 	inner, stripe := l.x.Rows, func(lo, hi int) backend.Mat { return backend.Cols(l.x, lo, hi) }
 	if !trans {
 		inner, stripe = l.x.Cols, func(lo, hi int) backend.Mat { return backend.Rows(l.x, lo, hi) }
 	}
-	var tasks []work
+	var tasks []plan.Job
 	for _, t := range plan.UnitTasks(l.index, p.Rows, stripeSize(p.Rows), false, 0) {
 		lo, hi := t.Lo, t.Hi
 		t.Cost = float64(inner) * float64(hi-lo) * float64(hi+lo)
 		diagonal, left := backend.View(p, lo, hi, lo, hi), backend.View(p, lo, hi, 0, lo)
 		own, before := stripe(lo, hi), stripe(0, lo)
-		tasks = append(tasks, work{Task: t, do: func([]float32) error {
+		tasks = append(tasks, plan.Job{Task: t, Do: func([]float32) error {
 			l.kernels.Syrk(trans, 1, own, 0, diagonal)
 			if lo > 0 {
 				l.kernels.Gemm(trans, !trans, 1, own, before, 0, left)

@@ -29,7 +29,7 @@ type guarded struct {
 }
 
 // guardedWork makes the task of a block.
-func (s *direct) guardedWork(t plan.Task, b backend.Block) work {
+func (s *direct) guardedWork(t plan.Task, b backend.Block) plan.Job {
 	g := &guarded{direct: s, block: b, groups: s.groups(t.Hi - t.Lo)}
 	count := len(g.groups)
 	g.first, g.value, g.terms, g.frozen = make([]float64, count), make([]float64, count), make([]float64, count), make([]bool, count)
@@ -42,9 +42,9 @@ func (s *direct) guardedWork(t plan.Task, b backend.Block) work {
 	index := len(s.used)
 	s.used = append(s.used, 0)
 	rows, cols, units := b.X.Rows, b.X.Cols, b.W.Rows
-	return work{
-		Task: t, scratch: 4*roundLine(rows*units) + 3*roundLine(units*cols) + roundLine(units),
-		do: func(scratch []float32) error {
+	return plan.Job{
+		Task: t, Scratch: 4*roundLine(rows*units) + 3*roundLine(units*cols) + roundLine(units),
+		Do: func(scratch []float32) error {
 			if s.o.Reset {
 				s.slots.ResetRows(t.Lo, t.Hi)
 			}

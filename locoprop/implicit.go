@@ -106,7 +106,7 @@ func (m Implicit) check() error {
 type implicit struct {
 	*layer
 	lambda float64 // λ; 0: no step
-	work   [][]work
+	work   [][]plan.Job
 
 	relax float64     // α of SolverFixed and SolverAnderson
 	power backend.Mat // a vector of n+1 elements, for the estimate of ‖C‖₂
@@ -154,7 +154,7 @@ func newImplicit(l *layer) (solver, error) {
 	return s, nil
 }
 
-func (s *implicit) stages() [][]work     { return s.work }
+func (s *implicit) stages() [][]plan.Job { return s.work }
 func (s *implicit) state() []plan.Tensor { return nil }
 
 func (s *implicit) begin() {
@@ -203,11 +203,11 @@ func (s *implicit) flops() float64 {
 func (s *implicit) blocks(solve func(lo, hi int, took *tally) (scratch int, do func([]float32) error)) {
 	tasks := s.units(float64(s.o.Implicit.Iterations) * s.flops())
 	s.tallies = make([]tally, len(tasks))
-	var blocks []work
+	var blocks []plan.Job
 	for i, t := range tasks {
 		s.tallies[i].used = -1
 		scratch, do := solve(t.Lo, t.Hi, &s.tallies[i])
-		blocks = append(blocks, work{Task: t, scratch: scratch, do: do})
+		blocks = append(blocks, plan.Job{Task: t, Scratch: scratch, What: madeSolution, Do: do})
 	}
 	s.work = append(s.work, blocks)
 }

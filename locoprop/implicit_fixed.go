@@ -20,11 +20,12 @@ const (
 func (s *implicit) planFixed() {
 	l := s.layer
 	s.power, s.image = backend.NewMat(1, l.x.Cols), backend.NewMat(l.x.Rows, 1)
-	norm := []work{{
+	norm := []plan.Job{{
 		Task: plan.Task{Layer: l.index, Hi: l.w.Rows, Cost: 4 * normProducts * float64(l.x.Rows) * float64(l.x.Cols)},
-		do:   s.setRelax,
+		What: "norm of the second moment",
+		Do:   s.setRelax,
 	}}
-	s.work = [][]work{norm}
+	s.work = [][]plan.Job{norm}
 	s.blocks(func(lo, hi int, took *tally) (int, func([]float32) error) {
 		t := newIteration(s, lo, hi, took)
 		return t.scratch(), t.run

@@ -35,9 +35,9 @@ func (s *implicit) planNewton() error {
 	s.dual = rows < cols
 	if s.dual {
 		s.gram = make([]float64, rows*rows)
-		var products []work
+		var products []plan.Job
 		for _, t := range plan.UnitTasks(l.index, rows, l.o.Block, false, 2*float64(rows*cols)) {
-			products = append(products, work{Task: t, do: func([]float32) error { s.setGram(t.Lo, t.Hi); return nil }})
+			products = append(products, plan.Job{Task: t, Do: func([]float32) error { s.setGram(t.Lo, t.Hi); return nil }})
 		}
 		s.work = append(s.work, products)
 	}

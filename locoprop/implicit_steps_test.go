@@ -195,6 +195,7 @@ func TestStationaryFormsReportOverflow(t *testing.T) {
 		o := stationaryForms()[name]
 		o.Prox = 1e25
 		n := p.network(t, 1)
+		before := snapshot(n)
 		s := stationaryPlan(t, p, n, o)
 		x, y := p.data(1)
 		for i := range x.Data {
@@ -203,9 +204,11 @@ func TestStationaryFormsReportOverflow(t *testing.T) {
 		pool := plan.NewPool(1)
 		_, err := s.Step(pool, x, y, 1)
 		pool.Close()
-		assert.ErrorContains(t, err, "layer 0: gradient of the local problem isn't finite", name)
-		ℓ, _ := plan.FirstNonFinite(n.Weights())
-		assert.Equal(t, -1, ℓ, name)
+		var diverged *plan.DivergedError
+		require.ErrorAs(t, err, &diverged, name)
+		assert.Zero(t, diverged.Layer, name)
+		assert.ErrorContains(t, err, "of layer 0: gradient of the local problem isn't finite", name)
+		assert.Equal(t, before, snapshot(n), name)
 	}
 }
 

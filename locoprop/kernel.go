@@ -26,7 +26,7 @@ type kernel struct {
 	carried  bool        // there is a V₀
 	share    []float32   // p before iteration t, and, last, after all
 	velocity []float32   // a, one element
-	work     [][]work
+	work     [][]plan.Job
 }
 
 func newKernel(l *layer) *kernel {
@@ -41,15 +41,15 @@ func newKernel(l *layer) *kernel {
 	}
 	fast, _ := l.kernels.(backend.KernelSolver)
 	cost := predict(FormKernel, l.workload()).flops() / float64(l.w.Rows)
-	var blocks []work
+	var blocks []plan.Job
 	for _, t := range l.units(cost) {
 		b := backend.KernelBlock{
 			Block:  l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), // of V₀, where there is one
 			Kernel: s.examples, Share: s.share,
 		}
-		blocks = append(blocks, work{
-			Task: t, scratch: backend.KernelScratchLen(l.x.Rows, l.x.Cols, t.Hi-t.Lo),
-			do: func(scratch []float32) error {
+		blocks = append(blocks, plan.Job{
+			Task: t, Scratch: backend.KernelScratchLen(l.x.Rows, l.x.Cols, t.Hi-t.Lo),
+			Do: func(scratch []float32) error {
 				b.Velocity = s.velocity[0]
 				if fast != nil && fast.SolvesBlock(b.F) {
 					return fast.SolveKernel(&b, s.list, scratch)
@@ -59,7 +59,7 @@ func newKernel(l *layer) *kernel {
 			},
 		})
 	}
-	s.work = [][]work{selfProduct(l, false, s.examples), blocks}
+	s.work = [][]plan.Job{selfProduct(l, false, s.examples), blocks}
 	return s
 }
 
@@ -82,7 +82,7 @@ func (s *kernel) begin() {
 	s.share[len(s.list)] = p[0]
 }
 
-func (s *kernel) stages() [][]work { return s.work }
+func (s *kernel) stages() [][]plan.Job { return s.work }
 
 func (s *kernel) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks, p.StateBytes = FormKernel.String(), len(s.work[1]), s.slots.Bytes()

@@ -11,10 +11,10 @@ import (
 // solver is a form: how one layer's local problem is solved. All its memory is made
 // with it.
 type solver interface {
-	// stages lists the solver's tasks. Tasks of a stage are independent of each other and
-	// of all other layers'; they run once those of the stage before, of every layer, have
-	// ended. A task returns errors without naming its layer.
-	stages() [][]work
+	// stages lists the solver's jobs. Jobs of a stage are independent of each other and of
+	// all other layers'; they run once those of the stage before, of every layer, have
+	// ended; see plan.Stages. Weights move in the last stage only.
+	stages() [][]plan.Job
 	// begin prepares a batch, after the layer's own begin and before any task.
 	begin()
 	// state lists what the solver carries from batch to batch; the weights aren't its own.
@@ -23,13 +23,11 @@ type solver interface {
 	explain(p *plan.LayerPlan)
 }
 
-// work is a task with what it does. do is called with at least scratch float32, 64-byte
-// aligned and of unspecified content.
-type work struct {
-	plan.Task
-	scratch int
-	do      func(scratch []float32) error
-}
+// What the jobs of several forms make, for errors.
+const (
+	madeFactor   = "factor of the local problem's matrix"
+	madeSolution = "local solution"
+)
 
 // layer is one layer's local problem: what every form sees.
 type layer struct {

@@ -28,7 +28,7 @@ type majorised struct {
 	dual   bool        // by K
 	second backend.Mat // C or K
 	factor []float64   // of c_f·C + ρI, by Cholesky
-	work   [][]work
+	work   [][]plan.Job
 }
 
 const (
@@ -58,23 +58,24 @@ func newMajorised(l *layer) (solver, error) {
 		second: backend.NewPadded(order, order), factor: make([]float64, order*order),
 	}
 	n := float64(order)
-	factor := []work{{
+	factor := []plan.Job{{
 		Task: plan.Task{Layer: l.index, Hi: order, Cost: n * n * n / 3},
-		do:   func([]float32) error { return s.factorise() },
+		What: madeFactor,
+		Do:   func([]float32) error { return s.factorise() },
 	}}
-	var blocks []work
+	var blocks []plan.Job
 	for _, t := range l.units(s.flops() / float64(l.w.Rows)) {
 		b := l.block(t.Lo, t.Hi, nil)
-		blocks = append(blocks, work{
-			Task: t, scratch: s.scratch(t.Hi - t.Lo),
-			do: func(scratch []float32) error { return s.solve(&b, scratch) },
+		blocks = append(blocks, plan.Job{
+			Task: t, Scratch: s.scratch(t.Hi - t.Lo), What: madeSolution,
+			Do: func(scratch []float32) error { return s.solve(&b, scratch) },
 		})
 	}
-	s.work = [][]work{selfProduct(l, !s.dual, s.second), factor, blocks}
+	s.work = [][]plan.Job{selfProduct(l, !s.dual, s.second), factor, blocks}
 	return s, nil
 }
 
-func (s *majorised) stages() [][]work     { return s.work }
+func (s *majorised) stages() [][]plan.Job { return s.work }
 func (s *majorised) begin()               {}
 func (s *majorised) state() []plan.Tensor { return nil }
 

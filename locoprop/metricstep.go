@@ -36,7 +36,7 @@ type metric struct {
 	gamma   float32 // of E = gamma·D: γ_ℓ·B, so that E = γ_ℓ·d, or γ under GammaFixed
 	step    float32 // η = Step/λ
 	alpha   float32 // factor of Δ
-	work    [][]work
+	work    [][]plan.Job
 }
 
 func newMetric(l *layer) *metric {
@@ -50,28 +50,28 @@ func newMetric(l *layer) *metric {
 	b, n := float64(rows), float64(cols)
 	task := func(hi int, cost float64) plan.Task { return plan.Task{Layer: l.index, Hi: hi, Cost: cost} }
 
-	first := []work{{Task: task(units, b*float64(units)), do: s.setGamma}}
+	first := []plan.Job{{Task: task(units, b*float64(units)), Do: s.setGamma}}
 	for _, t := range plan.UnitTasks(l.index, cols, 2*l.o.Block, false, 0) {
 		t.Cost = 2 * b * float64(t.Hi-t.Lo) * float64(t.Hi)
-		first = append(first, work{Task: t, do: func([]float32) error { s.updateSecond(t.Lo, t.Hi); return nil }})
+		first = append(first, plan.Job{Task: t, Do: func([]float32) error { s.updateSecond(t.Lo, t.Hi); return nil }})
 	}
-	invert := []work{{Task: task(cols, n*n*n), scratch: 2 * cols * cols, do: s.invert}} // float64
-	var products []work
+	invert := []plan.Job{{Task: task(cols, n*n*n), Scratch: 2 * cols * cols, What: "inverse of the damped second moment", Do: s.invert}} // float64
+	var products []plan.Job
 	for _, t := range plan.UnitTasks(l.index, rows, productRows(rows), false, 0) {
 		t.Cost = float64(t.Hi-t.Lo) * (2*n*n + 2*n*float64(t.Hi))
-		products = append(products, work{Task: t, do: func([]float32) error { s.product(t.Lo, t.Hi); return nil }})
+		products = append(products, plan.Job{Task: t, Do: func([]float32) error { s.product(t.Lo, t.Hi); return nil }})
 	}
-	norm := []work{{Task: task(rows, 2*powerProducts*b*b), do: s.setStep}}
+	norm := []plan.Job{{Task: task(rows, 2*powerProducts*b*b), What: "norm of the metric", Do: s.setStep}}
 	fast, _ := l.kernels.(backend.MetricSolver)
-	var local []work
+	var local []plan.Job
 	for _, t := range l.units(2*b*n + 2*float64(l.o.Steps-1)*b*b) {
 		block := backend.MetricBlock{
 			Block:  l.block(t.Lo, t.Hi, []backend.Mat{backend.Rows(s.outer, t.Lo, t.Hi)}),
 			Kernel: s.gram, XP: s.xp, Momentum: float32(l.o.Metric.OuterMomentum), Steps: l.o.Steps,
 		}
-		local = append(local, work{
-			Task: t, scratch: backend.MetricScratchLen(rows, cols, t.Hi-t.Lo),
-			do: func(scratch []float32) error {
+		local = append(local, plan.Job{
+			Task: t, Scratch: backend.MetricScratchLen(rows, cols, t.Hi-t.Lo),
+			Do: func(scratch []float32) error {
 				block.Gamma, block.Step, block.Rate = s.gamma, s.step, s.alpha
 				if fast != nil && fast.SolvesBlock(block.F) {
 					return fast.SolveMetric(&block, scratch)
@@ -81,11 +81,11 @@ func newMetric(l *layer) *metric {
 			},
 		})
 	}
-	s.work = [][]work{first, invert, products, norm, local}
+	s.work = [][]plan.Job{first, invert, products, norm, local}
 	return s
 }
 
-func (s *metric) stages() [][]work { return s.work }
+func (s *metric) stages() [][]plan.Job { return s.work }
 
 // cycle is that of P, which changes only where C̄ has.
 func (s *metric) cycle() plan.Cycle {
@@ -152,7 +152,7 @@ func (s *metric) invert(scratch []float32) error {
 		a[j*n+j] += rho
 	}
 	if err := s.kernels.Cholesky(a, n); err != nil {
-		return fmt.Errorf("damped second moment of the input: %w", err)
+		return err
 	}
 	s.kernels.Invert(a, n)
 	narrow(s.inverse, a, false)
@@ -192,7 +192,7 @@ func (s *metric) setStep([]float32) error {
 	}
 	norm := math.Sqrt(sumSquares(u))
 	if !positive(norm) {
-		return fmt.Errorf("norm of the metric is %v; the inputs or weights have left the finite numbers", norm)
+		return fmt.Errorf("found %v; the inputs or weights have left the finite numbers", norm)
 	}
 	s.step = float32(s.o.Metric.Step / norm)
 	return nil

@@ -114,11 +114,11 @@ func (s *direct) carriedSlots() *plan.Slots   { return s.slots }
 func (s *iterated) carriedSlots() *plan.Slots { return s.slots }
 
 // safetyWork makes the tasks that cap and reject what a solver did.
-func (l *layer) safetyWork(s solver) []work {
+func (l *layer) safetyWork(s solver) []plan.Job {
 	if l.o.Safety.Cap == 0 && !l.o.Safety.Reject {
 		return nil
 	}
-	var tasks []work
+	var tasks []plan.Job
 	rows, cols := l.x.Rows, l.x.Cols
 	for _, t := range l.units(2 * float64(rows) * float64(cols)) {
 		var velocity backend.Mat
@@ -131,9 +131,9 @@ func (l *layer) safetyWork(s solver) []work {
 		units, groups := t.Hi-t.Lo, l.groups(t.Hi-t.Lo)
 		b := l.block(t.Lo, t.Hi, nil)
 		before := backend.Rows(l.before, t.Lo, t.Hi)
-		tasks = append(tasks, work{
-			Task: t, scratch: roundLine(units*cols) + 2*roundLine(rows*units) + roundLine(units),
-			do: func(scratch []float32) error {
+		tasks = append(tasks, plan.Job{
+			Task: t, Scratch: roundLine(units*cols) + 2*roundLine(rows*units) + roundLine(units),
+			Do: func(scratch []float32) error {
 				l.guard(&b, before, velocity, groups, scratch)
 				return nil
 			},

@@ -24,7 +24,7 @@ type spectral struct {
 	vectors backend.Mat // Q, an eigenvector per column
 	factors []float32   // −γ·q per eigenvector
 	idle    bool        // all rates are 0
-	work    [][]work
+	work    [][]plan.Job
 }
 
 func newSpectral(l *layer) (*spectral, error) {
@@ -36,8 +36,8 @@ func newSpectral(l *layer) (*spectral, error) {
 	s := &spectral{closed: c, vectors: backend.NewPadded(n, n), factors: make([]float32, n)}
 	product := selfProduct(l, s.primal, s.gram)
 	for i := range product {
-		multiply := product[i].do
-		product[i].do = func(scratch []float32) error {
+		multiply := product[i].Do
+		product[i].Do = func(scratch []float32) error {
 			if s.idle {
 				return nil
 			}
@@ -45,19 +45,19 @@ func newSpectral(l *layer) (*spectral, error) {
 		}
 	}
 	order := float64(n)
-	decompose := []work{{
+	decompose := []plan.Job{{
 		Task:    plan.Task{Layer: l.index, Hi: n, Cost: eigenFlops(order)},
-		scratch: 2 * (n*n + n + l.kernels.SymEigWork(n)), do: s.decompose,
+		Scratch: 2 * (n*n + n + l.kernels.SymEigWork(n)), What: "eigenvectors of the second moment", Do: s.decompose,
 	}}
-	var solve []work
+	var solve []plan.Job
 	for _, t := range l.units(2*float64(l.x.Rows)*float64(l.x.Cols) + 4*order*order) {
 		units := t.Hi - t.Lo
-		solve = append(solve, work{
-			Task: t, scratch: 2*roundLine(n*units) + roundLine(units*l.x.Cols),
-			do: func(scratch []float32) error { return s.solve(t.Lo, t.Hi, scratch) },
+		solve = append(solve, plan.Job{
+			Task: t, Scratch: 2*roundLine(n*units) + roundLine(units*l.x.Cols), What: madeSolution,
+			Do: func(scratch []float32) error { return s.solve(t.Lo, t.Hi, scratch) },
 		})
 	}
-	s.work = [][]work{product, decompose, solve}
+	s.work = [][]plan.Job{product, decompose, solve}
 	return s, nil
 }
 
@@ -65,13 +65,13 @@ func newSpectral(l *layer) (*spectral, error) {
 // reduction and implicit QR (Golub & Van Loan, Matrix Computations, 8.3).
 func eigenFlops(n float64) float64 { return 9 * n * n * n }
 
-func (s *spectral) stages() [][]work { return s.work }
+func (s *spectral) stages() [][]plan.Job { return s.work }
 
 func (s *spectral) begin() { s.idle = s.rates[0] == 0 } // the largest of them
 
 func (s *spectral) state() []plan.Tensor { return nil }
 
-var errSpectralInput = errors.New("second moment of the input holds numbers that aren't finite")
+var errSpectralInput = errors.New("it holds numbers that aren't finite")
 
 // decompose makes Q and −γ·q.
 func (s *spectral) decompose(scratch []float32) error {
@@ -86,7 +86,7 @@ func (s *spectral) decompose(scratch []float32) error {
 	a, c, work := memory[:n*n], memory[n*n:n*n+n], memory[n*n+n:]
 	widenLower(a, s.gram)
 	if err := s.kernels.SymEig(a, n, c, work); err != nil {
-		return fmt.Errorf("eigenvectors of the input's second moment: %w", err)
+		return err
 	}
 	narrow(s.vectors, a, false)
 	for k, v := range c {

@@ -101,14 +101,14 @@ func TestSpectralDiverges(t *testing.T) {
 		s := c.stepper(t, n, locoprop.Options{Form: locoprop.FormSpectral, Eta: 1e9, Steps: 9})
 		_, err := s.Step(pool, x, y, 1)
 		require.ErrorIs(t, err, precond.ErrNotFinite)
-		assert.ErrorContains(t, err, "layer 0: 9 local steps at once, rates from 1e+09")
+		assert.ErrorContains(t, err, "local solution of layer 0: 9 local steps at once, rates from 1e+09")
 
 		clear(n.Weights()[0].Data)
 		for i := range x.Data {
 			x.Data[i] *= 1e25
 		}
 		_, err = s.Step(pool, x, y, 1)
-		assert.ErrorContains(t, err, "second moment of the input holds numbers that aren't finite")
+		assert.ErrorContains(t, err, "eigenvectors of the second moment of layer 0: it holds numbers that aren't finite")
 		ℓ, _ := plan.FirstNonFinite(n.Weights())
 		assert.Negative(t, ℓ)
 	}

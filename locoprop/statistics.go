@@ -81,7 +81,7 @@ type statistics struct {
 	moment *precond.Moment
 	steps  []float64 // η̄ₜ
 	idle   bool      // no step in this batch: λ = 0, or all rates are
-	work   [][]work
+	work   [][]plan.Job
 }
 
 func newStatistics(l *layer) (*statistics, error) {
@@ -92,23 +92,23 @@ func newStatistics(l *layer) (*statistics, error) {
 	}
 	s := &statistics{layer: l, moment: m, steps: make([]float64, l.o.Steps)}
 	b := float64(l.x.Rows)
-	var accumulate, factor, update []work
+	var accumulate, factor, update []plan.Job
 	for _, t := range plan.UnitTasks(l.index, l.x.Cols, stripeSize(l.x.Cols), false, 0) {
 		t.Cost = 2 * b * float64(t.Hi-t.Lo) * float64(t.Hi)
-		accumulate = append(accumulate, work{Task: t, do: func([]float32) error {
+		accumulate = append(accumulate, plan.Job{Task: t, Do: func([]float32) error {
 			m.Accumulate(l.x, t.Lo, t.Hi)
 			return nil
 		}})
 	}
-	s.work = [][]work{accumulate}
+	s.work = [][]plan.Job{accumulate}
 	if !c.Iterate {
 		lo := 0
 		for i := range m.Blocks() {
 			n := m.BlockColumns(i)
-			factor = append(factor, work{
+			factor = append(factor, plan.Job{
 				Task:    plan.Task{Layer: l.index, Lo: lo, Hi: lo + n, Cost: math.Pow(float64(n), 3) / 3},
-				scratch: 2 * m.RefactorScratch(),
-				do:      func(scratch []float32) error { return s.factor(i, scratch) },
+				Scratch: 2 * m.RefactorScratch(), What: madeFactor,
+				Do: func(scratch []float32) error { return s.factor(i, scratch) },
 			})
 			lo += n
 		}
@@ -117,16 +117,16 @@ func newStatistics(l *layer) (*statistics, error) {
 	for _, t := range l.units(s.unitFlops()) {
 		units := t.Hi - t.Lo
 		own := max(2*m.ConvergedScratch(units), m.StepsScratch(units))
-		update = append(update, work{
-			Task: t, scratch: 2*roundLine(units*l.x.Cols) + own,
-			do: func(scratch []float32) error { return s.update(t.Lo, t.Hi, scratch) },
+		update = append(update, plan.Job{
+			Task: t, Scratch: 2*roundLine(units*l.x.Cols) + own, What: madeSolution,
+			Do: func(scratch []float32) error { return s.update(t.Lo, t.Hi, scratch) },
 		})
 	}
 	s.work = append(s.work, update)
 	return s, nil
 }
 
-func (s *statistics) stages() [][]work { return s.work }
+func (s *statistics) stages() [][]plan.Job { return s.work }
 
 // cycle is that of the factorisations.
 func (s *statistics) cycle() plan.Cycle { return plan.Cycle{Length: s.moment.Options().Refresh} }
@@ -173,7 +173,7 @@ func (s *statistics) update(lo, hi int, scratch []float32) error {
 		err = s.moment.Converged(delta, g, s.o.Gamma/rows, float64s(scratch))
 	}
 	if err != nil {
-		return fmt.Errorf("update from statistics: %w", err)
+		return err
 	}
 	s.kernels.AddInto(backend.Rows(s.w, lo, hi), delta)
 	return nil

@@ -19,12 +19,14 @@ type stepper struct {
 	solvers []solver
 	phases  []phase
 
-	decay     *plan.Decay
-	rates     []float64 // η·s of each layer
-	memory    *memory   // momentum on D; nil: off
-	diagnoses []*diagnosis
-	reports   []plan.LayerReport
-	step      int // batches done
+	decay         *plan.Decay
+	backup        *plan.Backup
+	backupSampled bool      // needed in sampled batches only
+	rates         []float64 // η·s of each layer
+	memory        *memory   // momentum on D; nil: off
+	diagnoses     []*diagnosis
+	reports       []plan.LayerReport
+	step          int // batches done
 }
 
 // phase is a phase, run in sampled batches only where it says so.
@@ -36,6 +38,7 @@ type phase struct {
 // planPhases lines up the work of all layers, or, where the forward correction makes
 // the layers sequential, that of each layer after the one before.
 func (s *stepper) planPhases() {
+	s.planBackup()
 	if s.o.Correction == 0 {
 		s.planLayers(0, len(s.layers))
 		return
@@ -45,26 +48,36 @@ func (s *stepper) planPhases() {
 	}
 }
 
+// planBackup plans to keep W̃ₖ where something needs it: a job that may fail when others
+// have moved weights, a guard, or, in sampled batches, diagnostics.
+func (s *stepper) planBackup() {
+	needed := false
+	for ℓ, l := range s.layers {
+		stages := s.solvers[ℓ].stages()
+		needed = needed || l.o.Safety.Cap > 0 || l.o.Safety.Reject
+		for i, stage := range stages {
+			// With the forward correction, layers before this one have moved.
+			needed = needed || plan.MayDiverge(stage) && (i == len(stages)-1 || s.o.Correction > 0 && ℓ > 0)
+		}
+	}
+	if !needed && s.o.Diagnose == 0 {
+		return
+	}
+	s.backup, s.backupSampled = plan.NewBackup(s.net, s.o.Block), !needed
+	for ℓ, l := range s.layers {
+		l.before = s.backup.Before(ℓ)
+	}
+}
+
 // planLayers lines up the work of some layers: what precedes the solvers, the solvers'
 // stages, what looks at their outcome.
 func (s *stepper) planLayers(lo, hi int) {
-	var stages [][]work
-	var targets, copies, safety, diagnoses, corrections []work
-	guarded := false
+	var solvers [][][]plan.Job
+	var targets, safety, diagnoses, corrections []plan.Job
 	for ℓ := lo; ℓ < hi; ℓ++ {
 		l, solver := s.layers[ℓ], s.solvers[ℓ]
-		for i, stage := range solver.stages() {
-			if i == len(stages) {
-				stages = append(stages, nil)
-			}
-			stages[i] = append(stages[i], stage...)
-		}
+		solvers = append(solvers, solver.stages())
 		targets = append(targets, s.targetWork(l)...)
-		needed := l.o.Safety.Cap > 0 || l.o.Safety.Reject
-		guarded = guarded || needed
-		if needed || s.o.Diagnose > 0 {
-			copies = append(copies, l.copyWork()...)
-		}
 		safety = append(safety, l.safetyWork(solver)...)
 		if s.o.Diagnose > 0 {
 			d := newDiagnosis(l, solver)
@@ -75,8 +88,7 @@ func (s *stepper) planLayers(lo, hi int) {
 		corrections = append(corrections, s.correctionWork(l)...)
 	}
 	s.plan("targets", targets, false)
-	s.plan("weights before", copies, !guarded)
-	for i, stage := range stages {
+	for i, stage := range plan.Stages(solvers...) {
 		s.plan(fmt.Sprintf("local problems %d", i), stage, false)
 	}
 	s.plan("safety", safety, false)
@@ -84,25 +96,11 @@ func (s *stepper) planLayers(lo, hi int) {
 	s.plan("forward correction", corrections, false)
 }
 
-// plan makes a phase of tasks, none where there are none.
-func (s *stepper) plan(name string, list []work, sampled bool) {
-	if len(list) == 0 {
-		return
+// plan makes a phase of jobs, none where there are none.
+func (s *stepper) plan(name string, jobs []plan.Job, sampled bool) {
+	if len(jobs) > 0 {
+		s.phases = append(s.phases, phase{plan.NewJobPhase(name, jobs), sampled})
 	}
-	tasks := make([]plan.Task, len(list))
-	scratch := 0
-	for j := range list {
-		list[j].ID = j
-		tasks[j] = list[j].Task
-		scratch = max(scratch, list[j].scratch)
-	}
-	s.phases = append(s.phases, phase{sampled: sampled, Phase: plan.NewPhase(name, tasks, scratch,
-		func(t *plan.Task, scratch []float32) error {
-			if err := list[t.ID].do(scratch); err != nil {
-				return fmt.Errorf("layer %d: %w", t.Layer, err)
-			}
-			return nil
-		})})
 }
 
 // planDecay plans the weight decay of the layers that have one.
@@ -112,19 +110,6 @@ func (s *stepper) planDecay(k backend.Kernels) {
 		wd[ℓ] = l.o.WeightDecay
 	}
 	s.decay = plan.NewDecay(s.net, wd, s.o.Block, k)
-}
-
-// copyWork makes the tasks that keep W̃ₖ.
-func (l *layer) copyWork() []work {
-	l.before = backend.NewMat(l.w.Rows, l.w.Cols)
-	var tasks []work
-	for _, t := range plan.UnitTasks(l.index, l.w.Rows, l.o.Block, false, plan.ElementCost*float64(l.w.Cols)) {
-		tasks = append(tasks, work{Task: t, do: func([]float32) error {
-			backend.Copy(backend.Rows(l.before, t.Lo, t.Hi), backend.Rows(l.w, t.Lo, t.Hi))
-			return nil
-		}})
-	}
-	return tasks
 }
 
 // SetStep tells how many batches the run has done; see plan.CountingStepper.
@@ -152,13 +137,9 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 		s.solvers[i].begin()
 	}
 	sampled := s.o.Diagnose > 0 && s.step%s.o.Diagnose == 0
-	for _, phase := range s.phases {
-		if phase.sampled && !sampled {
-			continue
-		}
-		if err := p.Run(phase.Phase); err != nil {
-			return report, err
-		}
+	if err := s.solve(p, sampled); err != nil {
+		s.decay.Undo()
+		return report, err
 	}
 	if m := s.memory; m != nil {
 		for _, id := range m.ids {
@@ -171,6 +152,27 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	}
 	s.step++
 	return report, nil
+}
+
+// solve runs the phases. After an error the weights are those before it.
+func (s *stepper) solve(p *plan.Pool, sampled bool) error {
+	if sampled || !s.backupSampled {
+		if err := s.backup.Keep(p); err != nil {
+			return err
+		}
+	}
+	for _, phase := range s.phases {
+		if phase.sampled && !sampled {
+			continue
+		}
+		if err := p.Run(phase.Phase); err != nil {
+			if !s.backupSampled {
+				s.backup.Undo()
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // Cycle is that of the solvers that have one; see plan.CyclicStepper.

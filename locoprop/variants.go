@@ -126,13 +126,13 @@ func (l *layer) clips() bool {
 }
 
 // targetWork makes the tasks that write a layer's D, or γD where targets are clipped.
-func (s *stepper) targetWork(l *layer) []work {
+func (s *stepper) targetWork(l *layer) []plan.Job {
 	if s.memory == nil && !l.clips() {
 		return nil
 	}
-	var tasks []work
+	var tasks []plan.Job
 	for _, t := range l.units(float64(l.x.Rows)) {
-		tasks = append(tasks, work{Task: t, do: func([]float32) error {
+		tasks = append(tasks, plan.Job{Task: t, Do: func([]float32) error {
 			s.target(l, t.Lo, t.Hi)
 			return nil
 		}})
@@ -210,16 +210,16 @@ func (l *layer) clip(d, yhat []float32) {
 // with n inputs, and Â and Ŷ follow; D stays.
 //
 //	δ = f(X̃W̃ᵀ) − X₊,  X₊ ← X₊ + δ·min(1, c√n/‖δ‖),  Â₊ = X̃₊W̃₊ᵀ,  Ŷ₊ = f₊(Â₊)
-func (s *stepper) correctionWork(l *layer) []work {
+func (s *stepper) correctionWork(l *layer) []plan.Job {
 	if s.o.Correction == 0 || l.index+1 == len(s.layers) {
 		return nil
 	}
 	next := s.layers[l.index+1]
 	f, after := s.net.Layers[l.index].Transfer(), s.net.Layers[l.index+1].Transfer()
-	var tasks []work
+	var tasks []plan.Job
 	for _, t := range plan.ExampleTasks(l.batch, 4*float64(l.x.Cols)*float64(l.w.Rows)) {
 		t.Layer = l.index
-		tasks = append(tasks, work{Task: t, scratch: roundLine((t.Hi - t.Lo) * l.w.Rows), do: func(scratch []float32) error {
+		tasks = append(tasks, plan.Job{Task: t, Scratch: roundLine((t.Hi - t.Lo) * l.w.Rows), Do: func(scratch []float32) error {
 			y, _ := carve(scratch, t.Hi-t.Lo, l.w.Rows)
 			x := backend.Rows(next.x, t.Lo, t.Hi)
 			l.kernels.Affine(y, backend.Rows(l.x, t.Lo, t.Hi), l.w)

@@ -19,7 +19,7 @@ const (
 
 // benchKeys are the settings that make a step.
 var benchKeys = []string{
-	"arch", "activation", "loss", "method", "optimizer", "form", "solver", "prox", "local-steps", "batch", "block", "workers",
+	"arch", "activation", "loss", "method", "optimizer", "form", "solver", "solver-tolerance", "solver-iterations", "solver-memory", "solver-relax", "prox", "local-steps", "batch", "block", "workers",
 }
 
 func benchCommand() *cli.Command {

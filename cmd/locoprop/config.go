@@ -40,8 +40,12 @@ type configFile struct {
 	Schedule        *string  `toml:"schedule,omitempty"`
 	WarmupSteps     *int64   `toml:"warmup-steps,omitempty"`
 	ScheduleEpochs  *int64   `toml:"schedule-epochs,omitempty"`
+	ScheduleSteps   *int64   `toml:"schedule-steps,omitempty"`
 	Epochs          *int64   `toml:"epochs,omitempty"`
+	Steps           *int64   `toml:"steps,omitempty"`
+	TimeLimit       *string  `toml:"time-limit,omitempty"`
 	EvalEvery       *int64   `toml:"eval-every,omitempty"`
+	EvalSteps       *int64   `toml:"eval-steps,omitempty"`
 	CheckpointEvery *string  `toml:"checkpoint-every,omitempty"`
 	Keep            *int64   `toml:"keep,omitempty"`
 	OnDivergence    *string  `toml:"on-divergence,omitempty"`
@@ -69,6 +73,10 @@ type tableConfig struct {
 type localConfig struct {
 	Form                *string       `toml:"form,omitempty"`
 	Solver              *string       `toml:"solver,omitempty"`
+	SolverTolerance     *float64      `toml:"solver-tolerance,omitempty"`
+	SolverIterations    *int64        `toml:"solver-iterations,omitempty"`
+	SolverMemory        *int64        `toml:"solver-memory,omitempty"`
+	SolverRelax         *textOrNumber `toml:"solver-relax,omitempty"`
 	Prox                *textOrNumber `toml:"prox,omitempty"`
 	Optimizer           *string       `toml:"optimizer,omitempty"`
 	LR                  *float64      `toml:"lr,omitempty"`

@@ -33,7 +33,7 @@ func describeMethod(e *catalog.Experiment) string {
 		}
 	}
 	for _, key := range catalog.LayerKeys() {
-		if !slices.Contains(shownKeys, key) && v[key] != "" && v[key] != usualValue(key) {
+		if !slices.Contains(shownKeys, key) && v[key] != "" && !e.IsUsual(key) {
 			add("%s %s", key, v[key])
 		}
 	}
@@ -59,7 +59,7 @@ func describeGamma(e *catalog.Experiment) string {
 	}
 	text := fmt.Sprintf("gamma %v over each layer's gradient scale", e.Gamma)
 	if e.Gamma == catalog.FastGamma(e) {
-		text += fmt.Sprintf(" (the default for %d planned epochs)", e.PlannedEpochs())
+		text += fmt.Sprintf(" (the default for %s as planned)", lengthText(e.PlannedEpochs(), e.PlannedSteps()))
 	}
 	return text
 }
@@ -82,12 +82,20 @@ func describeLayers(e *catalog.Experiment) []string {
 func describeSchedule(s schedule.Schedule) string {
 	text := s.Kind.String()
 	if s.Kind != schedule.Constant {
-		text += fmt.Sprintf(" over %d epochs", s.Epochs)
+		text += " over " + lengthText(s.Epochs, s.Steps)
 	}
 	if s.Warmup > 0 {
 		text += fmt.Sprintf(" with %d warm-up steps", s.Warmup)
 	}
 	return text
+}
+
+// lengthText is a length in steps, or in epochs where that is 0.
+func lengthText(epochs, steps int) string {
+	if steps > 0 {
+		return fmt.Sprintf("%d steps", steps)
+	}
+	return fmt.Sprintf("%d epochs", epochs)
 }
 
 // describeForms counts the forms that layers got, in the order in which they first

@@ -30,12 +30,13 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Usage: "train networks layer by layer on local losses (LocoProp), on the CPU",
 		Description: "With no flags, `locoprop train` trains a deep autoencoder on data that it generates itself.\n" +
 			"`locoprop COMMAND --help` explains a command's flags.\n\n" +
-			"Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 4 diverged, 130 interrupted.",
+			"Exit codes: " + exitSummary() + ".",
 		Version:   version(),
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
-			trainCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(), configCommand(), ratesCommand(),
+			trainCommand(), tuneCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(),
+			configCommand(), ratesCommand(), referenceCommand(),
 		},
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // report does it

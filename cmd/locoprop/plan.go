@@ -50,8 +50,10 @@ type planTotal struct {
 
 // checkPlanFlags refuses what means nothing to a plan.
 func checkPlanFlags(c *cli.Context) error {
-	if c.IsSet("out") {
-		return usagef("--plan with --out: a plan trains nothing and writes no files")
+	for _, name := range []string{"out", "tensorboard"} {
+		if c.IsSet(name) {
+			return usagef("--plan with --%s: a plan trains nothing and writes no files", name)
+		}
 	}
 	return nil
 }
@@ -102,7 +104,7 @@ func (r *training) makePlan() (*runPlan, error) {
 	p.Preset, p.Method, p.Backend, p.Batch = r.e.Preset, r.e.MethodText(), r.e.Backend, r.e.Batch
 	p.Arch, p.Parameters = arch.String(), net.Params()
 	if examples > 0 {
-		steps := r.e.Steps(examples)
+		steps := r.e.Batches(examples)
 		p.Total.StepsPerEpoch = &steps
 	}
 	return p, nil

@@ -19,6 +19,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 	"github.com/locoprop/locoprop-go/locoprop/tune"
 	"github.com/urfave/cli/v2"
@@ -38,14 +39,14 @@ func ratesCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "rates",
 		Usage:     "find the default rate of every pair of method and optimiser",
-		UsageText: "locoprop rates [--only METHOD]...",
+		UsageText: "locoprop rates [--only NAME]...",
 		Hidden:    true,
 		Description: "Trains preset curves' network for 3 epochs with each rate of {1, 3}·10^j until two past the\n" +
 			"best, for every pair but those whose rate is known. The journal lies in runs/rates, so that an\n" +
-			"interrupted search goes on. Pairs of other methods than those named by --only keep\n" +
+			"interrupted search goes on. Pairs without a method or optimiser that --only names keep\n" +
 			"the rates they have. At the end it writes " + ratesTable + " and " + ratesPage + ".",
 		Flags: append(flagsFor("workers", "backend"),
-			&cli.StringSliceFlag{Name: "only", Usage: "`METHOD` to search for; may be repeated", DefaultText: "all"}),
+			&cli.StringSliceFlag{Name: "only", Usage: "`NAME` of a method or an optimiser to search for; may be repeated", DefaultText: "all"}),
 		Action: findRates,
 	}
 }
@@ -99,12 +100,12 @@ func findRates(c *cli.Context) error {
 	table := catalog.FixedRates()
 	only := c.StringSlice("only")
 	for _, r := range catalog.Rates() {
-		if len(only) > 0 && r.Source == "" && !slices.Contains(only, r.Pair.Method) {
+		if r.Source == "" && !named(only, r.Pair) {
 			table = append(table, r)
 		}
 	}
 	for _, p := range catalog.Pairs() {
-		if len(only) > 0 && !slices.Contains(only, p.Method) {
+		if !named(only, p) {
 			continue
 		}
 		if slices.ContainsFunc(table, func(r catalog.Rate) bool { return r.Pair == p }) {
@@ -122,6 +123,11 @@ func findRates(c *cli.Context) error {
 		table = append(table, rate)
 	}
 	return writeRates(table)
+}
+
+// named reports whether a list names a pair's method or optimiser, as an empty one does.
+func named(only []string, p catalog.Pair) bool {
+	return len(only) == 0 || slices.Contains(only, p.Method) || p.Optimizer != "" && slices.Contains(only, p.Optimizer)
 }
 
 // open reads the journal, dropping a line cut off by an interruption, and opens it for
@@ -225,6 +231,9 @@ func (s *rateSearch) run(ctx context.Context, p catalog.Pair, eta float64) (floa
 	if p.Method == "backprop" {
 		e.Batch = rateBatchBackprop
 	}
+	if e.Optimizer.Kind.Averages() {
+		e.Schedule = schedule.Constant // the average takes the place of a decay
+	}
 	arch, err := e.FitArch(s.data)
 	if err != nil {
 		return 0, err
@@ -280,11 +289,11 @@ func ratesText(table []catalog.Rate) []byte {
 		"A learning rate belongs to a pair of method and optimiser. These are the defaults that\n"+
 		"`locoprop train` takes where `--method` or `--optimizer` is changed and no `--lr` given.\n\n"+
 		"Found by `make rates`, which writes this page: preset `curves`' network and data, %d epochs, linear\n"+
-		"decay after 50 warm-up steps, one seed; batches of %d (backprop: %d), γ = %d; η over {1, 3}·10ʲ until\n"+
+		"decay after 50 warm-up steps (schedule-free: no decay), one seed; batches of %d (backprop: %d), γ = %d; η over {1, 3}·10ʲ until\n"+
 		"two past the best test loss. The mean-image predictor's test loss is 123.87, the floor 24.99:\n"+
 		"a pair that is near the first or above it hasn't begun to learn in so short a run, at any rate tried.\n"+
 		"A row that names a source instead wasn't searched for. Methods without an optimiser (–) have their variant\n"+
-		"beside them; `locoprop rates --only METHOD` searches for one method's.\n\n"+
+		"beside them; `locoprop rates --only NAME` searches for the pairs of one method or optimiser.\n\n"+
 		"| method | optimiser | η | test loss, or source |\n|---|---|---|---|\n",
 		rateEpochs, rateBatch, rateBatchBackprop, locoprop.DefaultGamma)
 	for _, p := range catalog.Pairs() {

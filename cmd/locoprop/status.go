@@ -73,7 +73,7 @@ func (r *training) where() string {
 		text += "before the first step"
 	default:
 		text += fmt.Sprintf("epoch %d of %d, batch %d of %d, %d steps, batch loss %.5g, %.1f s of training",
-			p.Epoch, r.e.Epochs, p.Batch, p.Batches, p.Step, p.Loss, p.Seconds)
+			p.Epoch, r.runEpochs(), p.Batch, p.Batches, p.Step, p.Loss, p.Seconds)
 	}
 	if m := s.lastLine; m != nil {
 		text += fmt.Sprintf("; after epoch %d train loss %.5g, test loss %.5g", m.Epoch, m.TrainLoss, m.TestLoss)
@@ -97,7 +97,7 @@ func (r *training) answerSignals() (stop func()) {
 			case <-done:
 				return
 			case <-signals:
-				r.say("%s", r.where())
+				r.status.say(r.stderr, r.where())
 			}
 		}
 	}()

@@ -20,16 +20,22 @@ const (
 )
 
 // conclude says what a run has reached. With --json it does so on standard error, since
-// standard output is for data.
+// standard output is for data, and with --quiet nowhere.
 func (r *training) conclude(ctx context.Context, result train.Result) error {
 	out := r.stdout
-	if r.json {
+	switch {
+	case r.verbosity == quiet:
+		out = io.Discard
+	case r.json:
 		out = r.stderr
 	}
 	compute := train.Compute{Backend: r.kernels, Workers: r.e.Workers}
 	meanTrain, meanTest, err := train.MeanPredictor(r.data, r.e.Target, r.e.Loss, compute)
 	if err != nil {
 		return err
+	}
+	if limit := r.e.TimeLimit; limit > 0 && result.Seconds >= limit.Seconds() {
+		fmt.Fprintf(out, "\nstopped by --time-limit %v\n", limit)
 	}
 	if err := printSummary(out, result, meanTrain, meanTest); err != nil {
 		return err
@@ -40,6 +46,9 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 			return err
 		}
 		files = append(files, pictureName)
+	}
+	if r.events != nil {
+		files = append(files, eventsName)
 	}
 	dir := r.folder.Dir()
 	fmt.Fprintf(out, "files in %s:", dir)
@@ -55,8 +64,12 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 
 func printSummary(out io.Writer, result train.Result, meanTrain, meanTest float64) error {
 	last := result.Last
-	fmt.Fprintf(out, "\nreached after %d epochs (%d steps, %.1f s training, %.1f s evaluating):\n",
-		result.Epoch, result.Step, result.Seconds, result.EvalSeconds)
+	within := ""
+	if result.Batch > 0 {
+		within = fmt.Sprintf(" and %d of %d batches", result.Batch, result.Batches)
+	}
+	fmt.Fprintf(out, "\nreached after %d epochs%s (%d steps, %.1f s training, %.1f s evaluating):\n",
+		result.Epoch, within, result.Step, result.Seconds, result.EvalSeconds)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(name string, training, test float64, about string) {
 		fmt.Fprintf(w, "%s\t%.4f\t%.4f\t  %s\n", name, training, test, about)
@@ -71,8 +84,8 @@ func printSummary(out io.Writer, result train.Result, meanTrain, meanTest float6
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if best := result.Best; best.Epoch > 0 && best.Epoch < result.Epoch {
-		fmt.Fprintf(out, "best test loss %.4f, after epoch %d: %s\n", best.TestLoss, best.Epoch, train.BestName)
+	if best := result.Best; best.Step > 0 && best.Step < result.Step {
+		fmt.Fprintf(out, "best test loss %.4f, after %d epochs (%d steps): %s\n", best.TestLoss, best.Epoch, best.Step, train.BestName)
 	}
 	if n := len(result.Rollbacks); n > 0 {
 		fmt.Fprintf(out, "diverged and rolled back %d times; lr was %g in the end\n", n, result.Rollbacks[n-1].Rate)

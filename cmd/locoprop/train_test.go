@@ -5,6 +5,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,6 +184,11 @@ func TestDivergence(t *testing.T) {
 	assert.Contains(t, out.stderr, "smaller learning rate")
 	assert.NotContains(t, tree(t, filepath.Join(dir, "r")), "model.safetensors")
 
+	// So is a local problem that a layer's numbers allow no solution of.
+	out = program(t, dir, small(data, "--method", "locoprop-s", "--optimizer", "sgd", "--form", "spectral", "--lr", "1e30", "--out", "s")...)
+	assert.Equal(t, exitDiverged, out.code, out.stderr)
+	assert.Regexp(t, `diverged in epoch 1, batch 1 of \d+, after 0 steps: local solution of layer \d: `, out.stderr)
+
 	// Schedule paper has rate 0 in its first epoch: a good model, which stays.
 	succeeds(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "1", "--out", "good")...)
 	out = program(t, dir, small(data, "--lr", "1e30", "--schedule", "paper", "--schedule-epochs", "9", "--warmup-steps", "0", "--epochs", "4", "--out", "bad")...)
@@ -216,4 +222,33 @@ func TestRollback(t *testing.T) {
 	succeeds(t, dir, "train", "--resume", "stop", "--on-divergence", "rollback")
 	assert.Equal(t, read(t, dir, "fine/model.safetensors"), read(t, dir, "stop/model.safetensors"))
 	assert.Equal(t, withoutTimes(read(t, dir, "fine/metrics.jsonl")), withoutTimes(read(t, dir, "stop/metrics.jsonl")))
+}
+
+// A run may end within an epoch, and by the clock; its folder goes on to more steps.
+func TestStepsAndTime(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	steps := func(args ...string) []string {
+		list := small(data, args...)
+		i := slices.Index(list, "--epochs")
+		return slices.Delete(list, i, i+2)
+	}
+	out := succeeds(t, dir, steps("--steps", "6", "--eval-steps", "5", "--out", "r")...)
+	assert.Contains(t, out.stderr, "6 steps of data set idx")
+	assert.Contains(t, out.stderr, "linear over 6 steps")
+	assert.Contains(t, out.stdout, "reached after 1 epochs and 2 of 4 batches (6 steps")
+	config := string(read(t, dir, "r/config.toml"))
+	assert.Contains(t, config, "steps = 6\n")
+	assert.Contains(t, config, "schedule-steps = 6\n")
+	assert.NotContains(t, config, "\nepochs")
+	refuses(t, dir, exitUsage, []string{"--steps 5: the run has made 6 steps already"}, "train", "--resume", "r", "--steps", "5")
+	out = succeeds(t, dir, "train", "--resume", "r", "--steps", "8")
+	assert.Contains(t, out.stderr, "the schedule ends after 6 steps")
+	assert.Contains(t, out.stdout, "reached after 2 epochs (8 steps")
+	succeeds(t, dir, "train", "--config", "r/config.toml", "--out", "again")
+	out = succeeds(t, dir, steps("--time-limit", "1ns", "--out", "timed")...)
+	assert.Contains(t, out.stdout, "stopped by --time-limit 1ns")
+	assert.Contains(t, out.stdout, "0 epochs and 1 of 4 batches (1 steps")
+	refuses(t, dir, exitUsage, []string{"--epochs: steps says where the run stops; give one of the two"}, small(data, "--steps", "3")...)
+	refuses(t, dir, exitUsage, []string{"--time-limit 5: must be a time above 0"}, steps("--time-limit", "5")...)
 }

@@ -175,3 +175,26 @@ func TestMeasureEpoch(t *testing.T) {
 	_, err = bench.MeasureEpoch(context.Background(), c, t.TempDir())
 	assert.EqualError(t, err, "bench: no backend given")
 }
+
+// meterKernels can measure a peak.
+type meterKernels struct {
+	backend.Kernels
+	rate float64
+}
+
+func (m meterKernels) FMAPeak(time.Duration) float64 { return m.rate }
+
+func TestQuickPeak(t *testing.T) {
+	rate, what, err := bench.QuickPeak(t.Context(), meterKernels{gonum.New(), 3e9}, 2)
+	require.NoError(t, err)
+	assert.InDelta(t, 6e9, rate, 0, "the sum over workers")
+	assert.Equal(t, "FMA peak", what)
+	rate, what, err = bench.QuickPeak(t.Context(), gonum.New(), 1)
+	require.NoError(t, err)
+	assert.Positive(t, rate)
+	assert.Equal(t, "sgemm rate", what)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err = bench.QuickPeak(ctx, gonum.New(), 1)
+	assert.ErrorIs(t, err, context.Canceled)
+}

@@ -79,7 +79,6 @@ func TestMethodSettingsRefused(t *testing.T) {
 	}{
 		{values{"method": "backprop:x=1"}, `method backprop takes no keys, but "x=1" is given`},
 		{values{"method": "kfac", "weight-decay": "0.1"}, "--weight-decay: method kfac doesn't take it"},
-		{values{"method": "sm3", "drop-last": "false"}, "--drop-last: method sm3 trains on full batches only"},
 		{values{"method": "muon", "correction": "0.1"}, "--correction: method muon has no local problems"},
 		{values{"method": "foof", "update-cap": "0.1"}, "--update-cap: method foof has no local problems"},
 		{values{"method": "kfac:damping"}, `"damping" isn't of the form key=value`},

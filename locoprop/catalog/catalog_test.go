@@ -242,7 +242,7 @@ func TestRates(t *testing.T) {
 	_, err = catalog.RateOf(catalog.Pair{Method: "locoprop-m", Optimizer: "rmsprop", Variant: "tf2"})
 	assert.EqualError(t, err, "no default rate is known for locoprop-m with rmsprop tf2; name one with --lr")
 
-	assert.Len(t, catalog.Pairs(), 3*9+8+4) // three methods × optimisers; eight more, four of them with a variant
+	assert.Len(t, catalog.Pairs(), 3*9+2+8+4) // three methods × optimisers; two for backprop only; eight more, four of them with a variant
 	pairs := map[catalog.Pair]bool{}
 	for _, p := range catalog.Pairs() {
 		pairs[p] = true

@@ -61,14 +61,6 @@ func parseHeader(name string) (dataset.Header, error) {
 	return dataset.Header(i), err
 }
 
-// windowText leaves the window out where there is none.
-func windowText(e *Experiment) string {
-	if e.Window == 0 {
-		return ""
-	}
-	return strconv.Itoa(e.Window)
-}
-
 // LoadData generates or reads the data set, labels included where they are the target,
 // and scales it. Errors that are the data's fault satisfy errors.Is(err,
 // dataset.ErrData).

@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
@@ -46,9 +47,9 @@ type Experiment struct {
 	Floor           float64 // φ, least factor of the local rate's decay
 	Reset           bool    // the optimiser's state starts anew at every batch
 	Form            locoprop.Form
-	Prox            float64                 // λ, locoprop.ProxAuto or locoprop.ProxOff
-	Solver          locoprop.ImplicitSolver // form implicit only
-	GammaRule       locoprop.GammaRule      // form metric only, as is the next
+	Prox            float64            // λ, locoprop.ProxAuto or locoprop.ProxOff
+	Implicit        locoprop.Implicit  // form implicit only
+	GammaRule       locoprop.GammaRule // form metric only, as is the next
 	Metric          locoprop.Metric
 	Statistics      locoprop.Statistics // form statistics only; Average 0 stands for none
 	Safety          locoprop.Safety
@@ -67,9 +68,13 @@ type Experiment struct {
 
 	Schedule       schedule.Kind
 	WarmupSteps    int
-	ScheduleEpochs int // planned length of the schedule; 0 means Epochs
-	Epochs         int // where the run stops
-	EvalEvery      int // epochs from one evaluation to the next
+	ScheduleEpochs int           // planned length of the schedule; 0 means Epochs, or Steps where that is set
+	ScheduleSteps  int           // the same in steps, in place of it; 0: ScheduleEpochs says it
+	Epochs         int           // where the run stops
+	Steps          int           // the same in steps, in place of it; 0: Epochs says it
+	TimeLimit      time.Duration // seconds of training after which it stops in any case; 0: none
+	EvalEvery      int           // epochs from one evaluation to the next
+	EvalSteps      int           // steps from one evaluation to the next, besides those; 0: none
 
 	CheckpointEvery schedule.Interval
 	Keep            int  // checkpoints kept, the best not counted
@@ -146,7 +151,10 @@ func (e *Experiment) BuildMethod() (plan.Method, error) {
 
 // BuildSchedule returns the course of the learning rate.
 func (e *Experiment) BuildSchedule() (schedule.Schedule, error) {
-	s := schedule.Schedule{Kind: e.Schedule, Epochs: e.PlannedEpochs(), Warmup: e.WarmupSteps}
+	s := schedule.Schedule{Kind: e.Schedule, Warmup: e.WarmupSteps}
+	if s.Steps = e.PlannedSteps(); s.Steps == 0 {
+		s.Epochs = e.PlannedEpochs()
+	}
 	return s, s.Check()
 }
 
@@ -158,15 +166,33 @@ func (e *Experiment) FullGamma() float64 {
 	return e.Gamma
 }
 
-// Steps is the number of batches in an epoch of so many training examples.
-func (e *Experiment) Steps(examples int) int {
+// Batches is the number of batches in an epoch of so many training examples.
+func (e *Experiment) Batches(examples int) int {
 	if e.KeepLast {
 		return (examples + e.Batch - 1) / e.Batch
 	}
 	return examples / e.Batch
 }
 
-// PlannedEpochs is the length that the schedule is made for.
+// PlannedSteps is the length that the schedule is made for where that is in steps, 0 where
+// it is PlannedEpochs.
+func (e *Experiment) PlannedSteps() int {
+	if e.ScheduleSteps > 0 || e.ScheduleEpochs > 0 {
+		return e.ScheduleSteps
+	}
+	return e.Steps
+}
+
+// RunEpochs is the number of epochs of so many training examples that the run begins.
+func (e *Experiment) RunEpochs(examples int) int {
+	if e.Steps == 0 {
+		return e.Epochs
+	}
+	batches := max(e.Batches(examples), 1)
+	return (e.Steps + batches - 1) / batches
+}
+
+// PlannedEpochs is the length in epochs that the schedule is made for; see PlannedSteps.
 func (e *Experiment) PlannedEpochs() int {
 	if e.ScheduleEpochs > 0 {
 		return e.ScheduleEpochs

@@ -27,11 +27,16 @@ func FastGamma(e *Experiment) float64 {
 	if err != nil || !inMetric(&tuned) {
 		tuned = fastPreset()
 	}
-	ratio := float64(tuned.PlannedEpochs()) / float64(e.PlannedEpochs()) * float64(e.Batch) / float64(tuned.Batch)
 	usual, _ := tuned.DataInfo()
+	examples := float64(usual.Train)
 	if own, known := e.DataInfo(); known {
-		ratio *= float64(usual.Train) / float64(own.Train)
+		examples = float64(own.Train)
 	}
+	planned := float64(e.PlannedSteps())
+	if planned == 0 {
+		planned = examples * float64(e.PlannedEpochs()) / float64(e.Batch)
+	}
+	ratio := float64(usual.Train) * float64(tuned.PlannedEpochs()) / float64(tuned.Batch) / planned
 	gamma := min(max(tuned.Gamma*ratio, fastLeast), fastMost)
 	gamma, err = strconv.ParseFloat(fmt.Sprintf("%.2g", gamma), 64)
 	if err != nil {

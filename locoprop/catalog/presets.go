@@ -66,7 +66,7 @@ func (e *Experiment) MeasuredAgainst() string {
 		return ""
 	}
 	mine, preset := e.Values(), own.Values()
-	for _, key := range []string{"arch", "seed", "data", "workers", "backend", "eval-every", "checkpoint-every", "keep", "diagnose", "schedule-epochs"} {
+	for _, key := range []string{"arch", "seed", "data", "workers", "backend", "eval-every", "eval-steps", "checkpoint-every", "keep", "diagnose", "schedule-epochs"} {
 		delete(mine, key)
 		delete(preset, key)
 	}
@@ -97,7 +97,7 @@ func common() Experiment {
 		Activation: transfer.Tanh, Init: nn.Glorot,
 		Method: "locoprop-m", Optimizer: optimizer.New(optimizer.RMSPropTF1),
 		Gamma: locoprop.DefaultGamma, LocalSteps: locoprop.DefaultSteps, Floor: locoprop.DefaultFloor, Block: plan.DefaultBlock,
-		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(), Statistics: statisticsDefaults(),
+		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(), Statistics: statisticsDefaults(), Implicit: implicitDefaults(locoprop.SolverAnderson),
 		DLimit:    locoprop.DefaultMomentumLimit >> 20,
 		EvalEvery: 1, CheckpointEvery: schedule.Interval{Epochs: 1}, Keep: 2, Seed: 1,
 	}

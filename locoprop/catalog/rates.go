@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"slices"
 )
 
 // Pair is a combination of method and optimiser. A learning rate belongs to a pair:
@@ -63,9 +64,12 @@ func RateOf(p Pair) (Rate, error) {
 	return Rate{}, fmt.Errorf("no default rate is known for %v; name one with --lr", p)
 }
 
-// searched are the optimisers that the table of rates covers; of others there is no
-// default rate.
-var searched = []string{"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"}
+// searched are the optimisers that the table of rates covers, and those that it covers
+// under back-propagation only; of others there is no default rate.
+var (
+	searched         = []string{"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"}
+	searchedBaseline = []string{"nadamw", "schedule-free"}
+)
 
 // Pairs lists the combinations of method and optimiser that the search for default rates
 // goes over, variants apart, in the order in which the table of rates holds them. Any
@@ -73,7 +77,11 @@ var searched = []string{"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "ad
 func Pairs() []Pair {
 	var pairs []Pair
 	for _, m := range methods {
-		for _, name := range searched {
+		names := searched
+		if !m.local {
+			names = slices.Concat(searched, searchedBaseline)
+		}
+		for _, name := range names {
 			for _, variant := range []string{"", "tf1", "torch"} {
 				if _, ok := optimizerForms[name].kinds[variant]; ok {
 					pairs = append(pairs, Pair{Method: m.name, Optimizer: name, Variant: variant})

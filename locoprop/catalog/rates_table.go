@@ -30,6 +30,8 @@ var rates = []Rate{
 	{Pair: Pair{"backprop", "adam", "tf1"}, Eta: 0.003, Gamma: 0, TestLoss: 117.02809046745642, Source: ""},
 	{Pair: Pair{"backprop", "adam", "torch"}, Eta: 0.0015, Gamma: 0, TestLoss: 0, Source: "best of five on MNIST; B = 100, 200 warm-up steps, linear decay"},
 	{Pair: Pair{"backprop", "adamw", ""}, Eta: 0.003, Gamma: 0, TestLoss: 113.00006303147661, Source: ""},
+	{Pair: Pair{"backprop", "nadamw", ""}, Eta: 0.003, Gamma: 0, TestLoss: 113.96560180199013, Source: ""},
+	{Pair: Pair{"backprop", "schedule-free", ""}, Eta: 0.003, Gamma: 0, TestLoss: 117.66051746121599, Source: ""},
 	{Pair: Pair{"kfac", "", ""}, Eta: 1, Gamma: 0, TestLoss: 0, Source: "none: every step has its own (Martens & Grosse 2015)"},
 	{Pair: Pair{"kfac", "", "plain"}, Eta: 1, Gamma: 0, TestLoss: 0, Source: "its authors' code (Goldfarb et al. 2020)"},
 	{Pair: Pair{"shampoo", "", ""}, Eta: 0.01, Gamma: 0, TestLoss: 124.07182759210481, Source: ""},

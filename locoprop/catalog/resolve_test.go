@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop"
@@ -86,7 +87,7 @@ func TestResolveSetsEveryKey(t *testing.T) {
 	}
 	assert.NotContains(t, e.Values(), "gamma")
 	e, _ = resolve(t, flags(values{"form": "implicit", "prox": "0.1", "solver": "newton"}))
-	assert.Equal(t, locoprop.SolverNewton, e.Solver)
+	assert.Equal(t, locoprop.SolverNewton, e.Implicit.Solver)
 
 	e, _ = resolve(t, flags(values{"data-seed": "7"}))
 	assert.Equal(t, uint32(7), e.DataSeed)
@@ -109,6 +110,8 @@ func TestValuesRoundTrip(t *testing.T) {
 		{"method": "locoprop-s", "form": "exact", "prox": "0.01"},
 		{"method": "locoprop-s", "form": "statistics", "prox": "auto", "lr": "0.1", "local-floor": "0", "local-steps": "3"},
 		{"form": "implicit", "prox": "1e-05", "solver": "fixed"},
+		{"form": "implicit", "prox": "1e-05", "solver-tolerance": "0.01", "solver-iterations": "30", "solver-memory": "7", "solver-relax": "1.5", "layers.1.solver": "newton"},
+		{"form": "implicit", "prox": "1", "solver": "newton", "layers.2.solver": "fixed", "layers.2.solver-relax": "0.1"},
 		{"form": "kernel", "optimizer": "sgd", "lr": "0.1", "reset-state": "true", "layers.0.lr": "0.5", "layers.11.form": "metric"},
 		{"epochs": "0"},
 		{"gamma-per-example": "0.05", "layers.1.gamma": "3", "weight-decay": "0.1", "layers.2.armijo": "true", "layers.0.update-cap": "0.1"},
@@ -234,6 +237,36 @@ func TestScheduleLength(t *testing.T) {
 	assert.Zero(t, e.WarmupSteps, "the preset's warm-up goes")
 }
 
+// Steps and epochs replace one another, in the order of the sources, and what a
+// configuration file records gives the same run again.
+func TestResolveSteps(t *testing.T) {
+	planned := func(e catalog.Experiment) schedule.Schedule {
+		s, err := e.BuildSchedule()
+		require.NoError(t, err)
+		return s
+	}
+	e, _ := resolve(t, flags(values{"steps": "500", "time-limit": "90m", "eval-steps": "7"}))
+	assert.Equal(t, [4]int{500, 500, 7, 11}, [4]int{e.Steps, planned(e).Steps, e.EvalSteps, e.RunEpochs(12000)})
+	v := e.Values()
+	assert.Equal(t, []string{"500", "500", "1h30m", "7", "", ""},
+		[]string{v["steps"], v["schedule-steps"], v["time-limit"], v["eval-steps"], v["epochs"], v["schedule-epochs"]})
+	again, _ := resolve(t, flags(v))
+	assert.Equal(t, v, again.Values())
+
+	longer, _ := resolve(t, file(v), flags(values{"steps": "800", "time-limit": "off"}))
+	assert.Equal(t, [3]int{800, 500, 0}, [3]int{longer.Steps, planned(longer).Steps, int(longer.TimeLimit)}, "the schedule stays")
+	epochs, _ := resolve(t, file(v), flags(values{"epochs": "3", "schedule-epochs": "4"}))
+	assert.Equal(t, [4]int{0, 3, 0, 4}, [4]int{epochs.Steps, epochs.Epochs, planned(epochs).Steps, planned(epochs).Epochs})
+	steps, _ := resolve(t, flags(values{"schedule-epochs": "4"}), flags(values{"schedule-steps": "70"}))
+	assert.Equal(t, 70, planned(steps).Steps)
+	paper, _ := resolve(t, flags(values{"preset": "paper", "steps": "500"}))
+	assert.Equal(t, [3]int{500, 0, 100}, [3]int{paper.Steps, planned(paper).Steps, planned(paper).Epochs}, "that preset plans 100 epochs")
+
+	a, _ := resolve(t, flags(values{"preset": "fast-curves", "epochs": "12"}))
+	b, _ := resolve(t, flags(values{"preset": "fast-curves", "steps": strconv.Itoa(12 * a.Batches(dataset.CurvesTrain))}))
+	assert.Equal(t, a.Gamma, b.Gamma, "gamma of form metric follows the planned steps")
+}
+
 func TestResolveRefuses(t *testing.T) {
 	for _, c := range []struct {
 		v    values
@@ -259,6 +292,13 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"batch": "0"}, `--batch 0: must be a whole number from 1 to 1000000000`},
 		{values{"batch": "ten"}, `--batch ten: must be a whole number from 1 to 1000000000`},
 		{values{"epochs": "-1"}, `--epochs -1: must be a whole number from 0 to 1000000000`},
+		{values{"steps": "0"}, `--steps 0: must be a whole number from 1 to 1000000000`},
+		{values{"steps": "5", "epochs": "2"}, `--epochs: steps says where the run stops; give one of the two`},
+		{values{"schedule-steps": "5", "schedule-epochs": "2"}, `--schedule-epochs: the schedule's length is in steps; give one of the two`},
+		{values{"schedule": "paper", "steps": "5000"}, `schedule paper goes by epochs; it takes no planned length in steps (got 5000)`},
+		{values{"eval-steps": "-1"}, `--eval-steps -1: must be a whole number from 0 to 1000000000`},
+		{values{"time-limit": "0s"}, `--time-limit 0s: must be a time above 0 (45s, 10m, 1h30m), or off`},
+		{values{"time-limit": "45"}, `--time-limit 45: must be a time above 0 (45s, 10m, 1h30m), or off`},
 		{values{"eval-every": "0"}, `--eval-every 0: must be a whole number from 1 to 1000000000`},
 		{values{"seed": "4294967296"}, `--seed 4294967296: must be a whole number from 0 to 4294967295`},
 		{values{"workers": "0"}, `--workers 0: must be a whole number from 1 to 1000000000`},
@@ -269,7 +309,7 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"arch": "784,5,784:tanh"}, `arch 784,5,784:tanh: the last width names tanh; loss sigmoid-ce sets it (sigmoid), only loss squared leaves it open`},
 		{values{"arch": "4,4:softmax,4"}, `arch 4,4:softmax,4: architecture: softmax in hidden layer 0; it can only be the last transfer function`},
 		{values{"optimizer": "rmsprop:rho=2"}, `--optimizer rmsprop:rho=2: optimizer rmsprop: rho is 2; must be at least 0 and below 1`},
-		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, test-data, test-share, label-column, header, scale, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, epochs, eval-every, checkpoint-every, keep, on-divergence, seed, shuffle-window, workers, block, diagnose, backend)`},
+		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, test-data, test-share, label-column, header, scale, target, loss, arch, activation, init, method, form, solver, solver-tolerance, solver-iterations, solver-memory, solver-relax, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, schedule-steps, epochs, steps, time-limit, eval-every, eval-steps, checkpoint-every, keep, on-divergence, seed, shuffle-window, workers, block, diagnose, backend)`},
 		{values{"batch": "0", "lr": "-1"}, "--lr -1: must be a finite number above 0\n--batch 0: must be a whole number from 1 to 1000000000"},
 	} {
 		_, _, err := catalog.Resolve(flags(c.v))

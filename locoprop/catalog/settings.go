@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/model"
@@ -105,24 +106,32 @@ var settings = slices.Concat([]setting{
 			e.KeepLast = err == nil && !v
 			return err
 		},
-		get:        func(e *Experiment) string { return strconv.FormatBool(!e.KeepLast) },
-		conditions: []condition{{notBaseline, "method {method} trains on full batches only"}},
+		get: func(e *Experiment) string { return strconv.FormatBool(!e.KeepLast) },
 	},
 	parsed("schedule", ParseSchedule, func(e *Experiment, v schedule.Kind) { e.Schedule = v }, func(e *Experiment) string { return e.Schedule.String() }),
 	count("warmup-steps", 0, MaxCount, func(e *Experiment) *int { return &e.WarmupSteps }),
 	count("schedule-epochs", 1, MaxCount, func(e *Experiment) *int { return &e.ScheduleEpochs }).
-		as(func(e *Experiment) string { return strconv.Itoa(e.PlannedEpochs()) }),
-	count("epochs", 0, MaxCount, func(e *Experiment) *int { return &e.Epochs }),
+		as(func(e *Experiment) string { return strconv.Itoa(e.PlannedEpochs()) }).
+		onlyIf(func(e *Experiment) bool { return e.PlannedSteps() == 0 }, "the schedule's length is in steps; give one of the two"),
+	count("schedule-steps", 1, MaxCount, func(e *Experiment) *int { return &e.ScheduleSteps }).
+		as(func(e *Experiment) string { return positiveText(e.PlannedSteps()) }),
+	count("epochs", 0, MaxCount, func(e *Experiment) *int { return &e.Epochs }).
+		onlyIf(func(e *Experiment) bool { return e.Steps == 0 }, "steps says where the run stops; give one of the two"),
+	count("steps", 1, MaxCount, func(e *Experiment) *int { return &e.Steps }).
+		as(func(e *Experiment) string { return positiveText(e.Steps) }),
+	parsed("time-limit", parseTimeLimit, func(e *Experiment, v time.Duration) { e.TimeLimit = v }, timeLimitText),
 	count("eval-every", 1, MaxCount, func(e *Experiment) *int { return &e.EvalEvery }),
+	count("eval-steps", 0, MaxCount, func(e *Experiment) *int { return &e.EvalSteps }).
+		as(func(e *Experiment) string { return positiveText(e.EvalSteps) }),
 	parsed("checkpoint-every", schedule.ParseInterval, func(e *Experiment, v schedule.Interval) { e.CheckpointEvery = v },
 		func(e *Experiment) string { return e.CheckpointEvery.String() }),
 	count("keep", 1, MaxCount, func(e *Experiment) *int { return &e.Keep }),
 	parsed("on-divergence", parseRollback, func(e *Experiment, v bool) { e.Rollback = v }, rollbackText),
 	seed("seed", func(e *Experiment) *uint32 { return &e.Seed }),
-	count("shuffle-window", 0, MaxCount, func(e *Experiment) *int { return &e.Window }).as(windowText),
-	count("workers", 1, MaxCount, func(e *Experiment) *int { return &e.Workers }).as(workersText),
+	count("shuffle-window", 0, MaxCount, func(e *Experiment) *int { return &e.Window }).as(func(e *Experiment) string { return positiveText(e.Window) }),
+	count("workers", 1, MaxCount, func(e *Experiment) *int { return &e.Workers }).as(func(e *Experiment) string { return positiveText(e.Workers) }),
 	count("block", 1, nn.MaxWidth, func(e *Experiment) *int { return &e.Block }).onlyIf(local, localOnly),
-	count("diagnose", 0, MaxCount, func(e *Experiment) *int { return &e.Diagnose }).as(diagnoseText).onlyIf(local, localOnly),
+	count("diagnose", 0, MaxCount, func(e *Experiment) *int { return &e.Diagnose }).as(func(e *Experiment) string { return positiveText(e.Diagnose) }).onlyIf(local, localOnly),
 	{
 		key: "backend", // which there are is known to the program only
 		set: func(e *Experiment, text string) error { e.Backend = text; return nil },
@@ -140,20 +149,31 @@ func archText(e *Experiment) string {
 	return e.Arch.String()
 }
 
-// workersText leaves out what nobody chose.
-func workersText(e *Experiment) string {
-	if e.Workers == 0 {
+// positiveText leaves out a number that is 0: what nobody chose, or what is off.
+func positiveText(n int) string {
+	if n == 0 {
 		return ""
 	}
-	return strconv.Itoa(e.Workers)
+	return strconv.Itoa(n)
 }
 
-// diagnoseText leaves out what is off.
-func diagnoseText(e *Experiment) string {
-	if e.Diagnose == 0 {
+// parseTimeLimit reads a time, or off.
+func parseTimeLimit(text string) (time.Duration, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, errors.New("must be a time above 0 (45s, 10m, 1h30m), or off")
+	}
+	return d, nil
+}
+
+func timeLimitText(e *Experiment) string {
+	if e.TimeLimit == 0 {
 		return ""
 	}
-	return strconv.Itoa(e.Diagnose)
+	return schedule.Interval{Time: e.TimeLimit}.String()
 }
 
 // divergencePolicies are the values of on-divergence: whether the run is rolled back.
@@ -273,6 +293,19 @@ func Keys() []string { return keysOf(settings) }
 // IsToggle reports whether a setting of a run is true or false.
 func IsToggle(key string) bool {
 	return slices.ContainsFunc(settings, func(s setting) bool { return s.key == key && s.toggle })
+}
+
+// IsUsual reports whether a setting has the value that it has where nobody names it,
+// given the others. Presets don't count.
+func (e *Experiment) IsUsual(key string) bool {
+	usual := common()
+	usual.Implicit.Iterations = implicitDefaults(e.Implicit.Solver).Iterations
+	for _, s := range settings {
+		if s.key == key {
+			return s.get(e) == s.get(&usual)
+		}
+	}
+	return false
 }
 
 func keysOf(list []setting) []string {

@@ -54,19 +54,28 @@ type Report struct {
 	Layers []LayerReport
 }
 
-// DivergedError says where a value that isn't finite first appeared.
+// DivergedError says where a value that isn't finite first appeared, or what a layer's
+// numbers didn't allow to be made, such as the inverse of a matrix that has none.
 type DivergedError struct {
-	Layer int    // from 0; −1 for the input and the target
-	What  string // input, target, pre-activations, loss
-	Value float64
+	Layer int     // from 0; −1 for the input and the target
+	What  string  // input, target, pre-activations, loss, or what a [Job] makes
+	Value float64 // what was found, where Err is nil
+	Err   error   // why it couldn't be made, or nil
 }
 
 func (e *DivergedError) Error() string {
-	if e.Layer < 0 {
-		return fmt.Sprintf("%s: found %v", e.What, e.Value)
+	what := e.What
+	if e.Layer >= 0 {
+		what = fmt.Sprintf("%s of layer %d", e.What, e.Layer)
 	}
-	return fmt.Sprintf("%s of layer %d: found %v", e.What, e.Layer, e.Value)
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %v", what, e.Err)
+	}
+	return fmt.Sprintf("%s: found %v", what, e.Value)
 }
+
+// Unwrap gives the cause; nil where a value that isn't finite is all there is to say.
+func (e *DivergedError) Unwrap() error { return e.Err }
 
 // LayerPlan is what a plan does for one layer in one step.
 type LayerPlan struct {

@@ -37,6 +37,9 @@ type Schedule struct {
 	// the run stops earlier or goes on. Used by Linear, Cosine and Paper; ≥ 1
 	// (Paper: ≥ 6).
 	Epochs int
+	// Steps is the planned length N in batches, in place of Epochs: for runs that may end
+	// within an epoch. 0 means that Epochs says it. Not with Paper, which goes by epochs.
+	Steps int
 	// Warmup is the number w of first batches over which the factor rises: batch i
 	// is multiplied by min(1, (i+1)/w). 0 means none. Not with Paper, which warms up
 	// by itself.
@@ -50,7 +53,13 @@ func (s Schedule) Check() error {
 		return fmt.Errorf("schedule: unknown kind %d", s.Kind)
 	case s.Warmup < 0:
 		return fmt.Errorf("schedule: %d warm-up steps; must be 0 or more", s.Warmup)
+	case s.Steps < 0:
+		return fmt.Errorf("schedule: planned length of %d steps; must be 0 or more", s.Steps)
 	case s.Kind == Constant:
+		return nil
+	case s.Kind == Paper && s.Steps > 0:
+		return fmt.Errorf("schedule paper goes by epochs; it takes no planned length in steps (got %d)", s.Steps)
+	case s.Steps > 0:
 		return nil
 	case s.Kind == Paper && s.Warmup > 0:
 		return fmt.Errorf("schedule paper warms up over its first five epochs; it takes no warm-up steps (got %d)", s.Warmup)
@@ -63,7 +72,7 @@ func (s Schedule) Check() error {
 }
 
 // At is the factor s at epoch and batch (both from 0), with batches in an epoch.
-// With i the batch counted from the run's start, N = Epochs·batches and E = Epochs:
+// With i the batch counted from the run's start, N = Epochs·batches (or Steps) and E = Epochs:
 //
 //	constant   1
 //	linear     1 − i/N              0 for i ≥ N
@@ -77,6 +86,9 @@ func (s Schedule) Check() error {
 func (s Schedule) At(epoch, batch, batches int) float64 {
 	i := float64(epoch)*float64(batches) + float64(batch)
 	n := float64(s.Epochs) * float64(batches)
+	if s.Steps > 0 {
+		n = float64(s.Steps)
+	}
 	f := 1.0
 	switch s.Kind {
 	case Linear:

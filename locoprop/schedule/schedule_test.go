@@ -137,3 +137,18 @@ func TestNames(t *testing.T) {
 	}
 	assert.Equal(t, "schedule.Kind(7)", schedule.Kind(7).String())
 }
+
+// A length in steps is one in epochs of as many batches.
+func TestLengthInSteps(t *testing.T) {
+	for _, k := range []schedule.Kind{schedule.Constant, schedule.Linear, schedule.Cosine} {
+		epochs, steps := schedule.Schedule{Kind: k, Epochs: 3, Warmup: 4}, schedule.Schedule{Kind: k, Steps: 21, Warmup: 4}
+		assert.NoError(t, steps.Check())
+		for i := range 30 {
+			assert.Equal(t, epochs.At(i/7, i%7, 7), steps.At(i/7, i%7, 7), "%v, batch %d", k, i)
+			assert.Equal(t, steps.At(0, i, 100), steps.At(i/7, i%7, 7), "whatever an epoch has")
+		}
+	}
+	assert.EqualError(t, schedule.Schedule{Kind: schedule.Linear, Steps: -1}.Check(), "schedule: planned length of -1 steps; must be 0 or more")
+	assert.EqualError(t, schedule.Schedule{Kind: schedule.Paper, Steps: 9000}.Check(),
+		"schedule paper goes by epochs; it takes no planned length in steps (got 9000)")
+}

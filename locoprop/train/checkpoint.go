@@ -48,7 +48,7 @@ func (t *Trainer) saveTo(fsys atomicfile.FS, path string) error {
 }
 
 // Restore puts the trainer where a checkpoint stood. The checkpoint must come from a
-// run of the same configuration (Epochs, EvalEvery, Workers and callbacks aside) on the
+// run of the same configuration (limits, evaluation, Workers and callbacks aside) on the
 // same data; otherwise the error names what differs, and nothing is changed. Every
 // error names the file, and errors.Is(err, dataset.ErrData) holds.
 func (t *Trainer) Restore(path string) error {
@@ -152,7 +152,11 @@ func describe(c *Config) string {
 
 func describeSchedule(s schedule.Schedule) string {
 	text := s.Kind.String()
-	if s.Kind != schedule.Constant {
+	switch {
+	case s.Kind == schedule.Constant:
+	case s.Steps > 0:
+		text += fmt.Sprintf(" over %d steps", s.Steps)
+	default:
 		text += fmt.Sprintf(" over %d epochs", s.Epochs)
 	}
 	if s.Warmup > 0 {

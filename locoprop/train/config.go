@@ -17,6 +17,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
@@ -56,9 +57,17 @@ type Config struct {
 	// one short batch: a step like the others, for the schedule too. The mean of its loss is
 	// over its own b examples, and LocoProp's γ is multiplied by b/B. By default they are
 	// left out; the next epoch's order is another.
-	KeepLast  bool
-	Epochs    int // when to stop; 0 only evaluates the untrained network
-	EvalEvery int // evaluate every so many epochs, besides epoch 0 and the last; 0 means 1
+	KeepLast bool
+	Epochs   int // when to stop; 0 only evaluates the untrained network
+	// Steps is when to stop in batches in place of Epochs, within an epoch too; 0 means that
+	// Epochs says it.
+	Steps int
+	// TimeLimit ends the run before that, at the first step after which it has trained for so
+	// long, evaluation and saving not counted and the time before an interruption counted; 0
+	// means no such limit. Where it ends a run is up to the clock, and so are its bits.
+	TimeLimit time.Duration
+	EvalEvery int // evaluate every so many epochs, besides epoch 0 and the end; 0 means 1
+	EvalSteps int // evaluate every so many steps too, within epochs; 0 means not to
 	Schedule  schedule.Schedule
 	Seed      uint32 // of the order of examples
 	// Window is the number of examples that are shuffled together; 0 means all of them.
@@ -86,6 +95,9 @@ type Config struct {
 	// OnStep is called after each step, on the goroutine of Run. It costs training time
 	// but isn't counted in it.
 	OnStep func(Progress)
+	// OnLayers is called after each step that the method diagnoses (locoprop.Options.Diagnose),
+	// before OnStep, with a report on each layer. They are the callback's to keep.
+	OnLayers func([]plan.LayerReport)
 	// OnWarning is told of what went wrong where the run goes on all the same: a damaged
 	// checkpoint in whose place the one before was taken, a checkpoint or line that
 	// couldn't be written, for which it tries again when the next is due, a rollback.
@@ -113,6 +125,15 @@ func (c *Config) check() error {
 	}
 	if c.Epochs < 0 {
 		bad("%d epochs; must be 0 or more", c.Epochs)
+	}
+	if c.Steps < 0 {
+		bad("%d steps; must be 0 or more", c.Steps)
+	}
+	if c.TimeLimit < 0 {
+		bad("time limit of %v; must be 0 or more", c.TimeLimit)
+	}
+	if c.EvalSteps < 0 {
+		bad("evaluation every %d steps; must be 0 or more", c.EvalSteps)
 	}
 	if c.EvalEvery < 0 {
 		bad("evaluation every %d epochs; must be 1 or more", c.EvalEvery)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
@@ -35,7 +36,7 @@ func floats(t *testing.T, rows [][]float32, labels ...int32) dataset.Split {
 }
 
 func TestNewListsAllThatIsWrong(t *testing.T) {
-	_, err := New(Config{Epochs: -1, EvalEvery: -2, Workers: 1000, Target: 9, Schedule: schedule.Schedule{Warmup: -1}})
+	_, err := New(Config{Epochs: -1, Steps: -3, TimeLimit: -time.Second, EvalSteps: -4, EvalEvery: -2, Workers: 1000, Target: 9, Schedule: schedule.Schedule{Warmup: -1}})
 	var usage *ConfigError
 	require.ErrorAs(t, err, &usage)
 	assert.EqualError(t, err, `no network
@@ -43,6 +44,9 @@ no training method
 no data
 unknown target 9
 -1 epochs; must be 0 or more
+-3 steps; must be 0 or more
+time limit of -1s; must be 0 or more
+evaluation every -4 steps; must be 0 or more
 evaluation every -2 epochs; must be 1 or more
 batch of 0 examples; must be 1 or more
 schedule: -1 warm-up steps; must be 0 or more

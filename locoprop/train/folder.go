@@ -23,7 +23,7 @@ const (
 	LayersName     = "layers.jsonl"      // a line for every layer and sampled batch, where the method diagnoses
 	ModelName      = "model.safetensors" // the network of the newest checkpoint
 	CheckpointName = "checkpoints/last"  // all that going on needs; others stand beside it
-	BestName       = "checkpoints/best"  // the checkpoint of the epoch with the least test loss
+	BestName       = "checkpoints/best"  // the checkpoint of the evaluation with the least test loss
 	LockName       = "lock"              // there while a process uses the folder
 )
 

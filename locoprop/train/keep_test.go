@@ -93,7 +93,7 @@ func TestBest(t *testing.T) {
 				best = e
 			}
 		}
-		assert.Equal(t, Best{best, losses[best]}, r.Best)
+		assert.Equal(t, Best{best, best * testBatches, losses[best]}, r.Best)
 		assert.Equal(t, fmt.Sprint(best*testBatches), stepOf(t, dir, BestName))
 		if stop == 2 {
 			require.NoError(t, err)

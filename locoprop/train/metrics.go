@@ -12,8 +12,8 @@ import (
 // is the label.
 type Metrics struct {
 	Epoch int     // epochs completed; 0: the untrained network
-	Step  int     // batches done
-	LR    float64 // rate η·s of that epoch's last batch; 0 at epoch 0
+	Step  int     // batches done, those of an epoch that isn't completed too
+	LR    float64 // rate η·s of the last batch; 0 before the first
 
 	// Mean loss over all examples of a split; NaN for a split without examples.
 	TrainLoss, TestLoss float64
@@ -24,7 +24,7 @@ type Metrics struct {
 	// target is the label.
 	TrainAccuracy, TestAccuracy *float64
 
-	Seconds     float64 // spent training so far, without evaluation and saving
+	Seconds     float64 // spent training so far, the method's set-up included, without evaluation and saving
 	EvalSeconds float64 // spent evaluating so far
 }
 
@@ -101,7 +101,8 @@ type Progress struct {
 
 // Best is the evaluation with the least test loss so far, +Inf without one.
 type Best struct {
-	Epoch    int     `json:"epoch"` // 0: no epoch was better than the untrained network
+	Epoch    int     `json:"epoch"`          // epochs completed
+	Step     int     `json:"step,omitempty"` // batches done; 0: nothing was better than the untrained network
 	TestLoss float64 `json:"test_loss"`
 }
 
@@ -126,6 +127,6 @@ type Result struct {
 	TrainFloor        float64    // least loss that any prediction reaches on the training split
 	TestFloor         float64    // the same on the test split; NaN without examples
 	Parameters        int        // weights and biases
-	Finished          bool       // all epochs of the configuration are done
+	Finished          bool       // all that the configuration asks for is done
 	TrainLen, TestLen int        // examples
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
-// Run trains until Config.Epochs are done, from wherever the trainer stands, and
-// returns what was reached, with an error too. It evaluates epoch 0, every EvalEvery-th
-// and the last one.
+// Run trains until Config.Epochs or Config.Steps are done or Config.TimeLimit is over,
+// from wherever the trainer stands, and returns what was reached, with an error too. It
+// evaluates epoch 0, every EvalEvery-th, every EvalSteps steps, and the end.
 //
 // Where ctx ends, the step in hand is finished, the state saved (with a folder) and an
 // error returned for which errors.Is(err, ErrInterrupted) holds; calling Run again goes
 // on as if nothing had happened. A number that isn't finite gives a *DivergedError:
 // nothing is saved then, and only [Trainer.Restore] helps, or Config.Rollback
-// does by itself. Called after all epochs are done, Run has nothing to do.
+// does by itself. Called at the end, Run has nothing to do.
 func (t *Trainer) Run(ctx context.Context) (Result, error) {
 	if t.failed != nil {
 		return t.Result(), t.failed
@@ -57,7 +57,10 @@ func interruption(ctx context.Context) error {
 }
 
 func (t *Trainer) begin() error {
-	if t.epoch >= t.c.Epochs && t.batch > 0 {
+	switch {
+	case t.c.Steps > 0 && t.step > t.c.Steps:
+		return &ConfigError{fmt.Errorf("training has made %d steps; it can't end after %d", t.step, t.c.Steps)}
+	case t.c.Steps == 0 && t.epoch >= t.c.Epochs && t.batch > 0:
 		return &ConfigError{fmt.Errorf("training is %d batches into epoch %d; it can't end after epoch %d", t.batch, t.epoch+1, t.c.Epochs)}
 	}
 	if t.folder == nil || t.begun {
@@ -76,15 +79,21 @@ func (t *Trainer) run(ctx context.Context) error {
 			return err
 		}
 	}
-	for t.epoch < t.c.Epochs {
+	for !t.ended() {
 		if err := t.trainEpoch(ctx); err != nil {
 			return err
+		}
+		if t.batch < t.batches { // the end came first
+			break
 		}
 		if err := t.endEpoch(ctx); err != nil {
 			return err
 		}
 	}
-	if t.last.Epoch != t.epoch { // resumed, to end at an epoch that wasn't to be evaluated before
+	if t.last.Step != t.step { // it ends where no evaluation was due
+		if err := t.checkFinite(); err != nil {
+			return err
+		}
 		if err := t.evaluateAndReport(ctx, t.epoch); err != nil {
 			return err
 		}
@@ -92,9 +101,29 @@ func (t *Trainer) run(ctx context.Context) error {
 	return t.save()
 }
 
+// ended tells whether no step is left to make. An epoch whose batches are done is still to
+// be ended.
+func (t *Trainer) ended() bool {
+	switch {
+	case t.batch == t.batches:
+		return false
+	case t.c.TimeLimit > 0 && t.step > 0 && t.trained >= t.c.TimeLimit:
+		return true
+	case t.c.Steps > 0:
+		return t.step >= t.c.Steps
+	}
+	return t.epoch >= t.c.Epochs
+}
+
 // finished tells whether there is nothing left to do.
 func (t *Trainer) finished() bool {
-	return t.lines > 0 && t.epoch >= t.c.Epochs && t.batch == 0 && t.last.Epoch == t.epoch
+	within := t.c.Steps == 0 && t.epoch >= t.c.Epochs && t.batch > 0 // Run refuses that
+	return t.lines > 0 && t.ended() && !within && t.last.Step == t.step
+}
+
+// evaluationDue tells whether Config.EvalSteps asks for an evaluation at the position.
+func (t *Trainer) evaluationDue() bool {
+	return t.c.EvalSteps > 0 && t.step%t.c.EvalSteps == 0 && t.last.Step != t.step
 }
 
 // trainEpoch makes the steps that are left of an epoch.
@@ -105,20 +134,38 @@ func (t *Trainer) trainEpoch(ctx context.Context) error {
 	start := time.Now()
 	dataset.OrderWithin(t.order, t.c.Seed, t.epoch, t.c.Window)
 	t.trained += time.Since(start)
-	for t.batch < t.batches {
+	if err := t.evaluateWithin(ctx); err != nil { // interrupted in that
+		return err
+	}
+	for t.batch < t.batches && !t.ended() {
 		if err := interruption(ctx); err != nil {
 			return err
 		}
 		if err := t.makeStep(); err != nil {
 			return err
 		}
-		if t.batch < t.batches { // else the end of the epoch is next
-			if err := t.saveIfDue(); err != nil {
-				return err
-			}
+		if t.batch == t.batches { // the end of the epoch is next
+			return nil
+		}
+		if err := t.evaluateWithin(ctx); err != nil {
+			return err
+		}
+		if err := t.saveIfDue(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// evaluateWithin evaluates within an epoch where that is due.
+func (t *Trainer) evaluateWithin(ctx context.Context) error {
+	if t.step == 0 || !t.evaluationDue() {
+		return nil
+	}
+	if err := t.checkFinite(); err != nil {
+		return err
+	}
+	return t.evaluateAndReport(ctx, t.epoch)
 }
 
 // makeStep trains on one batch. After the first it doesn't allocate.
@@ -180,7 +227,7 @@ func (t *Trainer) endEpoch(ctx context.Context) error {
 	}
 	done := t.epoch + 1
 	t.saved = false
-	if done%t.c.EvalEvery != 0 && done != t.c.Epochs {
+	if done%t.c.EvalEvery != 0 && (t.c.Steps > 0 || done != t.c.Epochs) && !t.evaluationDue() {
 		t.epoch, t.batch = done, 0
 		return t.saveIfDue()
 	}
@@ -198,7 +245,7 @@ func (t *Trainer) endEpoch(ctx context.Context) error {
 	return t.report(m)
 }
 
-// evaluateAndReport evaluates outside the training of an epoch; the caller saves.
+// evaluateAndReport evaluates elsewhere than at the end of an epoch; the caller saves.
 func (t *Trainer) evaluateAndReport(ctx context.Context, epoch int) error {
 	m, err := t.evaluate(ctx, epoch)
 	if err != nil {
@@ -221,8 +268,8 @@ func (t *Trainer) record(m Metrics) error {
 	}
 	t.lines++
 	t.last = m
-	if m.Epoch == 0 && m.TestLoss < t.best.TestLoss {
-		t.best = Best{0, m.TestLoss}
+	if m.Step == 0 && m.TestLoss < t.best.TestLoss {
+		t.best = Best{TestLoss: m.TestLoss}
 	}
 	t.saved = false
 	for i, loss := range []float64{m.TrainLoss, m.TestLoss} {

@@ -22,7 +22,7 @@ func (t *Trainer) save() error {
 	}
 	was, best := t.best, t.isBest()
 	if best {
-		t.best = Best{t.last.Epoch, t.last.TestLoss}
+		t.best = Best{t.last.Epoch, t.last.Step, t.last.TestLoss}
 	}
 	t.savedAt = time.Now()
 	if err := t.folder.save(t, best); err != nil {
@@ -33,7 +33,8 @@ func (t *Trainer) save() error {
 	return nil
 }
 
-// saveIfDue saves where Config.CheckpointEvery says so, and after the best epoch so far.
+// saveIfDue saves where Config.CheckpointEvery says so, and after the best evaluation so
+// far.
 func (t *Trainer) saveIfDue() error {
 	if t.folder == nil {
 		return nil
@@ -53,9 +54,9 @@ func (t *Trainer) saveIfDue() error {
 	return t.carryOn(t.save())
 }
 
-// isBest tells whether the position is the end of the best epoch so far.
+// isBest tells whether the position has the best evaluation so far.
 func (t *Trainer) isBest() bool {
-	return t.epoch > 0 && t.batch == 0 && t.last.Epoch == t.epoch && t.last.TestLoss < t.best.TestLoss
+	return t.step > 0 && t.batch < t.batches && t.last.Step == t.step && t.last.TestLoss < t.best.TestLoss
 }
 
 // saveInterrupted saves between steps, unless the weights are no good.

@@ -73,6 +73,7 @@ func New(c Config) (*Trainer, error) {
 		return nil, err
 	}
 	t := &Trainer{c: c, kernels: k, workers: workers, position: position{best: noBest}}
+	start := time.Now()
 	if short := t.shortBatch(); short > 0 {
 		t.stepper, err = plan.WithShort(c.Method, c.Network, c.Loss, c.Batch, short, k)
 	} else {
@@ -81,6 +82,7 @@ func New(c Config) (*Trainer, error) {
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
+	t.trained = time.Since(start)
 	t.pool = plan.NewPool(workers)
 	if err := t.prepare(); err != nil {
 		t.pool.Close()
@@ -159,6 +161,16 @@ func (t *Trainer) Kernels() backend.Kernels { return t.kernels }
 // Explain tells, per layer, what was planned and what a step costs.
 func (t *Trainer) Explain() []plan.LayerPlan { return t.stepper.Explain() }
 
+// StateBytes is the memory of the method's state: of all that a checkpoint holds, the
+// weights included.
+func (t *Trainer) StateBytes() int64 {
+	var n int64
+	for _, s := range t.stepper.State() {
+		n += 4*int64(len(s.F32)) + 8*int64(len(s.F64)+len(s.I64))
+	}
+	return n
+}
+
 // Model is the network as it stands, with the weights that evaluation uses. It shares
 // memory with the trainer.
 func (t *Trainer) Model() *model.Model {
@@ -198,7 +210,7 @@ func (t *Trainer) Result() Result {
 	return r
 }
 
-// evaluate measures both splits at the end of an epoch.
+// evaluate measures both splits, where so many epochs are completed.
 func (t *Trainer) evaluate(ctx context.Context, epoch int) (Metrics, error) {
 	start := time.Now()
 	var scores [2]score
@@ -215,8 +227,8 @@ func (t *Trainer) evaluate(ctx context.Context, epoch int) (Metrics, error) {
 		TestLoss: scores[1].loss, TestExcess: scores[1].loss - t.splits[1].floor,
 		Seconds: t.trained.Seconds(), EvalSeconds: t.evaluated.Seconds(),
 	}
-	if epoch > 0 {
-		m.LR = t.rate() * t.c.Schedule.At(epoch-1, t.batches-1, t.batches)
+	if t.step > 0 {
+		m.LR = t.rate() * t.c.Schedule.At((t.step-1)/t.batches, (t.step-1)%t.batches, t.batches)
 	}
 	if t.c.Target == TargetLabel {
 		m.TrainAccuracy, m.TestAccuracy = &scores[0].accuracy, &scores[1].accuracy

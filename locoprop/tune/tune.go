@@ -1,4 +1,5 @@
-// Package tune searches for learning rates.
+// Package tune searches for good settings: learning rates along a grid, and points of
+// search spaces.
 package tune
 
 import (

@@ -55,19 +55,19 @@ func (r *rule) Begin(rate float64) {
 	}
 }
 
-func (r *rule) Stages() [][]layerwise.Work {
+func (r *rule) Stages() [][]plan.Job {
 	m, n := r.W.Rows, r.W.Cols-1
-	units := func(do func(lo, hi int)) []layerwise.Work {
+	units := func(do func(lo, hi int)) []plan.Job {
 		return layerwise.Stripes(r.Index, m, r.Block, 4*float64(n), 0, func(lo, hi int, _ []float32) error {
 			do(lo, hi)
 			return nil
 		})
 	}
-	combine := layerwise.Work{
+	combine := plan.Job{
 		Task: plan.Task{Layer: r.Index, Hi: n, Cost: float64(len(r.squares))},
 		Do:   func([]float32) error { r.combine(); return nil },
 	}
-	return [][]layerwise.Work{r.Gradient(r.grad, r.observe), {combine}, units(r.measure), units(r.move)}
+	return [][]plan.Job{r.Gradient(r.grad, r.observe), {combine}, units(r.measure), units(r.move)}
 }
 
 // observe takes rows lo ≤ u < hi of the gradient into r, and sums squares for c.

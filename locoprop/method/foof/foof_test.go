@@ -85,3 +85,9 @@ func TestRefuses(t *testing.T) {
 	_, err := foof.New(foof.Options{Damping: 1, Relative: 1, Block: -1, Optimizer: optimizer.New(optimizer.ScheduleFree)})
 	methodtest.Refuses(t, err, "learning rate is 0", "give one of both", "block is -1", "optimizer schedule-free keeps weights of its own")
 }
+
+func TestFails(t *testing.T) {
+	m, err := foof.New(foof.Options{Eta: 0.1})
+	require.NoError(t, err)
+	methodtest.Fails(t, m, "preconditioner")
+}

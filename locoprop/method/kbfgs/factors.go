@@ -1,7 +1,6 @@
 package kbfgs
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -101,10 +100,7 @@ func columnSums(to []float64, m backend.Mat, scale float64) {
 
 // start makes H_a of the first batch.
 func (f *factors) start(scratch []float32) error {
-	if err := f.input.Inverse(f.ha, f.ridge, mat.Float64s(scratch)); err != nil {
-		return fmt.Errorf("damped second moment of the input: %w", err)
-	}
-	return nil
+	return f.input.Inverse(f.ha, f.ridge, mat.Float64s(scratch))
 }
 
 // times computes y = Hx.

@@ -142,9 +142,9 @@ type stepper struct {
 }
 
 func (s *stepper) planPhases() {
-	var begin, inverse, right, left, pairs []layerwise.Work
-	one := func(ℓ, hi int, cost float64, scratch int, do func(scratch []float32) error) layerwise.Work {
-		return layerwise.Work{Task: plan.Task{Layer: ℓ, Hi: hi, Cost: cost}, Scratch: scratch, Do: do}
+	var begin, inverse, right, left, pairs []plan.Job
+	one := func(ℓ, hi int, cost float64, scratch int, do func(scratch []float32) error) plan.Job {
+		return plan.Job{Task: plan.Task{Layer: ℓ, Hi: hi, Cost: cost}, Scratch: scratch, Do: do}
 	}
 	for ℓ, f := range s.layers {
 		m, n, b := f.W.Rows, f.W.Cols, float64(f.X.Rows)
@@ -155,9 +155,10 @@ func (s *stepper) planPhases() {
 			return nil
 		})...)
 		begin = append(begin, one(ℓ, m, b*(2*fm+fn), 0, func([]float32) error { f.means(); return nil }))
-		inverse = append(inverse, one(ℓ, n, fn*fn*fn, 2*f.input.InverseScratch(), func(scratch []float32) error {
-			return f.start(scratch)
-		}))
+		inverse = append(inverse, plan.Job{
+			Task: plan.Task{Layer: ℓ, Hi: n, Cost: fn * fn * fn}, Scratch: 2 * f.input.InverseScratch(),
+			What: "inverse of the input's second moment", Do: f.start,
+		})
 		right = append(right, layerwise.Stripes(ℓ, m, s.o.Block, 2*fn*fn, 0, func(lo, hi int, _ []float32) error {
 			f.Kernels.Gemm(false, false, 1, backend.Rows(f.mean, lo, hi), f.ha, 0, backend.Rows(f.half, lo, hi))
 			return nil
@@ -179,11 +180,11 @@ func (s *stepper) planPhases() {
 				return nil
 			}))
 	}
-	s.begin = layerwise.NewPhase("second moments and gradients", begin)
-	s.inverse = layerwise.NewPhase("inverses", inverse)
-	s.right = layerwise.NewPhase("gradient times H_a", right)
-	s.left = layerwise.NewPhase("update", left)
-	s.pairs = layerwise.NewPhase("quasi-Newton updates", pairs)
+	s.begin = plan.NewJobPhase("second moments and gradients", begin)
+	s.inverse = plan.NewJobPhase("inverses", inverse)
+	s.right = plan.NewJobPhase("gradient times H_a", right)
+	s.left = plan.NewJobPhase("update", left)
+	s.pairs = plan.NewJobPhase("quasi-Newton updates", pairs)
 }
 
 // Step makes one training step; see plan.Stepper.
@@ -197,16 +198,16 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	for _, f := range s.layers {
 		f.input.Begin()
 	}
-	s.steps[0]++
 	phases := [...]*plan.Phase{s.begin, s.inverse, s.right, s.left}
 	for i, phase := range phases {
-		if i == 1 && s.steps[0] > 1 {
+		if i == 1 && s.steps[0] > 0 {
 			continue
 		}
 		if err := p.Run(phase); err != nil {
 			return report, err
 		}
 	}
+	s.steps[0]++
 	// Where the step led to numbers that aren't finite, the next one reports it.
 	_, err = s.tape.Run(p, x, t)
 	s.ok = err == nil

@@ -162,3 +162,9 @@ func TestRefuses(t *testing.T) {
 	_, err := kbfgs.New(kbfgs.Options{Eta: -1, Damping: 1, L2: 1, NoL2: true, Memory: 5, Block: -1})
 	methodtest.Refuses(t, err, "learning rate is -1", "damping is 1", "give one of both", "memory of 5 pairs", "block is -1")
 }
+
+func TestFails(t *testing.T) {
+	m, err := kbfgs.New(kbfgs.Options{})
+	require.NoError(t, err)
+	methodtest.Fails(t, m, "second moment")
+}

@@ -4,7 +4,6 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
-	"github.com/locoprop/locoprop-go/locoprop/method/internal/layerwise"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
@@ -16,20 +15,20 @@ import (
 //
 // H = diag(y(1 − y)) for sigmoid-ce, diag y − yyᵀ for softmax-ce, and for squared f′²:
 // the second derivative of the loss, which for these is that of the model's likelihood.
-func (s *stepper) forwardDerivatives() []layerwise.Work {
+func (s *stepper) forwardDerivatives() []plan.Job {
 	widest, cost := 0, 0.0
 	for _, f := range s.layers {
 		widest = max(widest, f.W.Rows)
 		cost += 8 * float64(f.W.Rows) * float64(f.W.Cols)
 	}
-	var list []layerwise.Work
+	var list []plan.Job
 	tasks := plan.ExampleTasks(s.tape.Batch, cost)
 	for i := range s.curvature {
 		s.curvature[i] = make([]float64, len(tasks))
 	}
 	for slot, t := range tasks {
 		size := mat.RoundLine((t.Hi - t.Lo) * widest)
-		list = append(list, layerwise.Work{Task: t, Scratch: 4 * size, Do: func(scratch []float32) error {
+		list = append(list, plan.Job{Task: t, Scratch: 4 * size, Do: func(scratch []float32) error {
 			s.measure(t.Lo, t.Hi, slot, size, scratch)
 			return nil
 		}})

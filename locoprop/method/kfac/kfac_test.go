@@ -319,3 +319,9 @@ func TestRefuses(t *testing.T) {
 	_, err = method(t, kfac.Options{}).Plan(n, bi, 1, gonum.New())
 	methodtest.Refuses(t, err, "no model's likelihood")
 }
+
+func TestFails(t *testing.T) {
+	m, err := kfac.New(kfac.Options{})
+	require.NoError(t, err)
+	methodtest.Fails(t, m, "second moment")
+}

@@ -55,7 +55,7 @@ const (
 )
 
 func (s *stepper) planPhases() {
-	var second, inverses, right, left, fisher, update []layerwise.Work
+	var second, inverses, right, left, fisher, update []plan.Job
 	if !s.o.Empirical {
 		s.sampled = s.tape.NewBackward(s.sample)
 	}
@@ -76,11 +76,11 @@ func (s *stepper) planPhases() {
 			return nil
 		})...)
 		cubes := func(k int) float64 { return float64(k) * float64(k) * float64(k) }
-		inverses = append(inverses, layerwise.Work{
-			Task: plan.Task{Layer: ℓ, Hi: n, Cost: cubes(n)}, Scratch: 2 * f.input.InverseScratch(),
+		inverses = append(inverses, plan.Job{
+			Task: plan.Task{Layer: ℓ, Hi: n, Cost: cubes(n)}, Scratch: 2 * f.input.InverseScratch(), What: "inverse of the input's second moment",
 			Do: func(scratch []float32) error { return f.input.Inverse(f.inInv, f.inRho, mat.Float64s(scratch)) },
-		}, layerwise.Work{
-			Task: plan.Task{Layer: ℓ, Hi: m, Cost: cubes(m)}, Scratch: 2 * f.output.InverseScratch(),
+		}, plan.Job{
+			Task: plan.Task{Layer: ℓ, Hi: m, Cost: cubes(m)}, Scratch: 2 * f.output.InverseScratch(), What: "inverse of the derivatives' second moment",
 			Do: func(scratch []float32) error { return f.output.Inverse(f.outInv, f.outRho, mat.Float64s(scratch)) },
 		})
 		right = append(right, layerwise.Stripes(ℓ, m, s.o.Block, 2*float64(n)*float64(n), 0, func(lo, hi int, _ []float32) error {
@@ -107,13 +107,13 @@ func (s *stepper) planPhases() {
 		s.inner[i] = make([]float64, slots)
 	}
 	fisher = append(fisher, s.forwardDerivatives()...)
-	s.second = layerwise.NewPhase("second moments and gradients", second)
-	s.inverses = layerwise.NewPhase("inverses", inverses)
-	s.products = [2]*plan.Phase{layerwise.NewPhase("gradient times inverse of the input's", right), layerwise.NewPhase("inverse of the output's times gradient", left)}
+	s.second = plan.NewJobPhase("second moments and gradients", second)
+	s.inverses = plan.NewJobPhase("inverses", inverses)
+	s.products = [2]*plan.Phase{plan.NewJobPhase("gradient times inverse of the input's", right), plan.NewJobPhase("inverse of the output's times gradient", left)}
 	if !s.o.Plain {
-		s.fisher = layerwise.NewPhase("curvature", fisher)
+		s.fisher = plan.NewJobPhase("curvature", fisher)
 	}
-	s.update = layerwise.NewPhase("update", update)
+	s.update = plan.NewJobPhase("update", update)
 }
 
 // sample writes D of targets drawn from the model, per example: y − t with t of the
@@ -222,14 +222,14 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	if err := p.Run(s.second); err != nil {
 		return report, err
 	}
-	s.steps[0]++
-	k := s.steps[0]
+	k := s.steps[0] + 1
 	if s.refreshes(k) {
 		s.setDamping()
 		if err := p.Run(s.inverses); err != nil {
 			return report, err
 		}
 	}
+	s.steps[0] = k
 	for _, phase := range s.products {
 		if err := p.Run(phase); err != nil {
 			return report, err

@@ -109,12 +109,12 @@ func (e *elementwise) task(lo, hi int) func(g backend.Mat) {
 	}
 }
 
-func (e *elementwise) Stages() [][]layerwise.Work {
+func (e *elementwise) Stages() [][]plan.Job {
 	var tasks []func(g backend.Mat)
 	for lo := 0; lo < e.W.Rows; lo += e.Block {
 		tasks = append(tasks, e.task(lo, min(lo+e.Block, e.W.Rows)))
 	}
-	return [][]layerwise.Work{e.Units(0, func(lo, _ int, g backend.Mat, _ []float32) error {
+	return [][]plan.Job{e.Units(0, func(lo, _ int, g backend.Mat, _ []float32) error {
 		tasks[lo/e.Block](g)
 		return nil
 	})}

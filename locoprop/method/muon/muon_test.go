@@ -107,7 +107,7 @@ func TestSingularValues(t *testing.T) {
 		pool := plan.NewPool(2)
 		r.Begin(1)
 		for _, stage := range r.Stages() {
-			require.NoError(t, pool.Run(layerwise.NewPhase("", stage)))
+			require.NoError(t, pool.Run(plan.NewJobPhase("", stage)))
 		}
 		pool.Close()
 		o := scaled(oracle.From32(w).Columns(0, n), -1/math.Sqrt(math.Max(1, float64(m)/float64(n))))

@@ -50,13 +50,13 @@ func (r *orthogonal) Begin(rate float64) {
 	r.bias.Begin(rate)
 }
 
-func (r *orthogonal) Stages() [][]layerwise.Work {
+func (r *orthogonal) Stages() [][]plan.Job {
 	m, n := r.W.Rows, r.W.Cols-1
 	var biases []func(g backend.Mat)
 	for lo := 0; lo < m; lo += r.Block {
 		biases = append(biases, r.bias.task(lo, min(lo+r.Block, m)))
 	}
-	stages := [][]layerwise.Work{r.Units(0, func(lo, hi int, g backend.Mat, _ []float32) error {
+	stages := [][]plan.Job{r.Units(0, func(lo, hi int, g backend.Mat, _ []float32) error {
 		biases[lo/r.Block](g)
 		r.gather(lo, hi, g)
 		return nil

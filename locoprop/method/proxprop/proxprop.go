@@ -48,7 +48,7 @@ type Options struct {
 // Method is ProxProp with its settings. Make one with [New].
 type Method struct{ o Options }
 
-var _ plan.Method = (*Method)(nil)
+var _ plan.ShortPlanner = (*Method)(nil)
 
 // New checks the settings and fills in defaults. The error lists all that is wrong.
 func New(o Options) (*Method, error) {
@@ -84,32 +84,48 @@ func (m *Method) Rate() float64 { return m.o.Eta }
 
 // Plan makes a stepper for n.
 func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (plan.Stepper, error) {
+	return m.plan(n, l, batch, k, 1)
+}
+
+// PlanShort plans steps on the last, short batch of an epoch; see plan.ShortPlanner. γ is
+// short/batch there, so that an example's target is as far from its activation as in a
+// full batch.
+func (m *Method) PlanShort(_ plan.Stepper, n *nn.Network, l loss.Loss, batch, short int, k backend.Kernels) (plan.Stepper, error) {
+	return m.plan(n, l, short, k, float64(short)/float64(batch))
+}
+
+// plan is Plan for γ.
+func (m *Method) plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels, gamma float64) (plan.Stepper, error) {
 	return layerwise.NewStepper("proxprop", n, l, batch, k, m.o.Eta, m.o.Block, func(l *layerwise.Layer) (layerwise.Rule, error) {
 		if !m.o.Exact {
-			return newConjugate(l, m.o), nil
+			return newConjugate(l, m.o, gamma), nil
 		}
-		// G(C + I/τ)⁻¹ = (1/B)·G(C/B + I/(τB))⁻¹, B the rows of X̃.
+		// γG(C + I/τ)⁻¹ = (γ/B)·G(C/B + I/(τB))⁻¹, B the rows of X̃.
 		rows := float64(l.X.Rows)
 		o := precond.Options{NoAverage: true, Damping: 1 / (m.o.Tau * rows)}
-		return layerwise.NewPreconditioned(l, o, 1/rows, m.o.Optimizer)
+		return layerwise.NewPreconditioned(l, o, gamma/rows, m.o.Optimizer)
 	})
 }
 
 // conjugate is the conjugate gradient form on one layer.
 type conjugate struct {
 	*layerwise.Outer
-	o Options
+	o     Options
+	gamma float32
 }
 
-func newConjugate(l *layerwise.Layer, o Options) *conjugate {
-	return &conjugate{layerwise.NewOuter(l, o.Optimizer), o}
+func newConjugate(l *layerwise.Layer, o Options, gamma float64) *conjugate {
+	return &conjugate{layerwise.NewOuter(l, o.Optimizer), o, float32(gamma)}
 }
 
-func (c *conjugate) Stages() [][]layerwise.Work {
+func (c *conjugate) Stages() [][]plan.Job {
 	units, cols := min(c.Block, c.W.Rows), c.W.Cols
 	scratch := 3*mat.RoundLine(units*cols) + mat.RoundLine(c.X.Rows*units)
 	work := c.Units(scratch, func(lo, hi int, g backend.Mat, scratch []float32) error {
 		delta, scratch := mat.Carve(scratch, hi-lo, cols)
+		if c.gamma != 1 {
+			c.Kernels.Scale(g, g, c.gamma)
+		}
 		c.solve(delta, g, scratch)
 		c.Move(lo, delta)
 		return nil
@@ -117,7 +133,7 @@ func (c *conjugate) Stages() [][]layerwise.Work {
 	for i := range work {
 		work[i].Cost *= 1 + 2*float64(c.o.Steps)
 	}
-	return [][]layerwise.Work{work}
+	return [][]plan.Job{work}
 }
 
 // solve writes to delta what N steps make of (X̃ᵀX̃ + I/τ)δ = g for each row, from 0: −Δ.

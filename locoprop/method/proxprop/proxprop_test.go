@@ -51,12 +51,16 @@ func TestStepsAgreeWithFormulas(t *testing.T) {
 			o := m.Options()
 			methodtest.Against(t, m, 5, 1e-3, func(n *oracle.Network) func(x, y oracle.Mat, scale float64) {
 				opts := n.Optimizers(o.Optimizer)
+				full := 0 // examples of the first batch
 				return func(x, y oracle.Mat, scale float64) {
+					full = max(full, x.Rows)
+					γ := float64(x.Rows) / float64(full)
 					for ℓ, p := range n.Backward(x, y) {
 						a := oracle.Plus(oracle.Mul(p.X.T(), p.X), 1, oracle.Eye(p.X.Cols, 1/o.Tau))
-						δ := oracle.Mul(p.G, oracle.Inverse(a))
+						g := p.G.Map(func(v float64) float64 { return γ * v })
+						δ := oracle.Mul(g, oracle.Inverse(a))
 						if !o.Exact {
-							δ = conjugate(a, p.G, o.Steps)
+							δ = conjugate(a, g, o.Steps)
 						}
 						opts[ℓ].Step(n.Layers[ℓ].W, δ, o.Eta*scale)
 					}
@@ -67,10 +71,10 @@ func TestStepsAgreeWithFormulas(t *testing.T) {
 }
 
 // The exact form is LocoProp-S, solved exactly, with γ = 1 and λ = τ; many conjugate
-// gradient steps come to the same.
+// gradient steps come to the same. On short batches too.
 func TestIsExactS(t *testing.T) {
 	const tau = 0.5
-	for _, p := range methodtest.Problems() {
+	for _, p := range methodtest.WithShort(methodtest.Problems()) {
 		exact, err := locoprop.New(locoprop.Options{Loss: locoprop.Squared, Form: locoprop.FormExact, Eta: 1, Gamma: 1, Prox: tau})
 		require.NoError(t, err)
 		for _, o := range []proxprop.Options{{Tau: tau, Exact: true}, {Tau: tau, Steps: 12}} {
@@ -99,4 +103,10 @@ func TestRefuses(t *testing.T) {
 	methodtest.Refuses(t, err, "learning rate is -1", "tau is -2", "block is -1", "give one of both")
 	_, err = proxprop.New(proxprop.Options{Steps: -1})
 	methodtest.Refuses(t, err, "conjugate gradient steps is -1")
+}
+
+func TestFails(t *testing.T) {
+	m, err := proxprop.New(proxprop.Options{Exact: true})
+	require.NoError(t, err)
+	methodtest.Fails(t, m, "preconditioner")
 }

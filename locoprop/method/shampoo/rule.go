@@ -29,7 +29,7 @@ type rule struct {
 	steps      []int64
 	rate       float64
 	due, ready bool // roots are made anew; P is used
-	stages     [][]layerwise.Work
+	stages     [][]plan.Job
 	graftSums  [2][]float64 // ‖S‖² of W and b, by task of units
 	ownSums    [2][]float64 // ‖P‖², by tile
 }
@@ -109,18 +109,18 @@ func (r *rule) newSide(t tile, trans bool, power int) *side {
 func (r *rule) planStages() {
 	m, n := r.W.Rows, r.W.Cols
 	first := r.Gradient(r.grad, r.graft)
-	var roots, products []layerwise.Work
+	var roots, products []plan.Job
 	for _, s := range r.sides {
 		size := s.second.Rows
 		cube := math.Pow(float64(size), 3)
-		roots = append(roots, layerwise.Work{
+		roots = append(roots, plan.Job{
 			Task:    plan.Task{Layer: r.Index, Hi: size, Cost: 8 * cube},
 			Scratch: rootScratch(size), Do: func(scratch []float32) error { r.observe(s, scratch); return nil },
 		})
 	}
 	for i, t := range r.tiles {
 		height, width := t.r1-t.r0, t.c1-t.c0
-		products = append(products, layerwise.Work{
+		products = append(products, plan.Job{
 			Task:    plan.Task{Layer: r.Index, Lo: t.r0, Hi: t.r1, Cost: 2 * float64(height*width) * float64(height+width)},
 			Scratch: height * width, Do: func(scratch []float32) error { r.precondition(i, scratch); return nil },
 		})
@@ -132,10 +132,10 @@ func (r *rule) planStages() {
 	for i := range r.graftSums {
 		r.graftSums[i], r.ownSums[i] = make([]float64, len(first)), make([]float64, len(r.tiles))
 	}
-	r.stages = [][]layerwise.Work{first, roots, products, last}
+	r.stages = [][]plan.Job{first, roots, products, last}
 }
 
-func (r *rule) Stages() [][]layerwise.Work { return r.stages }
+func (r *rule) Stages() [][]plan.Job { return r.stages }
 
 // start is the number of first steps that use no roots.
 func (r *rule) start() int64 {

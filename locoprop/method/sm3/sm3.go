@@ -102,9 +102,9 @@ func newRule(l *layerwise.Layer, o Options) *rule {
 
 func (r *rule) Begin(rate float64) { r.rate = float32(rate) }
 
-func (r *rule) Stages() [][]layerwise.Work {
+func (r *rule) Stages() [][]plan.Job {
 	n := r.W.Cols - 1
-	return [][]layerwise.Work{
+	return [][]plan.Job{
 		r.Units(0, func(lo, hi int, g backend.Mat, _ []float32) error { r.update(lo, hi, g); return nil }),
 		{{Task: plan.Task{Layer: r.Index, Hi: n, Cost: float64(len(r.partial.Data))}, Do: func([]float32) error { r.combine(); return nil }}},
 	}

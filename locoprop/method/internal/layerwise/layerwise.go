@@ -14,37 +14,11 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
-// Work is a task with what it does. Do is called with at least Scratch float32, 64-byte
-// aligned and of unspecified content.
-type Work struct {
-	plan.Task
-	Scratch int
-	Do      func(scratch []float32) error
-}
-
-// NewPhase makes a phase of tasks. Their errors get their layer's number.
-func NewPhase(name string, list []Work) *plan.Phase {
-	tasks := make([]plan.Task, len(list))
-	scratch := 0
-	for i := range list {
-		list[i].ID = i
-		tasks[i] = list[i].Task
-		scratch = max(scratch, list[i].Scratch)
-	}
-	return plan.NewPhase(name, tasks, scratch, func(t *plan.Task, scratch []float32) error {
-		err := list[t.ID].Do(scratch)
-		if err != nil && t.Layer >= 0 {
-			return fmt.Errorf("layer %d: %w", t.Layer, err)
-		}
-		return err
-	})
-}
-
 // Stripes cuts rows 0 ≤ i < rows into tasks of at most size rows.
-func Stripes(layer, rows, size int, costPerRow float64, scratch int, do func(lo, hi int, scratch []float32) error) []Work {
-	var list []Work
+func Stripes(layer, rows, size int, costPerRow float64, scratch int, do func(lo, hi int, scratch []float32) error) []plan.Job {
+	var list []plan.Job
 	for _, t := range plan.UnitTasks(layer, rows, size, false, costPerRow) {
-		list = append(list, Work{Task: t, Scratch: scratch, Do: func(s []float32) error { return do(t.Lo, t.Hi, s) }})
+		list = append(list, plan.Job{Task: t, Scratch: scratch, Do: func(s []float32) error { return do(t.Lo, t.Hi, s) }})
 	}
 	return list
 }
@@ -70,12 +44,12 @@ func LayerOf(n *nn.Network, t *plan.Tape, k backend.Kernels, ℓ, block int) *La
 
 // Units cuts the layer's units into tasks, each of which does something with the gradient
 // of its rows lo ≤ u < hi, G = DᵀX̃, in g. extra is further scratch that do needs.
-func (l *Layer) Units(extra int, do func(lo, hi int, g backend.Mat, scratch []float32) error) []Work {
+func (l *Layer) Units(extra int, do func(lo, hi int, g backend.Mat, scratch []float32) error) []plan.Job {
 	cols := l.W.Cols
-	var list []Work
+	var list []plan.Job
 	for _, t := range plan.UnitTasks(l.Index, l.W.Rows, l.Block, false, l.GradFlops()/float64(l.W.Rows)) {
 		d := backend.Cols(l.D, t.Lo, t.Hi)
-		list = append(list, Work{Task: t, Scratch: mat.RoundLine((t.Hi-t.Lo)*cols) + extra, Do: func(scratch []float32) error {
+		list = append(list, plan.Job{Task: t, Scratch: mat.RoundLine((t.Hi-t.Lo)*cols) + extra, Do: func(scratch []float32) error {
 			g, scratch := mat.Carve(scratch, t.Hi-t.Lo, cols)
 			l.Kernels.Grad(g, d, l.X)
 			return do(t.Lo, t.Hi, g, scratch)
@@ -86,7 +60,7 @@ func (l *Layer) Units(extra int, do func(lo, hi int, g backend.Mat, scratch []fl
 
 // Gradient makes the tasks that write G into g, m × (n+1), followed by what then does
 // with its rows lo ≤ u < hi; then may be nil.
-func (l *Layer) Gradient(g backend.Mat, then func(lo, hi int)) []Work {
+func (l *Layer) Gradient(g backend.Mat, then func(lo, hi int)) []plan.Job {
 	return Stripes(l.Index, l.W.Rows, l.Block, l.GradFlops()/float64(l.W.Rows), 0, func(lo, hi int, _ []float32) error {
 		l.Kernels.Grad(backend.Rows(g, lo, hi), backend.Cols(l.D, lo, hi), l.X)
 		if then != nil {
@@ -118,9 +92,10 @@ func (l *Layer) Vector(name string, v []float32) plan.Tensor {
 
 // Rule is what a method does to one layer. All its memory is made with it.
 type Rule interface {
-	// Stages lists its tasks. Tasks of a stage are independent of each other and of all
-	// other layers'; they run once those of the stage before, of every layer, have ended.
-	Stages() [][]Work
+	// Stages lists its jobs. Jobs of a stage are independent of each other and of all
+	// other layers'; they run once those of the stage before, of every layer, have ended;
+	// see plan.Stages. Weights move in the last stage only.
+	Stages() [][]plan.Job
 	// Begin prepares a step at rate η·s, before any task.
 	Begin(rate float64)
 	// State lists what is carried from step to step; the weights aren't its own.
@@ -136,6 +111,7 @@ type Stepper struct {
 	tape   *plan.Tape
 	eta    float64
 	rules  []Rule
+	backup *plan.Backup // where a job may fail when others have moved weights
 	phases []*plan.Phase
 }
 
@@ -150,22 +126,21 @@ func NewStepper(name string, n *nn.Network, l loss.Loss, batch int, k backend.Ke
 		return nil, err
 	}
 	s := &Stepper{net: n, tape: tape, eta: eta}
-	var stages [][]Work
+	var layers [][][]plan.Job
 	for ℓ := range n.Layers {
 		r, err := newRule(LayerOf(n, tape, k, ℓ, block))
 		if err != nil {
 			return nil, fmt.Errorf("%s: layer %d: %w", name, ℓ, err)
 		}
 		s.rules = append(s.rules, r)
-		for i, stage := range r.Stages() {
-			if i == len(stages) {
-				stages = append(stages, nil)
-			}
-			stages[i] = append(stages[i], stage...)
-		}
+		layers = append(layers, r.Stages())
 	}
+	stages := plan.Stages(layers...)
 	for i, stage := range stages {
-		s.phases = append(s.phases, NewPhase(fmt.Sprintf("%s %d", name, i), stage))
+		s.phases = append(s.phases, plan.NewJobPhase(fmt.Sprintf("%s %d", name, i), stage))
+	}
+	if plan.MayDiverge(stages[len(stages)-1]) {
+		s.backup = plan.NewBackup(n, block)
 	}
 	return s, nil
 }
@@ -177,11 +152,15 @@ func (s *Stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	if err != nil {
 		return report, err
 	}
+	if err := s.backup.Keep(p); err != nil {
+		return report, err
+	}
 	for _, r := range s.rules {
 		r.Begin(float64(s.eta * scale))
 	}
 	for _, phase := range s.phases {
 		if err := p.Run(phase); err != nil {
+			s.backup.Undo()
 			return report, err
 		}
 	}

@@ -61,7 +61,7 @@ func (c *Checks) CheckOuter(r optimizer.Rule) {
 type preconditioned struct {
 	*Outer
 	moment *precond.Moment
-	stages [][]Work
+	stages [][]plan.Job
 }
 
 // NewPreconditioned is the rule that gives an element-wise optimiser, in place of the
@@ -76,11 +76,11 @@ func NewPreconditioned(l *Layer, o precond.Options, factor float64, r optimizer.
 		m.Accumulate(l.X, lo, hi)
 		return nil
 	})
-	var refactor []Work
+	var refactor []plan.Job
 	for i := range m.Blocks() {
 		n := m.BlockColumns(i)
-		refactor = append(refactor, Work{
-			Task: plan.Task{Layer: l.Index, Hi: n, Cost: math.Pow(float64(n), 3) / 3}, Scratch: 2 * m.RefactorScratch(),
+		refactor = append(refactor, plan.Job{
+			Task: plan.Task{Layer: l.Index, Hi: n, Cost: math.Pow(float64(n), 3) / 3}, Scratch: 2 * m.RefactorScratch(), What: "preconditioner",
 			Do: func(scratch []float32) error { return m.Refactor(i, mat.Float64s(scratch)) },
 		})
 	}
@@ -92,13 +92,14 @@ func NewPreconditioned(l *Layer, o precond.Options, factor float64, r optimizer.
 		return nil
 	})
 	for i := range units {
+		units[i].What = "preconditioned gradient"
 		units[i].Cost += 2 * float64(l.X.Cols) * float64(l.X.Cols) * float64(units[i].Hi-units[i].Lo)
 	}
-	p.stages = [][]Work{accumulate, refactor, units}
+	p.stages = [][]plan.Job{accumulate, refactor, units}
 	return p, nil
 }
 
-func (p *preconditioned) Stages() [][]Work { return p.stages }
+func (p *preconditioned) Stages() [][]plan.Job { return p.stages }
 
 func (p *preconditioned) Begin(rate float64) {
 	p.moment.Begin()

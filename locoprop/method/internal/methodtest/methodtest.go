@@ -4,6 +4,7 @@ package methodtest
 
 import (
 	"math"
+	"sync/atomic"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -24,6 +25,7 @@ type Problem struct {
 	Arch  nn.Arch
 	Loss  loss.Loss
 	Batch int
+	Short int // examples of every second batch; 0: as many as the others have
 }
 
 // Problems are small ones with every built-in loss but bi-tempered, layers of one unit and
@@ -31,12 +33,24 @@ type Problem struct {
 func Problems() []Problem {
 	arch := func(widths []int, f ...transfer.Func) nn.Arch { return nn.Arch{Widths: widths, Transfer: f} }
 	return []Problem{
-		{"autoencoder", arch([]int{7, 5, 3, 6, 7}, transfer.Tanh, transfer.Identity, transfer.Tanh, transfer.Sigmoid), loss.SigmoidCE, 9},
-		{"classifier", arch([]int{6, 11, 5}, transfer.Tanh, transfer.Softmax), loss.SoftmaxCE, 70},
-		{"regression", arch([]int{4, 9, 8, 2}, transfer.LeakyReLU(0.1), transfer.Sigmoid, transfer.Identity), loss.Squared, 13},
-		{"squared tanh", arch([]int{3, 4, 1, 2}, transfer.Tanh, transfer.Tanh, transfer.Tanh), loss.Squared, 5},
-		{"one of everything", arch([]int{1, 1}, transfer.Sigmoid), loss.SigmoidCE, 1},
+		{"autoencoder", arch([]int{7, 5, 3, 6, 7}, transfer.Tanh, transfer.Identity, transfer.Tanh, transfer.Sigmoid), loss.SigmoidCE, 9, 0},
+		{"classifier", arch([]int{6, 11, 5}, transfer.Tanh, transfer.Softmax), loss.SoftmaxCE, 70, 0},
+		{"regression", arch([]int{4, 9, 8, 2}, transfer.LeakyReLU(0.1), transfer.Sigmoid, transfer.Identity), loss.Squared, 13, 0},
+		{"squared tanh", arch([]int{3, 4, 1, 2}, transfer.Tanh, transfer.Tanh, transfer.Tanh), loss.Squared, 5, 0},
+		{"one of everything", arch([]int{1, 1}, transfer.Sigmoid), loss.SigmoidCE, 1, 0},
 	}
+}
+
+// WithShort are problems and, of those with more than one example in a batch, the same with
+// every second batch short.
+func WithShort(all []Problem) []Problem {
+	for i, p := range all {
+		if p.Short = 1 + 2*(i%2); p.Short < p.Batch {
+			p.Name += ", short batches"
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // Network returns the problem's network with weights of a seed.
@@ -48,8 +62,12 @@ func (p Problem) Network(t testing.TB, seed uint32) *nn.Network {
 	return n
 }
 
-// Data returns inputs and targets in (0, 1); those of a classifier are one-hot.
+// Data returns inputs and targets in (0, 1); those of a classifier are one-hot. Of a problem
+// with short batches, those of odd seeds are.
 func (p Problem) Data(seed uint32) (x, t backend.Mat) {
+	if p.Short > 0 && seed%2 == 1 {
+		p.Batch = p.Short
+	}
 	u := philox.New(seed, philox.Local, 0)
 	last := p.Arch.Widths[len(p.Arch.Widths)-1]
 	x, t = backend.NewMat(p.Batch, p.Arch.Widths[0]), backend.NewMat(p.Batch, last)
@@ -82,6 +100,9 @@ func (p Problem) Stepper(t testing.TB, m plan.Method) (plan.Stepper, *nn.Network
 	t.Helper()
 	n := p.Network(t, 3)
 	s, err := m.Plan(n, p.Loss, p.Batch, gonum.New())
+	if p.Short > 0 {
+		s, err = plan.WithShort(m, n, p.Loss, p.Batch, p.Short, gonum.New())
+	}
 	require.NoError(t, err)
 	return s, n
 }
@@ -123,7 +144,7 @@ func Weights(n *nn.Network) (all []oracle.Mat) {
 // agree within a share c of the change. start makes the formulas' step for a network.
 func Against(t *testing.T, m plan.Method, steps int, c float64, start func(o *oracle.Network) func(x, y oracle.Mat, scale float64)) {
 	t.Helper()
-	for _, p := range Problems() {
+	for _, p := range WithShort(Problems()) {
 		t.Run(p.Name, func(t *testing.T) {
 			s, n := p.Stepper(t, m)
 			o := p.Oracle(n)
@@ -157,7 +178,7 @@ func snapshot(state []plan.Tensor) []plan.Tensor {
 // method does has happened; the run is interrupted after a third of them.
 func Promises(t *testing.T, m plan.Method, steps int) {
 	t.Helper()
-	for _, p := range Problems() {
+	for _, p := range WithShort(Problems()) {
 		t.Run("promises/"+p.Name, func(t *testing.T) {
 			straight, _ := p.Stepper(t, m)
 			p.Run(t, straight, 1, 0, steps)
@@ -218,6 +239,51 @@ func (p Problem) checkDiverged(t *testing.T, s plan.Stepper) {
 	require.ErrorAs(t, err, &diverged)
 	assert.Equal(t, -1, diverged.Layer)
 	require.Equal(t, before, snapshot(s.State()))
+}
+
+// Fails checks that where a layer's matrices can't be factored, as from some call of the
+// backend on none is, a step says which layer diverged, and leaves the weights as they were.
+func Fails(t *testing.T, m plan.Method, what string) {
+	t.Helper()
+	pool := plan.NewPool(2)
+	defer pool.Close()
+	for _, p := range Problems() {
+		n := p.Network(t, 3)
+		k := &unfactored{Kernels: gonum.New()}
+		s, err := m.Plan(n, p.Loss, p.Batch, k)
+		require.NoError(t, err)
+		for after := range 3 { // of the layers' jobs
+			k.left.Store(int64(after))
+			before := Weights(n)
+			x, y := p.Data(uint32(after))
+			_, err := s.Step(pool, x, y, 1)
+			if err == nil && after >= len(n.Layers) {
+				continue
+			}
+			var diverged *plan.DivergedError
+			require.ErrorAs(t, err, &diverged, "%s, after %d", p.Name, after)
+			require.GreaterOrEqual(t, diverged.Layer, 0)
+			require.Contains(t, diverged.What, what)
+			require.Equal(t, before, Weights(n), "%s, after %d", p.Name, after)
+		}
+	}
+}
+
+// unfactored is a backend that soon can factor no matrix.
+type unfactored struct {
+	backend.Kernels
+	left atomic.Int64 // calls that succeed
+}
+
+func (k *unfactored) Cholesky(a []float64, n int) error {
+	if k.left.Add(-1) < 0 {
+		return &backend.NotPositiveDefinite{Minor: 1}
+	}
+	return k.Kernels.Cholesky(a, n)
+}
+
+func (k *unfactored) SymEig([]float64, int, []float64, []float64) error {
+	return backend.ErrNoConvergence
 }
 
 // Refuses checks that an error names every one of the given texts.
