@@ -30,12 +30,7 @@ func (p *probe) overhead(k backend.Kernels, pool *plan.Pool, w *Waterfall) *Over
 		k.AddInto(none, none)
 	}
 	o.CallSeconds = time.Since(start).Seconds() / emptyCalls
-	empty := plan.NewPhase("empty", make([]plan.Task, pool.Workers()), 0, func(*plan.Task, []float32) error { return nil })
-	start = time.Now()
-	for range emptyCalls / 20 {
-		_ = pool.Run(empty) // its tasks return no error
-	}
-	o.PhaseSeconds = time.Since(start).Seconds() / (emptyCalls / 20)
+	o.PhaseSeconds = phaseSeconds(pool)
 	step := w.Seconds.Median
 	o.Share = w.Calls*o.CallSeconds/(step*float64(pool.Workers())) + o.Phases*o.PhaseSeconds/step + w.Share(PartTasks, PartSerial)
 	return o
