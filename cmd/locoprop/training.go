@@ -64,6 +64,7 @@ func (r *training) run(ctx context.Context) (err error) {
 	}
 	defer r.trainer.Close()
 	r.begun = true
+	defer r.recordMachine()()
 	r.status.show(newReporter(r.stderr, r.runEpochs()))
 	result, err := r.trainer.Run(ctx)
 	r.status.close()
