@@ -36,8 +36,9 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
-			trainCommand(), evalCommand(), predictCommand(), reportCommand(), reconstructCommand(), encodeCommand(), weightsCommand(), benchCommand(), infoCommand(), dataCommand(), configCommand(),
-			ratesCommand(), referenceCommand(),
+			trainCommand(), tuneCommand(), evalCommand(), predictCommand(),
+			reportCommand(), reconstructCommand(), encodeCommand(), weightsCommand(),
+			benchCommand(), infoCommand(), dataCommand(), configCommand(), ratesCommand(), referenceCommand(),
 		},
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // tell does it

@@ -8,15 +8,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/bench"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
-	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/experiment"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 )
@@ -25,6 +26,8 @@ import (
 type training struct {
 	stdout, stderr io.Writer
 	json           bool
+	verbosity      verbosity
+	tensorboard    bool
 	out            string // --out
 	resume         string // --resume
 
@@ -35,17 +38,22 @@ type training struct {
 	made    string // the folder, where this call made it
 	data    *dataset.Data
 	trainer *train.Trainer
-	begun   bool // the run has started: its folder stays, whatever comes
+	events  *events // nil: none
+	begun   bool    // the run has started: its folder stays, whatever comes
 	status  status
 }
 
 // say prints a line for people.
 func (r *training) say(format string, args ...any) {
-	r.status.say(r.stderr, fmt.Sprintf(format, args...))
+	if r.verbosity != quiet {
+		r.status.say(r.stderr, fmt.Sprintf(format, args...))
+	}
 }
 
 // warn tells of something wrong that doesn't end the run.
-func (r *training) warn(err error) { r.say("locoprop: warning: %v", err) }
+func (r *training) warn(err error) {
+	r.status.say(r.stderr, fmt.Sprintf("locoprop: warning: %v", err))
+}
 
 func (r *training) run(ctx context.Context) (err error) {
 	defer closeBackend(r.kernels)
@@ -65,13 +73,44 @@ func (r *training) run(ctx context.Context) (err error) {
 	defer r.trainer.Close()
 	r.begun = true
 	defer r.recordMachine()()
-	r.status.show(newReporter(r.stderr, r.runEpochs()))
+	meter, err := r.newMeter(ctx)
+	if err != nil {
+		return err
+	}
+	if r.events, err = r.openEvents(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.events.close()) }()
+	r.status.show(newReporter(r.stderr, meter, r.verbosity))
+	tellBy(ctx, func(line string) { r.status.say(r.stderr, line) })
 	result, err := r.trainer.Run(ctx)
 	r.status.close()
 	if err != nil {
 		return r.explain(err)
 	}
 	return r.conclude(ctx, result)
+}
+
+// newMeter makes the run's meter. Where there is a live view, or a line for every step,
+// it knows how fast the machine can be, from a short measurement.
+func (r *training) newMeter(ctx context.Context) (*meter, error) {
+	at := r.trainer.Result()
+	m := &meter{
+		epochs: r.runEpochs(), batches: at.Batches, all: r.e.Steps, limit: r.e.TimeLimit.Seconds(),
+		batch: r.e.Batch, flops: plan.Flops(r.trainer.Explain()), floor: at.TrainFloor,
+	}
+	if m.all == 0 {
+		m.all = m.epochs * m.batches
+	}
+	if r.verbosity == quiet || r.verbosity == normal && terminalWidth(r.stderr) == 0 {
+		return m, nil
+	}
+	var err error
+	if m.peak, m.peakName, err = bench.QuickPeak(ctx, r.kernels, r.e.Workers); err != nil {
+		return nil, r.explain(fmt.Errorf("%w: %w", train.ErrInterrupted, err))
+	}
+	r.say("%s by a short measurement: %.1f GF/s", m.peakName, m.peak/1e9)
+	return m, nil
 }
 
 // announce says what will be trained, before anything takes time.
@@ -131,11 +170,7 @@ func (r *training) prepare(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", train.ErrInterrupted, err)
 	}
-	net, err := r.network()
-	if err != nil {
-		return err
-	}
-	if err := r.makeTrainer(net); err != nil {
+	if err := r.makeTrainer(); err != nil {
 		return err
 	}
 	if err := r.attach(); err != nil {
@@ -145,47 +180,19 @@ func (r *training) prepare(ctx context.Context) error {
 	return nil
 }
 
-// network is the untrained network, fitted to the data.
-func (r *training) network() (*nn.Network, error) {
-	arch, err := r.e.FitArch(r.data)
+func (r *training) makeTrainer() error {
+	c, err := experiment.Config(&r.e, r.data, r.kernels)
 	if err != nil {
-		return nil, &usageError{err}
+		return err
 	}
-	if n := r.data.Train.Len(); r.e.Batch > n {
-		return nil, batchError(r.e.Batch, n)
-	}
-	net, err := nn.New(arch)
-	if err != nil {
-		return nil, &usageError{err}
-	}
-	net.Init(r.e.Init, r.e.Seed)
-	r.say("network %v: %d parameters", r.e.Arch, net.Params())
-	return net, nil
-}
-
-func (r *training) makeTrainer(net *nn.Network) error {
-	method, err := r.e.BuildMethod()
-	if err != nil {
-		return &usageError{err}
-	}
-	course, err := r.e.BuildSchedule()
-	if err != nil {
-		return &usageError{err}
-	}
-	r.trainer, err = train.New(train.Config{
-		Network: net, Loss: r.e.Loss, Method: method, Backend: r.kernels, Data: r.data, Target: r.e.Target,
-		Batch: r.e.Batch, KeepLast: r.e.KeepLast, Epochs: r.e.Epochs, Steps: r.e.Steps, TimeLimit: r.e.TimeLimit,
-		EvalEvery: r.e.EvalEvery, EvalSteps: r.e.EvalSteps, Schedule: course,
-		Seed: r.e.Seed, Window: r.e.Window, Workers: r.e.Workers, Settings: r.methodSettings(),
-		CheckpointEvery: r.e.CheckpointEvery, Keep: r.e.Keep, Rollback: r.e.Rollback,
-		OnEpoch: r.onEpoch, OnStep: r.onStep, OnWarning: r.warn,
-	})
-	if err != nil {
+	r.say("network %v: %d parameters", r.e.Arch, c.Network.Params())
+	c.OnEpoch, c.OnStep, c.OnLayers, c.OnWarning = r.onEpoch, r.onStep, r.onLayers, r.warn
+	if r.trainer, err = train.New(c); err != nil {
 		return err
 	}
 	if r.e.DMomentum > 0 {
 		bytes := 0.0
-		for _, l := range net.Layers {
+		for _, l := range c.Network.Layers {
 			bytes += 4 * float64(l.Positions()*l.Weights().Rows) * float64(r.e.Examples)
 		}
 		r.say("momentum on D keeps %.1f MB, a row for each of %d examples in every layer", bytes/1e6, r.e.Examples)
@@ -194,24 +201,6 @@ func (r *training) makeTrainer(net *nn.Network) error {
 		r.say("forms: %s", forms)
 	}
 	return nil
-}
-
-// methodSettings are those of the method's settings that a checkpoint depends on: all
-// of local problems, of the run and of single layers. The run's rate is in the trainer's
-// own record.
-func (r *training) methodSettings() map[string]string {
-	settings := map[string]string{}
-	own := append(catalog.LayerKeys(), "block", "init", "correction", "d-momentum")
-	if catalog.MethodKeysOf(r.e.Method) != nil { // the trainer's record has the name alone
-		own = append(own, "method")
-	}
-	for key, text := range r.e.Values() {
-		_, _, ofLayer := catalog.SplitLayerKey(key)
-		if ofLayer || key != "lr" && slices.Contains(own, key) {
-			settings[key] = text
-		}
-	}
-	return settings
 }
 
 // attach gives the trainer its folder, and the folder its configuration, whose
@@ -230,12 +219,20 @@ func (r *training) attach() error {
 }
 
 // runEpochs is the number of epochs that the run begins.
-func (r *training) runEpochs() int { return r.e.RunEpochs(r.data.Train.Len()) }
+func (r *training) runEpochs() int {
+	if r.e.Steps == 0 {
+		return r.e.Epochs // known before the data are
+	}
+	return r.e.RunEpochs(r.data.Train.Len())
+}
 
 func (r *training) onStep(p train.Progress) { r.status.step(p) }
 
+func (r *training) onLayers(reports []plan.LayerReport) { r.events.layers(reports) }
+
 func (r *training) onEpoch(m train.Metrics) error {
 	r.status.epoch(m)
+	r.events.epoch(m)
 	if !r.json {
 		return nil
 	}
