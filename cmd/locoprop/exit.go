@@ -10,6 +10,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/train"
+	"github.com/locoprop/locoprop-go/locoprop/tune"
 	"github.com/urfave/cli/v2"
 )
 
@@ -46,7 +47,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, train.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &diverged):
+	case errors.As(err, &diverged), errors.Is(err, tune.ErrAllDiverged):
 		return exitDiverged
 	case errors.Is(err, dataset.ErrData):
 		return exitData

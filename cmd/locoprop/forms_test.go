@@ -25,7 +25,7 @@ func TestForms(t *testing.T) {
 		"exact":      {"--method locoprop-s --prox 0.001", "form exact, gamma 10 (gamma/batch 0.333"},
 		"spectral":   {"--method locoprop-s --optimizer sgd --lr 1e-3", "form spectral, optimizer sgd"},
 		"statistics": {"--method locoprop-s --prox auto --lr 1e-3", "form statistics, lr 0.001"},
-		"implicit":   {"--prox 0.001 --solver newton", "form implicit, solver newton, gamma 10"},
+		"implicit":   {"--prox 0.001 --solver-tolerance 0.01 --solver-iterations 9 --solver-memory 3 --solver-relax 0.5", "form implicit, solver anderson, gamma 10 (gamma/batch 0.3333333333333333), solver-tolerance 0.01, solver-iterations 9, solver-memory 3, solver-relax 0.5"},
 		"mm":         {"--prox 0.001 --local-steps 2", "form mm, gamma 10 (gamma/batch 0.3333333333333333), 2 local steps, prox 0.001"},
 		"metric":     {"--metric-every 2 --metric-damping 1", "form metric, lr 1, gamma 0.0078 over each layer's gradient scale (the default for 3 epochs as planned), 4 local steps, metric-damping 1, metric-every 2"},
 	} {

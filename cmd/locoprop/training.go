@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +16,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/bench"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
-	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/experiment"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/train"
@@ -170,11 +169,7 @@ func (r *training) prepare(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", train.ErrInterrupted, err)
 	}
-	net, err := r.network()
-	if err != nil {
-		return err
-	}
-	if err := r.makeTrainer(net); err != nil {
+	if err := r.makeTrainer(); err != nil {
 		return err
 	}
 	if err := r.attach(); err != nil {
@@ -184,47 +179,19 @@ func (r *training) prepare(ctx context.Context) error {
 	return nil
 }
 
-// network is the untrained network, fitted to the data.
-func (r *training) network() (*nn.Network, error) {
-	arch, err := r.e.FitArch(r.data)
+func (r *training) makeTrainer() error {
+	c, err := experiment.Config(&r.e, r.data, r.kernels)
 	if err != nil {
-		return nil, &usageError{err}
+		return err
 	}
-	if n := r.data.Train.Len(); r.e.Batch > n {
-		return nil, batchError(r.e.Batch, n)
-	}
-	net, err := nn.New(arch)
-	if err != nil {
-		return nil, &usageError{err}
-	}
-	net.Init(r.e.Init, r.e.Seed)
-	r.say("network %v: %d parameters", r.e.Arch, net.Params())
-	return net, nil
-}
-
-func (r *training) makeTrainer(net *nn.Network) error {
-	method, err := r.e.BuildMethod()
-	if err != nil {
-		return &usageError{err}
-	}
-	course, err := r.e.BuildSchedule()
-	if err != nil {
-		return &usageError{err}
-	}
-	r.trainer, err = train.New(train.Config{
-		Network: net, Loss: r.e.Loss, Method: method, Backend: r.kernels, Data: r.data, Target: r.e.Target,
-		Batch: r.e.Batch, KeepLast: r.e.KeepLast, Epochs: r.e.Epochs, Steps: r.e.Steps, TimeLimit: r.e.TimeLimit,
-		EvalEvery: r.e.EvalEvery, EvalSteps: r.e.EvalSteps, Schedule: course,
-		Seed: r.e.Seed, Window: r.e.Window, Workers: r.e.Workers, Settings: r.methodSettings(),
-		CheckpointEvery: r.e.CheckpointEvery, Keep: r.e.Keep, Rollback: r.e.Rollback,
-		OnEpoch: r.onEpoch, OnStep: r.onStep, OnLayers: r.onLayers, OnWarning: r.warn,
-	})
-	if err != nil {
+	r.say("network %v: %d parameters", r.e.Arch, c.Network.Params())
+	c.OnEpoch, c.OnStep, c.OnLayers, c.OnWarning = r.onEpoch, r.onStep, r.onLayers, r.warn
+	if r.trainer, err = train.New(c); err != nil {
 		return err
 	}
 	if r.e.DMomentum > 0 {
 		bytes := 0.0
-		for _, l := range net.Layers {
+		for _, l := range c.Network.Layers {
 			bytes += 4 * float64(l.Positions()*l.Weights().Rows) * float64(r.e.Examples)
 		}
 		r.say("momentum on D keeps %.1f MB, a row for each of %d examples in every layer", bytes/1e6, r.e.Examples)
@@ -233,24 +200,6 @@ func (r *training) makeTrainer(net *nn.Network) error {
 		r.say("forms: %s", forms)
 	}
 	return nil
-}
-
-// methodSettings are those of the method's settings that a checkpoint depends on: all
-// of local problems, of the run and of single layers. The run's rate is in the trainer's
-// own record.
-func (r *training) methodSettings() map[string]string {
-	settings := map[string]string{}
-	own := append(catalog.LayerKeys(), "block", "init", "correction", "d-momentum")
-	if catalog.MethodKeysOf(r.e.Method) != nil { // the trainer's record has the name alone
-		own = append(own, "method")
-	}
-	for key, text := range r.e.Values() {
-		_, _, ofLayer := catalog.SplitLayerKey(key)
-		if ofLayer || key != "lr" && slices.Contains(own, key) {
-			settings[key] = text
-		}
-	}
-	return settings
 }
 
 // attach gives the trainer its folder, and the folder its configuration, whose

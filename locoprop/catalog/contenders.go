@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/tune"
@@ -139,12 +140,44 @@ func withKey(text, key, value string) string {
 	return name + ":" + strings.Join(append(items, key+"="+value), ",")
 }
 
+// Suited is the contender as it suits so many training examples and a run of so many
+// epochs, or of steps where these aren't 0: no batch has more examples than there are, and
+// no warm-up takes more than a fifth of the run.
+func (c *Contender) Suited(examples, epochs, steps int) Contender {
+	s := *c
+	s.Settings, s.Space = maps.Clone(c.Settings), nil
+	bound := func(text string, most int) string {
+		if n, err := strconv.Atoi(text); err == nil && n > most {
+			return strconv.Itoa(most)
+		}
+		return text
+	}
+	s.Settings["batch"] = bound(c.Settings["batch"], examples)
+	if batch, err := strconv.Atoi(s.Settings["batch"]); err == nil && batch > 0 && steps == 0 {
+		steps = epochs * (examples / batch)
+	}
+	s.Settings["warmup-steps"] = bound(c.Settings["warmup-steps"], steps/5)
+	for _, d := range c.Space {
+		if d.Key == "batch" {
+			var choices []string
+			for _, text := range d.Choices {
+				choices = append(choices, bound(text, examples))
+			}
+			if d.Choices = slices.Compact(choices); len(d.Choices) == 1 {
+				continue
+			}
+		}
+		s.Space = append(s.Space, d)
+	}
+	return s
+}
+
 // ProblemKeys lists the settings of a run that say what is learnt and where it runs,
 // which contenders leave alone.
 func ProblemKeys() []string {
 	own := []string{
 		"preset", "dataset", "data", "data-prefix", "data-seed", "target", "loss", "arch", "activation", "init",
-		"epochs", "eval-every", "checkpoint-every", "keep", "seed", "shuffle-window", "workers", "backend",
+		"epochs", "steps", "time-limit", "schedule-epochs", "schedule-steps", "eval-every", "eval-steps", "checkpoint-every", "keep", "seed", "shuffle-window", "workers", "backend",
 	}
 	for _, s := range tableSettings {
 		own = append(own, s.key)

@@ -126,3 +126,33 @@ func TestContendersAreCopies(t *testing.T) {
 	assert.Equal(t, "200", again[0].Settings["batch"])
 	assert.Equal(t, "gamma", again[0].Space[0].Key)
 }
+
+// A contender is made to suit small data and short runs.
+func TestContenderSuited(t *testing.T) {
+	adam, err := catalog.ContenderNamed("adam")
+	require.NoError(t, err)
+	for _, c := range []struct {
+		examples, epochs, steps int
+		batch, warmup           string
+		batches                 []string
+	}{
+		{60000, 3, 0, "100", "200", []string{"50", "100", "200"}},
+		{60000, 1, 0, "100", "120", []string{"50", "100", "200"}},
+		{60000, 1, 50, "100", "10", []string{"50", "100", "200"}},
+		{120, 10, 0, "100", "2", []string{"50", "100", "120"}},
+		{70, 10, 0, "70", "2", []string{"50", "70"}},
+		{40, 100, 0, "40", "20", nil},
+	} {
+		s := adam.Suited(c.examples, c.epochs, c.steps)
+		assert.Equal(t, []string{c.batch, c.warmup}, []string{s.Settings["batch"], s.Settings["warmup-steps"]}, "%+v", c)
+		if c.batches == nil {
+			assert.Len(t, s.Space, 2)
+			continue
+		}
+		assert.Equal(t, c.batches, s.Space[2].Choices)
+	}
+	again, err := catalog.ContenderNamed("adam")
+	require.NoError(t, err)
+	assert.Equal(t, again, adam, "the contender itself has not changed")
+	assert.Equal(t, adam, adam.Suited(60000, 3, 0))
+}

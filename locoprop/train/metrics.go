@@ -24,7 +24,7 @@ type Metrics struct {
 	// target is the label.
 	TrainAccuracy, TestAccuracy *float64
 
-	Seconds     float64 // spent training so far, without evaluation and saving
+	Seconds     float64 // spent training so far, the method's set-up included, without evaluation and saving
 	EvalSeconds float64 // spent evaluating so far
 }
 

@@ -73,6 +73,7 @@ func New(c Config) (*Trainer, error) {
 		return nil, err
 	}
 	t := &Trainer{c: c, kernels: k, workers: workers, position: position{best: noBest}}
+	start := time.Now()
 	if short := t.shortBatch(); short > 0 {
 		t.stepper, err = plan.WithShort(c.Method, c.Network, c.Loss, c.Batch, short, k)
 	} else {
@@ -81,6 +82,7 @@ func New(c Config) (*Trainer, error) {
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
+	t.trained = time.Since(start)
 	t.pool = plan.NewPool(workers)
 	if err := t.prepare(); err != nil {
 		t.pool.Close()
@@ -128,7 +130,7 @@ func (t *Trainer) prepare() error {
 		t.t = backend.NewPadded(t.c.Batch, outputs)
 	}
 	gather := func(size int) *plan.Phase {
-		return plan.NewPhase("batch", plan.ExampleTasks(size, 1), 0, func(task *plan.Task, _ []float32) error {
+		return plan.NewPhase("batch", plan.ExampleTasks(size, train.cost()), 0, func(task *plan.Task, _ []float32) error {
 			first := t.batch * t.c.Batch
 			return train.fill(backend.Rows(t.x, task.Lo, task.Hi), backend.Rows(t.t, task.Lo, task.Hi), t.order[first+task.Lo:first+task.Hi])
 		})

@@ -1,0 +1,360 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/experiment"
+	"github.com/locoprop/locoprop-go/locoprop/train"
+	"github.com/locoprop/locoprop-go/locoprop/tune"
+	"github.com/urfave/cli/v2"
+)
+
+// Names of the files that tune writes into a contender's folder.
+const (
+	bestConfig  = "best.toml"
+	trialsTable = "trials.csv"
+	tuneReport  = "result.json"
+)
+
+const (
+	defaultTrials = 10
+	shownTrials   = 5
+)
+
+// tuneKeys are the settings of the problem that tune takes: how a run is watched and
+// saved has no part in it, and a limit by time would make its result depend on the clock.
+func tuneKeys() []string {
+	without := []string{"time-limit", "eval-every", "eval-steps", "checkpoint-every", "keep"}
+	return slices.DeleteFunc(catalog.ProblemKeys(), func(key string) bool { return slices.Contains(without, key) })
+}
+
+func tuneCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "tune",
+		Usage:     "find a method's best settings for a problem",
+		UsageText: "locoprop tune [--methods NAME,...] [--trials N] [--epochs N] [--out FOLDER] [flags of the problem]\nlocoprop tune --list",
+		Description: "Tries each contender's default point and points spread evenly over its search space, ends the worse trials\n" +
+			"early (successive halving), and runs half and double the best one's rate beside it. --list shows the spaces.\n" +
+			"Every contender gets the same budget. The problem is that of the preset, changed by the flags of data,\n" +
+			"network and length. A search that was interrupted goes on when the same command is given again.\n" +
+			"Each contender's folder then has " + bestConfig + " (for train --config), " + trialsTable + ", " + tuneReport + " and the trials' runs.",
+		Flags: append(flagsFor(tuneKeys()...),
+			&cli.StringFlag{Name: "methods", Category: groupMethod, Usage: "`NAMES` of contenders, with commas between: " + strings.Join(contenderNames(), ", "), DefaultText: "fast"},
+			&cli.StringFlag{Name: "trials", Category: groupMethod, Usage: fmt.Sprintf("`NUMBER` of trials of each, the default point counted, from 1 to %d", tune.MostTrials), DefaultText: strconv.Itoa(defaultTrials)},
+			&cli.StringFlag{
+				Name: "halving", Category: groupMethod, DefaultText: strconv.Itoa(tune.DefaultReduction),
+				Usage: "one trial in `NUMBER` goes on, to a length as many times as long; 1: all run to the end",
+			},
+			&cli.StringFlag{Name: "search-seed", Category: groupMethod, Usage: "whole `NUMBER` that fixes the points", DefaultText: "1"},
+			&cli.StringFlag{Name: "out", Category: groupOutput, Usage: "`FOLDER` for a folder of each contender", DefaultText: "runs/tune-PRESET-SEED"},
+			&cli.BoolFlag{Name: "list", Category: groupOutput, Usage: "print the contenders with their default points and spaces, and search nothing"},
+			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print each contender's " + tuneReport + ", and nothing else, on standard output"},
+		),
+		Action: tuneAction,
+	}
+}
+
+func contenderNames() []string {
+	var names []string
+	for _, c := range catalog.Contenders() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// printContenders shows every contender with its default point, its space and their
+// source.
+func printContenders(w io.Writer) error {
+	for _, c := range catalog.Contenders() {
+		fmt.Fprintf(w, "%s: %s\n", c.Name, c.Title)
+		var items []string
+		for _, key := range catalog.Keys() {
+			if text, named := c.Settings[key]; named {
+				items = append(items, key+" "+text)
+			}
+		}
+		var space []string
+		for _, d := range c.Space {
+			space = append(space, d.String())
+		}
+		fmt.Fprintf(w, "  default  %s\n  space    %s\n  source   %s\n", strings.Join(items, ", "), strings.Join(space, ", "), c.Source)
+	}
+	return nil
+}
+
+// tuningRun is one call of `locoprop tune`.
+type tuningRun struct {
+	stdout, stderr io.Writer
+	json           bool
+	contenders     []catalog.Contender
+	problem        []catalog.Layer
+	e              catalog.Experiment // the problem, with a method that has no part in it
+	kernels        backend.Kernels
+	data           *dataset.Data
+	trials         int
+	reduction      int
+	seed           uint32
+	out            string
+}
+
+func tuneAction(c *cli.Context) error {
+	if c.Bool("list") {
+		return printContenders(c.App.Writer)
+	}
+	r := &tuningRun{stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json")}
+	if err := r.settle(c); err != nil {
+		return err
+	}
+	defer closeBackend(r.kernels)
+	var err error
+	if r.data, err = r.e.LoadData(); err != nil {
+		return err
+	}
+	var failed []error
+	for _, contender := range r.contenders {
+		err := r.tune(c.Context, contender)
+		if err != nil && !errors.Is(err, tune.ErrAllDiverged) {
+			return err
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// settle reads the flags.
+func (r *tuningRun) settle(c *cli.Context) error {
+	var err error
+	if r.contenders, err = contendersOf(c.String("methods")); err != nil {
+		return err
+	}
+	if r.trials, err = wholeFlag(c, "trials", defaultTrials, 1, tune.MostTrials); err != nil {
+		return err
+	}
+	if r.reduction, err = wholeFlag(c, "halving", tune.DefaultReduction, 1, tune.MostTrials); err != nil {
+		return err
+	}
+	seed, err := wholeFlag(c, "search-seed", 1, 0, math.MaxUint32)
+	if err != nil {
+		return err
+	}
+	r.seed = uint32(seed)
+	r.problem = []catalog.Layer{environment(tuneKeys()), flagLayer(c)}
+	if r.e, _, err = catalog.Resolve(r.problem...); err != nil {
+		return &usageError{err}
+	}
+	if err := locateData(&r.e); err != nil {
+		return err
+	}
+	if r.out = c.String("out"); r.out == "" {
+		if c.IsSet("out") {
+			return usagef("--out : must be a folder")
+		}
+		r.out = filepath.Join("runs", fmt.Sprintf("tune-%s-%d", r.e.Preset, r.e.Seed))
+	}
+	if r.kernels, err = openBackend(r.e.Backend); err != nil {
+		return err
+	}
+	workers, err := workersFor(r.e.Workers, r.kernels)
+	if err != nil {
+		closeBackend(r.kernels)
+		return err
+	}
+	// What the program found out goes with the problem, so that the trials' configurations name it.
+	known := catalog.Values{"backend": r.kernels.Info().Name, "workers": strconv.Itoa(workers)}
+	for _, key := range []string{"data", "test-data"} {
+		if text := r.e.Values()[key]; text != "" {
+			known[key] = text
+		}
+	}
+	r.problem = append(r.problem, catalog.Layer{Values: known})
+	return nil
+}
+
+// contendersOf reads a list of names.
+func contendersOf(list string) ([]catalog.Contender, error) {
+	if list == "" {
+		list = "fast"
+	}
+	var contenders []catalog.Contender
+	for name := range strings.SplitSeq(list, ",") {
+		c, err := catalog.ContenderNamed(strings.TrimSpace(name))
+		if err != nil {
+			return nil, usagef("--methods: %w", err)
+		}
+		if slices.ContainsFunc(contenders, func(x catalog.Contender) bool { return x.Name == c.Name }) {
+			return nil, usagef("--methods: %s is there twice", c.Name)
+		}
+		contenders = append(contenders, c)
+	}
+	return contenders, nil
+}
+
+// wholeFlag reads a whole number of a flag, usual where it isn't set.
+func wholeFlag(c *cli.Context, name string, usual, low, high int) (int, error) {
+	if !c.IsSet(name) {
+		return usual, nil
+	}
+	v, err := strconv.ParseInt(c.String(name), 10, 64)
+	if err != nil || v < int64(low) || v > int64(high) {
+		return 0, usagef("--%s %s: must be a whole number from %d to %d", name, c.String(name), low, high)
+	}
+	return int(v), nil
+}
+
+func (r *tuningRun) say(format string, args ...any) { fmt.Fprintf(r.stderr, format+"\n", args...) }
+
+// tune searches for the settings of one contender and writes its files.
+func (r *tuningRun) tune(ctx context.Context, c catalog.Contender) error {
+	dir := filepath.Join(r.out, c.Name)
+	t := &experiment.Tuner{
+		Contender: c, Problem: r.problem, Data: r.data, Backend: r.kernels,
+		Trials: r.trials, Reduction: r.reduction, Seed: r.seed, Dir: dir,
+		WriteConfig: writeConfigTo,
+		OnWarning:   func(err error) { r.say("locoprop: warning: %s: %v", c.Name, err) },
+	}
+	full := 0
+	t.OnStart = func(b tune.Budget) {
+		full = b.Full
+		r.say("%s (%s): %d trials and %d beside the best, %.3g full runs in all; files go to %s", c.Name, c.Title, b.Trials, b.Probes, float64(b.Length)/float64(b.Full), dir)
+	}
+	t.OnResult = func(res tune.Result) { r.say("%s: %s", c.Name, describeResult(res, full)) }
+	tuned, err := t.Run(ctx)
+	switch {
+	case errors.Is(err, train.ErrInterrupted):
+		return fmt.Errorf("%w; go on with the same command, files are in %s", train.ErrInterrupted, quote(r.out))
+	case errors.Is(err, tune.ErrJournal):
+		return usagef("%s: %w; repeat it as it was begun, or name another folder with --out", c.Name, err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	report := tuned.Report()
+	if err := r.writeFiles(dir, tuned, &report); err != nil {
+		return err
+	}
+	if r.json {
+		return encodeReport(r.stdout, &report, "")
+	}
+	return printTuned(r.stdout, dir, tuned.Contender.Space, &report)
+}
+
+// writeConfigTo writes a run's configuration into its folder.
+func writeConfigTo(dir string, e *catalog.Experiment) error {
+	return writeExperiment(filepath.Join(dir, train.ConfigName), e)
+}
+
+func writeExperiment(path string, e *catalog.Experiment) error {
+	content, err := encodeConfig(e)
+	if err != nil {
+		return err
+	}
+	return writeBytes(path, content)
+}
+
+func (r *tuningRun) writeFiles(dir string, tuned *experiment.Tuned, report *experiment.TuneReport) error {
+	if err := writeExperiment(filepath.Join(dir, bestConfig), &tuned.Experiment); err != nil {
+		return err
+	}
+	err := train.WriteFile(filepath.Join(dir, trialsTable), func(w io.Writer) error {
+		return report.WriteCSV(w, keysOf(tuned.Contender.Space))
+	})
+	if err != nil {
+		return err
+	}
+	return train.WriteFile(filepath.Join(dir, tuneReport), func(w io.Writer) error { return encodeReport(w, report, "  ") })
+}
+
+func encodeReport(w io.Writer, report *experiment.TuneReport, indent string) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	return e.Encode(report)
+}
+
+func keysOf(space []tune.Dimension) []string {
+	var keys []string
+	for _, d := range space {
+		keys = append(keys, d.Key)
+	}
+	return keys
+}
+
+// describeResult is a line on a trial: trial 3 (lr 0.002, batch 100), a third of the run: 58.1234.
+func describeResult(res tune.Result, full int) string {
+	name := fmt.Sprintf("trial %d", res.Trial.Number)
+	switch {
+	case res.Trial.Number == 0:
+		name = "default point"
+	case res.Trial.Label != "":
+		name = res.Trial.Label
+	}
+	var items []string
+	for _, key := range slices.Sorted(maps.Keys(res.Trial.Point)) {
+		items = append(items, key+" "+res.Trial.Point[key])
+	}
+	return fmt.Sprintf("%s (%s), %d %% of the run: %s", name, strings.Join(items, ", "), 100*res.Length/max(full, 1), lossText(experiment.Point(res).Loss))
+}
+
+func lossText(loss *float64) string {
+	if loss == nil {
+		return "diverged"
+	}
+	return fmt.Sprintf("%.4f", *loss)
+}
+
+// printTuned shows the best trials, what tuning gave, and what the rate is worth.
+func printTuned(out io.Writer, dir string, space []tune.Dimension, r *experiment.TuneReport) error {
+	fmt.Fprintf(out, "\n%s (%s), by %s, %d trials and %d beside the best, %s full runs' length in all:\n",
+		r.Contender, r.Title, r.Metric, r.Budget.Trials, r.Budget.Probes, r.Runs())
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	keys := keysOf(space)
+	fmt.Fprintf(w, "trial\t%s\t%s\t\n", strings.Join(keys, "\t"), r.Metric)
+	line := func(name string, p experiment.TunePoint) {
+		fmt.Fprintf(w, "%s\t", name)
+		for _, key := range keys {
+			fmt.Fprintf(w, "%s\t", p.Settings[key])
+		}
+		text := lossText(p.Loss)
+		if p.Length < r.Budget.Full {
+			text += fmt.Sprintf(" at %d %%", 100*p.Length/r.Budget.Full)
+		}
+		fmt.Fprintf(w, "%s\t\n", text)
+	}
+	for i, p := range r.Trials {
+		name := strconv.Itoa(p.Trial)
+		if p.Trial == 0 {
+			name = "default"
+		}
+		if i < shownTrials || p.Trial == 0 {
+			line(name, p)
+		}
+	}
+	for _, p := range r.Beside {
+		line(p.Label, p)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if hidden := len(r.Trials) - shownTrials; hidden > 0 {
+		fmt.Fprintf(out, "all %d trials are in %s\n", len(r.Trials), filepath.Join(dir, trialsTable))
+	}
+	for _, text := range r.Warnings {
+		fmt.Fprintf(out, "warning: %s\n", text)
+	}
+	fmt.Fprintf(out, "train with the best: locoprop train --config %s\n", quote(filepath.Join(dir, bestConfig)))
+	return nil
+}

@@ -1,0 +1,232 @@
+package compare
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+)
+
+// header is the journal's first line: what is compared.
+type header struct {
+	Version    int               `json:"version"`
+	Problem    catalog.Values    `json:"problem"`
+	Contenders []headerEntry     `json:"contenders"`
+	Seeds      []uint32          `json:"seeds"`
+	Length     string            `json:"length"`
+	Targets    []float64         `json:"targets"`
+	Machine    map[string]string `json:"machine,omitempty"`
+	Warnings   []string          `json:"warnings,omitempty"`
+}
+
+type headerEntry struct {
+	Name     string         `json:"name"`
+	Title    string         `json:"title,omitempty"`
+	Source   string         `json:"source,omitempty"`
+	Settings catalog.Values `json:"settings"`
+}
+
+const journalVersion = 1
+
+// record is a line of the journal. Event says which of the other fields it has: all of
+// begun; planned, started and finished of a contender, the last two of a seed.
+type record struct {
+	Event      string  `json:"event"`
+	Comparison *header `json:"comparison,omitempty"`
+
+	Contender string  `json:"contender,omitempty"`
+	Seed      uint32  `json:"seed,omitempty"`
+	Time      string  `json:"time,omitempty"` // by the calendar, of begun, started and finished
+	Load      float64 `json:"load,omitempty"` // the machine's, where the run was started
+
+	Steps       int     `json:"steps,omitempty"`        // planned: what fits; finished: made
+	StepSeconds float64 `json:"step_seconds,omitempty"` // planned
+
+	Outcome *outcome `json:"outcome,omitempty"` // finished
+}
+
+// outcome is how a run ended, beside its metrics.
+type outcome struct {
+	Diverged   string         `json:"diverged,omitempty"` // what was found where
+	Batches    int            `json:"batches"`            // in an epoch
+	Seconds    float64        `json:"seconds"`
+	EvalTime   float64        `json:"eval_seconds"`
+	StateBytes int64          `json:"state_bytes"`
+	Parameters int            `json:"parameters"`
+	TrainFloor Number         `json:"train_floor"`
+	TestFloor  Number         `json:"test_floor"`
+	Settings   catalog.Values `json:"settings"` // of the run, every default spelled out
+}
+
+const (
+	eventBegun    = "begun"
+	eventPlanned  = "planned"
+	eventStarted  = "started"
+	eventFinished = "finished"
+)
+
+type runKey struct {
+	contender string
+	seed      uint32
+}
+
+// journal is what a comparison's journal says.
+type journal struct {
+	path     string
+	header   *header // nil: there is no journal yet
+	planned  map[string]record
+	started  map[runKey]record
+	finished map[runKey]record
+	whole    int64 // bytes of whole lines
+}
+
+// readJournal reads the journal of a folder. A last line that was cut is left out; any
+// other that isn't one is an error for which errors.Is(err, dataset.ErrData) holds.
+func readJournal(dir string) (*journal, error) {
+	j := &journal{
+		path: filepath.Join(dir, JournalName), planned: map[string]record{},
+		started: map[runKey]record{}, finished: map[runKey]record{},
+	}
+	content, err := os.ReadFile(j.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	content = content[:bytes.LastIndexByte(content, '\n')+1]
+	j.whole = int64(len(content))
+	number := 0
+	for line := range bytes.Lines(content) {
+		number++
+		var r record
+		err := json.Unmarshal(line, &r)
+		if err == nil {
+			err = j.note(r, number)
+		}
+		if err != nil {
+			return nil, &dataset.Error{Path: j.path, Reason: fmt.Sprintf("line %d: %v", number, err)}
+		}
+	}
+	return j, nil
+}
+
+// note takes a line.
+func (j *journal) note(r record, number int) error {
+	key := runKey{r.Contender, r.Seed}
+	switch {
+	case (number == 1) != (r.Event == eventBegun):
+		return fmt.Errorf("event %q; the first line, and no other, has event %s", r.Event, eventBegun)
+	case r.Event == eventBegun && r.Comparison == nil:
+		return errors.New("says nothing about the comparison")
+	case r.Event == eventBegun && r.Comparison.Version != journalVersion:
+		return fmt.Errorf("journal of version %d; this program reads version %d", r.Comparison.Version, journalVersion)
+	case r.Event == eventBegun:
+		j.header = r.Comparison
+	case r.Event == eventPlanned:
+		j.planned[r.Contender] = r
+	case r.Event == eventStarted:
+		j.started[key] = r
+	case r.Event == eventFinished && r.Outcome == nil:
+		return errors.New("says nothing about how the run ended")
+	case r.Event == eventFinished:
+		j.finished[key] = r
+	default:
+		return fmt.Errorf("unknown event %q", r.Event)
+	}
+	return nil
+}
+
+// add writes a line through to the disk. Half a line that an ended process left is cut
+// off first.
+func (j *journal) add(r record) error {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	if err := j.write(f, append(line, '\n')); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", j.path, err), f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("writing %s: %w", j.path, err)
+	}
+	number := 2
+	if r.Event == eventBegun {
+		number = 1
+	}
+	return j.note(r, number)
+}
+
+func (j *journal) write(f *os.File, line []byte) error {
+	if err := f.Truncate(j.whole); err != nil {
+		return err
+	}
+	n, err := f.WriteAt(line, j.whole)
+	if err != nil {
+		return errors.Join(err, f.Truncate(j.whole))
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	j.whole += int64(n)
+	return nil
+}
+
+// differences compares what a journal says of a comparison with what is asked for now, a
+// line for each difference.
+func (h *header) differences(now *header) error {
+	var errs []error
+	differ := func(what, there, here string) {
+		if there != here {
+			errs = append(errs, fmt.Errorf("%s is %s there and %s here", what, there, here))
+		}
+	}
+	differ("length", h.Length, now.Length)
+	differ("list of seeds", fmt.Sprint(h.Seeds), fmt.Sprint(now.Seeds))
+	differ("list of target losses", fmt.Sprint(h.Targets), fmt.Sprint(now.Targets))
+	differ("list of contenders", h.names(), now.names())
+	settings := func(prefix string, there, here catalog.Values) {
+		keys := maps.Clone(there)
+		if keys == nil {
+			keys = catalog.Values{}
+		}
+		maps.Copy(keys, here)
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			differ(prefix+key, orNone(there, key), orNone(here, key))
+		}
+	}
+	settings("", h.Problem, now.Problem)
+	for _, c := range h.Contenders {
+		for _, d := range now.Contenders {
+			if c.Name == d.Name {
+				settings("contender "+c.Name+": ", c.Settings, d.Settings)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *header) names() string {
+	var list []string
+	for _, c := range h.Contenders {
+		list = append(list, c.Name)
+	}
+	return strings.Join(list, ", ")
+}
+
+func orNone(v catalog.Values, key string) string {
+	if text, given := v[key]; given {
+		return text
+	}
+	return "not set"
+}
