@@ -36,7 +36,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
 			trainCommand(), tuneCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(),
-			configCommand(), ratesCommand(), referenceCommand(),
+			configCommand(), completionCommand(), ratesCommand(), referenceCommand(), completeCommand(),
 		},
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // report does it
@@ -62,7 +62,7 @@ func prepare(c *cli.Command) {
 	}
 	if act := c.Action; act != nil {
 		c.Action = func(ctx *cli.Context) error {
-			if ctx.Args().Present() {
+			if ctx.Args().Present() && !c.SkipFlagParsing {
 				return usagef("%s takes flags only, but found %q", ctx.Command.HelpName, ctx.Args().First())
 			}
 			return act(ctx)
