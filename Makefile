@@ -68,6 +68,14 @@ endif
 	@$(MAKE) --no-print-directory build
 	@bin/locoprop train $(ARGS)
 
+.PHONY: demo
+demo: ## set up, build, and compare LocoProp's fast, the paper's LocoProp-M and Adam, 45 seconds each on CURVES
+ifeq ($(PURE),)
+	@$(SETUP) || [ $$? -eq 3 ]
+endif
+	@$(MAKE) --no-print-directory build
+	@bin/locoprop compare --methods fast,locoprop-m,adam --seeds 1 --seconds 45 $(ARGS)
+
 .PHONY: bench
 bench: build ## measure this machine's peaks and a training step against them
 	@bin/locoprop bench $(ARGS)

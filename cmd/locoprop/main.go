@@ -21,7 +21,7 @@ func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := interruptible(context.Background(), stderr)
 	defer stop()
-	return report(newApp(stdout, stderr).RunContext(ctx, args), stderr)
+	return tell(newApp(stdout, stderr).RunContext(ctx, args), stderr)
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
@@ -35,11 +35,11 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
-			trainCommand(), tuneCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(),
+			trainCommand(), compareCommand(), tuneCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(),
 			configCommand(), ratesCommand(), referenceCommand(),
 		},
 		OnUsageError:   onUsageError,
-		ExitErrHandler: func(*cli.Context, error) {}, // report does it
+		ExitErrHandler: func(*cli.Context, error) {}, // tell does it
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return unknownCommand(c.Args().First(), c.App.Commands)

@@ -45,8 +45,9 @@ type record struct {
 
 	Contender string  `json:"contender,omitempty"`
 	Seed      uint32  `json:"seed,omitempty"`
-	Time      string  `json:"time,omitempty"` // by the calendar, of begun, started and finished
-	Load      float64 `json:"load,omitempty"` // the machine's, where the run was started
+	Time      string  `json:"time,omitempty"`   // by the calendar, of begun, started and finished
+	Load      float64 `json:"load,omitempty"`   // the machine's, where the run was started
+	Loaded    bool    `json:"loaded,omitempty"` // more processes than processors
 
 	Steps       int     `json:"steps,omitempty"`        // planned: what fits; finished: made
 	StepSeconds float64 `json:"step_seconds,omitempty"` // planned

@@ -175,10 +175,11 @@ func (r *runner) make(ctx context.Context, c *Contender, seed uint32, number int
 			return err
 		}
 		load := loadAverage()
-		if load > float64(runtime.NumCPU()) {
-			r.log("warning: the machine is loaded (%.1f waiting for %d processors): times will be too long", load, runtime.NumCPU())
+		loaded := load > float64(runtime.NumCPU())
+		if loaded {
+			r.log("warning: the machine is loaded (%.1f processes for %d processors): times will be too long", load, runtime.NumCPU())
 		}
-		if err := r.journal.add(record{Event: eventStarted, Contender: c.Name, Seed: seed, Time: now(), Load: load}); err != nil {
+		if err := r.journal.add(record{Event: eventStarted, Contender: c.Name, Seed: seed, Time: now(), Load: load, Loaded: loaded}); err != nil {
 			return err
 		}
 	}
