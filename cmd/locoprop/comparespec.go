@@ -111,7 +111,8 @@ func compareSpecOf(c *cli.Context) (*compareSpec, error) {
 		}
 		s.contenders = append(s.contenders, contender)
 	}
-	return s, s.takeNumbers(c, path, &file)
+	err := s.takeNumbers(c, &file)
+	return s, err
 }
 
 // takeProblem takes the settings that all contenders share.
@@ -126,7 +127,7 @@ func (s *compareSpec) takeProblem(path string, file *configFile) error {
 }
 
 // takeNumbers takes seeds, length and targets.
-func (s *compareSpec) takeNumbers(c *cli.Context, path string, file *compareFile) error {
+func (s *compareSpec) takeNumbers(c *cli.Context, file *compareFile) error {
 	seeds := strings.Split(or(c.String("seeds"), defaultSeeds), ",")
 	if !c.IsSet("seeds") && file.Seeds != nil {
 		seeds = nil
@@ -141,7 +142,7 @@ func (s *compareSpec) takeNumbers(c *cli.Context, path string, file *compareFile
 		}
 		s.seeds = append(s.seeds, uint32(v))
 	}
-	if err := s.takeLength(c, path, file); err != nil {
+	if err := s.takeLength(c, file); err != nil {
 		return err
 	}
 	s.targets = file.TargetLoss
@@ -158,7 +159,7 @@ func (s *compareSpec) takeNumbers(c *cli.Context, path string, file *compareFile
 	return nil
 }
 
-func (s *compareSpec) takeLength(c *cli.Context, path string, file *compareFile) error {
+func (s *compareSpec) takeLength(c *cli.Context, file *compareFile) error {
 	given := map[string]string{}
 	for _, name := range []string{"epochs", "steps", "seconds"} {
 		if c.IsSet(name) {

@@ -13,6 +13,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,13 @@ type Options struct {
 	Contenders []Contender
 	Seeds      []uint32
 	Length     Length
+	// Fitting are numbers of steps that fit into Length.Time, by contender, where they are
+	// known already: [Fit] has measured them. Others are measured.
+	Fitting map[string]int
+	// Evaluations is how often runs of a given time are evaluated, where the problem
+	// says nothing about it; 0 means 20. It makes a time to a target as exact for long epochs
+	// as for short ones.
+	Evaluations int
 	// Targets are test losses (training losses where there are no test examples) whose
 	// first evaluation at or below is looked for.
 	Targets []float64
@@ -108,9 +116,7 @@ type Job struct {
 	Epochs    int // that it begins
 }
 
-// evaluations is how often runs of a given time are evaluated, so that a time to a target
-// is as exact for long epochs as for short ones.
-const evaluations = 20
+const defaultEvaluations = 20
 
 var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
@@ -149,6 +155,9 @@ func (o *Options) check() error {
 		if slices.Contains(o.Seeds[:i], s) {
 			bad("seed %d is there twice", s)
 		}
+	}
+	if o.Evaluations < 0 {
+		bad("%d evaluations; must be 0 or more", o.Evaluations)
 	}
 	set := 0
 	for _, n := range []int64{int64(o.Length.Epochs), int64(o.Length.Steps), int64(o.Length.Time)} {
@@ -190,7 +199,8 @@ func (o *Options) Resolve(c *Contender, seed uint32, steps int) (catalog.Experim
 	_, every := o.Problem["eval-every"]
 	_, often := o.Problem["eval-steps"]
 	if o.Length.Time > 0 && !every && !often {
-		length["eval-every"], length["eval-steps"] = strconv.Itoa(catalog.MaxCount), strconv.Itoa(max(1, (steps+evaluations-1)/evaluations))
+		often := cmp.Or(o.Evaluations, defaultEvaluations)
+		length["eval-every"], length["eval-steps"] = strconv.Itoa(catalog.MaxCount), strconv.Itoa(max(1, (steps+often-1)/often))
 	}
 	e, _, err := catalog.Resolve(
 		catalog.Layer{Source: "problem", Values: o.Problem},
@@ -225,8 +235,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	case err != nil:
 		return nil, fmt.Errorf("folder of the comparison: %w", err)
 	}
-	err = r.run(ctx)
-	if err = errors.Join(err, lock.Release()); err != nil {
+	if err := errors.Join(r.run(ctx), lock.Release()); err != nil {
 		return nil, err
 	}
 	return Read(o.Dir)

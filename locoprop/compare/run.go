@@ -145,12 +145,16 @@ func (r *runner) plan(ctx context.Context) error {
 		if _, done := r.journal.planned[c.Name]; done {
 			continue
 		}
-		r.log("%s: measuring the time of a step", c.Name)
-		steps, perStep, err := r.time(ctx, c)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.Name, err)
+		steps, known := r.Fitting[c.Name]
+		perStep := 0.0
+		if !known {
+			r.log("%s: measuring the time of a step", c.Name)
+			var err error
+			if steps, perStep, err = r.time(ctx, c); err != nil {
+				return fmt.Errorf("%s: %w", c.Name, err)
+			}
+			r.log("%s: %.4g s a step, so that %d steps fit into %v", c.Name, perStep, steps, r.Length.Time)
 		}
-		r.log("%s: %.4g s a step, so that %d steps fit into %v", c.Name, perStep, steps, r.Length.Time)
 		if err := r.journal.add(record{Event: eventPlanned, Contender: c.Name, Steps: steps, StepSeconds: perStep}); err != nil {
 			return err
 		}
