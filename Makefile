@@ -86,6 +86,16 @@ docs: build ## write docs/cli.md, the reference of the command line, as the prog
 	bin/locoprop reference > build/cli.md
 	mv build/cli.md docs/cli.md
 
+# Both need MNIST (bin/locoprop data fetch mnist) and a machine that does nothing else; after an interruption
+# the same command goes on.
+.PHONY: comparison
+comparison: build ## tune and compare LocoProp and others on MNIST and CURVES, about seven hours on two cores; resumable
+	bin/locoprop study --config docs/comparison/long.toml --out runs/comparison --page docs/comparison.md
+
+.PHONY: comparison-short
+comparison-short: build ## the same with short runs, under 90 minutes on two cores; resumable
+	bin/locoprop study --config docs/comparison/short.toml --out runs/comparison-short --page docs/comparison.md
+
 .PHONY: rates
 rates: build ## find the default rate of every pair (method, optimiser); resumable
 	bin/locoprop rates

@@ -53,6 +53,7 @@ type contenderFile struct {
 	Base   *string `toml:"base,omitempty"` // a contender, or none; the one of its own name where it isn't given
 	Title  *string `toml:"title,omitempty"`
 	Source *string `toml:"source,omitempty"`
+	Suited *bool   `toml:"suited,omitempty"` // batch and warm-up are cut to the data and the run
 	configFile
 }
 
@@ -226,7 +227,7 @@ func (f *compareFile) contender(path, entry string) (compare.Contender, error) {
 		case err != nil:
 			return c, usagef("--methods: %w", err)
 		}
-		c.Title, c.Source, c.Settings = known.Title, known.Source, known.Settings
+		c.Title, c.Source, c.Settings, c.Suited = known.Title, known.Source, known.Settings, true
 	}
 	if !described {
 		return c, nil
@@ -235,6 +236,9 @@ func (f *compareFile) contender(path, entry string) (compare.Contender, error) {
 		if text != nil {
 			*to = *text
 		}
+	}
+	if own.Suited != nil {
+		c.Suited = *own.Suited
 	}
 	take(c.Settings, "", &own.configFile)
 	for number, table := range own.Layers {
@@ -274,7 +278,7 @@ func knownOfCompare(key []string) []string {
 		return catalog.LayerKeys()
 	case len(key) > 2 && key[0] == "contenders":
 		own := func(k string) bool { return slices.Contains(catalog.ProblemKeys(), k) }
-		return append([]string{"base", "title", "source", layersKey}, slices.DeleteFunc(catalog.Keys(), own)...)
+		return append([]string{"base", "title", "source", "suited", layersKey}, slices.DeleteFunc(catalog.Keys(), own)...)
 	}
 	return []string{"methods", "seeds", "epochs", "steps", "seconds", "target-loss", "problem", "contenders"}
 }
@@ -315,7 +319,7 @@ func (s *compareSpec) encode() ([]byte, error) {
 	}
 	for _, c := range s.contenders {
 		base := noBase
-		about, err := toml.Marshal(&contenderFile{Base: &base, Title: &c.Title, Source: &c.Source})
+		about, err := toml.Marshal(&contenderFile{Base: &base, Title: &c.Title, Source: &c.Source, Suited: &c.Suited})
 		if err := add("contenders."+strconv.Quote(c.Name), about, err); err != nil {
 			return nil, err
 		}

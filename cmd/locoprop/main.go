@@ -36,7 +36,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
 			trainCommand(), compareCommand(), tuneCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(),
-			configCommand(), ratesCommand(), referenceCommand(),
+			configCommand(), studyCommand(), ratesCommand(), referenceCommand(),
 		},
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // tell does it

@@ -47,6 +47,10 @@ type Contender struct {
 	// Settings are put over those of the problem. They say all that isn't the problem's:
 	// method, batch, course of the rate.
 	Settings catalog.Values
+	// Suited makes the settings suit data and length: no batch has more examples than there
+	// are, and no warm-up takes more than a fifth of the run, as
+	// [catalog.Contender.Suited] has it.
+	Suited bool
 }
 
 // Length is how long every run is. At most one field is above 0; the zero value leaves the
@@ -202,14 +206,38 @@ func (o *Options) Resolve(c *Contender, seed uint32, steps int) (catalog.Experim
 		often := cmp.Or(o.Evaluations, defaultEvaluations)
 		length["eval-every"], length["eval-steps"] = strconv.Itoa(catalog.MaxCount), strconv.Itoa(max(1, (steps+often-1)/often))
 	}
+	settings, err := o.suited(c, steps)
+	if err != nil {
+		return catalog.Experiment{}, err
+	}
 	e, _, err := catalog.Resolve(
 		catalog.Layer{Source: "problem", Values: o.Problem},
-		catalog.Layer{Source: "contender " + c.Name, Values: c.Settings},
+		catalog.Layer{Source: "contender " + c.Name, Values: settings},
 		catalog.Layer{Source: "comparison", Values: length}, catalog.Layer{Source: "comparison", Values: own})
 	if err != nil {
 		return catalog.Experiment{}, &train.ConfigError{Err: err}
 	}
 	return e, nil
+}
+
+// suited are a contender's settings for a run of so many steps, 0 where its length is in
+// epochs.
+func (o *Options) suited(c *Contender, steps int) (catalog.Values, error) {
+	if !c.Suited {
+		return c.Settings, nil
+	}
+	epochs := o.Length.Epochs
+	if epochs == 0 && steps == 0 {
+		e, _, err := catalog.Resolve(catalog.Layer{Source: "problem", Values: o.Problem})
+		if err != nil {
+			return nil, &train.ConfigError{Err: err}
+		}
+		epochs, steps = e.Epochs, e.Steps
+	}
+	own := catalog.Contender{Settings: c.Settings}
+	own = own.Suited(o.Data.Train.Len(), epochs, steps)
+	maps.DeleteFunc(own.Settings, func(_, text string) bool { return text == "" }) // what wasn't there
+	return own.Settings, nil
 }
 
 // Run makes the runs that the folder doesn't hold yet and returns the result. It begins

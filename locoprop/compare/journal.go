@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -33,6 +34,7 @@ type headerEntry struct {
 	Title    string         `json:"title,omitempty"`
 	Source   string         `json:"source,omitempty"`
 	Settings catalog.Values `json:"settings"`
+	Suited   bool           `json:"suited,omitempty"`
 }
 
 const journalVersion = 1
@@ -211,6 +213,7 @@ func (h *header) differences(now *header) error {
 		for _, d := range now.Contenders {
 			if c.Name == d.Name {
 				settings("contender "+c.Name+": ", c.Settings, d.Settings)
+				differ("contender "+c.Name+": suited", strconv.FormatBool(c.Suited), strconv.FormatBool(d.Suited))
 			}
 		}
 	}

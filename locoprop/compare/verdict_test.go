@@ -1,9 +1,11 @@
 package compare
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -35,4 +37,32 @@ func TestFittingIsGiven(t *testing.T) {
 	r := compare(t, o)
 	assert.Equal(t, []int{4, 7}, []int{r.Runs[0].Steps, r.Runs[1].Steps})
 	assert.Equal(t, "4", r.Runs[1].Settings["eval-steps"])
+}
+
+// A contender that is suited has no batch above the data and no warm-up above a fifth of
+// the run, however its length is given; another stays as it is.
+func TestSuited(t *testing.T) {
+	o := toy(t.TempDir())
+	o.Problem["epochs"] = "5"
+	settings := catalog.Values{"method": "backprop", "optimizer": "adam", "lr": "0.01", "batch": "100", "warmup-steps": "200"}
+	for want, x := range map[string]struct {
+		length Length
+		steps  int
+	}{
+		"60 20": {Length{Steps: 100}, 0},
+		"60 2":  {Length{Epochs: 10}, 0},
+		"60 8":  {Length{Time: 1}, 40},
+		"60 1":  {Length{}, 0},
+	} {
+		o.Length = x.length
+		e, err := o.Resolve(&Contender{Name: "c", Settings: settings, Suited: true}, 1, x.steps)
+		require.NoError(t, err)
+		assert.Equal(t, want, fmt.Sprint(e.Batch, " ", e.WarmupSteps))
+		e, err = o.Resolve(&Contender{Name: "c", Settings: settings}, 1, x.steps)
+		require.NoError(t, err)
+		assert.Equal(t, "100 200", fmt.Sprint(e.Batch, " ", e.WarmupSteps))
+	}
+	e, err := o.Resolve(&Contender{Name: "c", Settings: catalog.Values{"method": "kfac"}, Suited: true}, 1, 0)
+	require.NoError(t, err)
+	assert.Equal(t, 200, e.Batch, "what it doesn't say is the problem's")
 }
