@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"math"
-
 	"path/filepath"
 	"slices"
 	"strconv"

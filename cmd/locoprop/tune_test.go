@@ -73,9 +73,8 @@ func TestTuneKilled(t *testing.T) {
 	data, dir := writeData(t), t.TempDir()
 	args := func(out string) []string { return smallTune(data, "--methods", "nesterov", "--out", out) }
 	succeeds(t, dir, args("whole")...)
-	cmd := command(t, dir, args("killed")...)
 	for _, after := range []string{"trial 1 (", "trial 4 (", "half the rate ("} {
-		cmd = command(t, dir, args("killed")...)
+		cmd := command(t, dir, args("killed")...)
 		stderr, err := cmd.StderrPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
@@ -88,7 +87,8 @@ func TestTuneKilled(t *testing.T) {
 		}()
 		waitFor(t, lines, after)
 		require.NoError(t, cmd.Process.Kill())
-		for range lines { //nolint:revive // to their end
+		for range lines {
+			continue // to their end
 		}
 		_ = cmd.Wait() // it was killed, unless it was done before
 	}

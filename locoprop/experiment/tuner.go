@@ -56,6 +56,7 @@ const (
 type Tuned struct {
 	tune.Outcome
 	Contender  catalog.Contender  // with its space as it suits the data
+	Settings   catalog.Values     // of the contender at the best point, to be put over any problem
 	Experiment catalog.Experiment // the best one
 	RateKey    string             // the setting that the probes halve and double
 	Metric     string             // what is compared: test_loss; train_loss where there are no test examples
@@ -110,6 +111,9 @@ func (t *Tuner) Run(ctx context.Context) (*Tuned, error) {
 		if r.Trial.Number != outcome.Best.Trial.Number {
 			t.discard(r.Trial.Number)
 		}
+	}
+	if tuned.Settings, err = s.c.At(outcome.Best.Trial.Point); err != nil {
+		return tuned, err
 	}
 	if tuned.Experiment, err = s.experiment(outcome.Best.Trial); err != nil {
 		return tuned, err
