@@ -19,7 +19,7 @@ const (
 
 // benchKeys are the settings that make a step.
 var benchKeys = []string{
-	"arch", "activation", "loss", "method", "optimizer", "form", "solver", "prox", "local-steps", "batch", "block", "workers",
+	"arch", "activation", "loss", "method", "optimizer", "form", "solver", "solver-tolerance", "solver-iterations", "solver-memory", "solver-relax", "prox", "local-steps", "batch", "block", "workers",
 }
 
 func benchCommand() *cli.Command {
@@ -34,8 +34,9 @@ func benchCommand() *cli.Command {
 		Description: "Measures in turn, several rounds long, the peak of fused multiply-adds, the rate of square\n" +
 			"matrix products and one training step on each backend, all with the same number of workers;\n" +
 			"no data set is needed. Rates count the mathematics' matrix products only. The ceiling is the rate\n" +
-			"of the step's own products, by single calls with nothing between them. Figures are medians over\n" +
-			"rounds; ratios are formed within a round.",
+			"of the step's own products and factorisations, by single calls with nothing between them; a method\n" +
+			"that works in cycles is measured over whole ones. Figures are medians over rounds; ratios are formed\n" +
+			"within a round.",
 		Flags: append(flagsOf(e, benchKeys...),
 			&cli.StringFlag{Name: "preset", Category: groupExperiment, Usage: "`NAME` of the experiment whose step is measured: " + strings.Join(catalog.Presets(), ", "), DefaultText: benchPreset},
 			&cli.StringFlag{Name: "backends", Category: groupMachine, Usage: "`NAMES` with commas between; the first is what the others are compared with", DefaultText: "all in this build"},
@@ -160,7 +161,26 @@ func printBench(w io.Writer, r benchReport) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if t := r.Traffic; t != nil {
+		fmt.Fprintf(w, "\nAn update of all weights moves %.4g MB, which takes %.4g ms at the %.1f GB/s that memory gives: %.1f %% of the step.\n",
+			t.Bytes/1e6, 1e3*t.Seconds, t.Bandwidth.Median/1e9, 100*t.OfStep)
+	}
+	if err := printAlone(w, r.Report); err != nil {
+		return err
+	}
 	return printWaterfall(w, r.Steps[0].Backend, r.Waterfall)
+}
+
+// printAlone prints what most of the ceiling is made of.
+func printAlone(w io.Writer, r *bench.Report) error {
+	const most = 8
+	fmt.Fprintf(w, "\nWhat takes most of the ceiling's time, alone, by calls of one worker (a step's work repeats every %d steps):\n", r.Cycle)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(table, "\tsize\ta step\tms each\tGF/s\t\n")
+	for _, a := range r.Alone[:min(most, len(r.Alone))] {
+		fmt.Fprintf(table, "%s\t%s\t%.4g\t%.4g\t%.1f\t\n", a.Op, a.Shape, a.Count, 1e3*a.Seconds.Median, a.Rate/1e9)
+	}
+	return table.Flush()
 }
 
 func printWaterfall(w io.Writer, name string, f *bench.Waterfall) error {

@@ -25,9 +25,9 @@ func TestForms(t *testing.T) {
 		"exact":      {"--method locoprop-s --prox 0.001", "form exact, gamma 10 (gamma/batch 0.333"},
 		"spectral":   {"--method locoprop-s --optimizer sgd --lr 1e-3", "form spectral, optimizer sgd"},
 		"statistics": {"--method locoprop-s --prox auto --lr 1e-3", "form statistics, lr 0.001"},
-		"implicit":   {"--prox 0.001 --solver newton", "form implicit, solver newton, gamma 10"},
+		"implicit":   {"--prox 0.001 --solver-tolerance 0.01 --solver-iterations 9 --solver-memory 3 --solver-relax 0.5", "form implicit, solver anderson, gamma 10 (gamma/batch 0.3333333333333333), solver-tolerance 0.01, solver-iterations 9, solver-memory 3, solver-relax 0.5"},
 		"mm":         {"--prox 0.001 --local-steps 2", "form mm, gamma 10 (gamma/batch 0.3333333333333333), 2 local steps, prox 0.001"},
-		"metric":     {"--metric-every 2 --metric-damping 1", "form metric, lr 1, gamma 0.0078 over each layer's gradient scale (the default for 3 planned epochs), 4 local steps, metric-damping 1, metric-every 2"},
+		"metric":     {"--metric-every 2 --metric-damping 1", "form metric, lr 1, gamma 0.0078 over each layer's gradient scale (the default for 3 epochs as planned), 4 local steps, metric-damping 1, metric-every 2"},
 	} {
 		require.Contains(t, locoprop.Forms, form)
 		t.Run(form, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestFastPreset(t *testing.T) {
 	data, dir := writeData(t), t.TempDir()
 	fast := []string{"train", "--preset", "fast", "--dataset", "idx", "--data", data, "--arch", "64,20,5:identity,20,64", "--batch", "20", "--warmup-steps", "3"}
 	out := succeeds(t, dir, append(fast, "--epochs", "6")...)
-	assert.Contains(t, out.stderr, "gamma 0.001 over each layer's gradient scale (the default for 6 planned epochs)")
+	assert.Contains(t, out.stderr, "gamma 0.001 over each layer's gradient scale (the default for 6 epochs as planned)")
 	assert.Contains(t, out.stderr, "forms: metric ×4")
 	config := string(read(t, dir, "runs/fast-1/config.toml"))
 	for _, part := range []string{"form = 'metric'\n", "gamma = 0.001\n", "gamma-rule = 'fisher'\n", "outer-momentum = 0.9\n", "lr = 1.0\n"} {

@@ -35,8 +35,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
-			trainCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(), configCommand(),
-			tuneCommand(), ratesCommand(), referenceCommand(),
+			trainCommand(), tuneCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(),
+			configCommand(), ratesCommand(), referenceCommand(),
 		},
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // report does it

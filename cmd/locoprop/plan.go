@@ -50,8 +50,10 @@ type planTotal struct {
 
 // checkPlanFlags refuses what means nothing to a plan.
 func checkPlanFlags(c *cli.Context) error {
-	if c.IsSet("out") {
-		return usagef("--plan with --out: a plan trains nothing and writes no files")
+	for _, name := range []string{"out", "tensorboard"} {
+		if c.IsSet(name) {
+			return usagef("--plan with --%s: a plan trains nothing and writes no files", name)
+		}
 	}
 	return nil
 }

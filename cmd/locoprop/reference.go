@@ -47,6 +47,7 @@ var filesOfRun = []runFile{
 	{"checkpoints/step-N", "the checkpoints before that one, as many as `--keep` says"},
 	{train.BestName, "the checkpoint of the epoch with the least test loss"},
 	{train.LockName, "there while a process trains: which one"},
+	{eventsName + "/", "with `--tensorboard`: event files for TensorBoard, one for each start of the run"},
 	{pictureName, "for autoencoders of images: test images above what the network makes of them"},
 }
 
@@ -176,7 +177,7 @@ func flagRow(f documented) string {
 	if fallback == "" {
 		fallback = f.GetValue()
 	}
-	return fmt.Sprintf("| `%s` | %s | %s |", cell(name), cell(fallback), cell(usage))
+	return "| `" + cell(name) + "` | " + cell(fallback) + " | " + cell(usage) + " |"
 }
 
 // documented is a flag as its documentation needs it.

@@ -20,10 +20,13 @@ const (
 )
 
 // conclude says what a run has reached. With --json it does so on standard error, since
-// standard output is for data.
+// standard output is for data, and with --quiet nowhere.
 func (r *training) conclude(ctx context.Context, result train.Result) error {
 	out := r.stdout
-	if r.json {
+	switch {
+	case r.verbosity == quiet:
+		out = io.Discard
+	case r.json:
 		out = r.stderr
 	}
 	compute := train.Compute{Backend: r.kernels, Workers: r.e.Workers}
@@ -43,6 +46,9 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 			return err
 		}
 		files = append(files, pictureName)
+	}
+	if r.events != nil {
+		files = append(files, eventsName)
 	}
 	dir := r.folder.Dir()
 	fmt.Fprintf(out, "files in %s:", dir)

@@ -75,16 +75,22 @@ type Report struct {
 	Sgemm     Spread  `json:"sgemm_flops_per_second"`
 	SgemmSize int     `json:"sgemm_size"`
 	Steps     []Step  `json:"steps"`
-	// Ceiling is the rate of the step's products alone: each of their shapes, by single
-	// calls of the first backend on all workers at once.
+	// Cycle is the number of steps after which a method's work repeats; all times are
+	// means over whole cycles.
+	Cycle int `json:"cycle"`
+	// Ceiling is the rate of the step's products and factorisations alone: Flops over the
+	// time that all of them take at their sizes, by single calls of the first backend on
+	// all workers at once.
 	Ceiling   Spread     `json:"ceiling_flops_per_second"`
+	Alone     []Alone    `json:"alone"`     // what the ceiling is made of
+	Traffic   *Traffic   `json:"traffic"`   // of an update, for the first backend
 	Waterfall *Waterfall `json:"waterfall"` // of the first backend
 }
 
 // Run measures. Every round takes, in this order, the FMA peak, the sgemm rate of the
-// first backend, a step of each backend, the first's step once more by single kernels, and
-// the products of that step alone; figures are medians over rounds. First steps aren't
-// counted.
+// first backend, a step of each backend, the first's step once more by single kernels, the
+// products and factorisations of that step alone, and the bandwidth of memory; figures are
+// medians over rounds. First steps aren't counted.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if len(c.Backends) == 0 {
 		return nil, fmt.Errorf("bench: no backend given")
@@ -106,11 +112,12 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	top := newCeiling(c.Backends[0], pool, explained.kernels.counts)
+	top := newCeiling(c.Backends[0], pool, explained.kernels.counts, explained.trial.cycle)
+	memory := newStream(c.Backends[0], pool, trials[0].stepper.EvalWeights(), trials[0].stepper.Explain())
 	meter := newPeaks(c.Backends[0], pool, c.Sizes)
 	r := &Report{
 		Workers: pool.Workers(), Batch: c.Batch, Arch: c.Arch.String(), Method: c.Method.Name(),
-		Flops: plan.Flops(trials[0].stepper.Explain()), SgemmSize: meter.size,
+		Flops: plan.Flops(trials[0].stepper.Explain()), SgemmSize: meter.size, Cycle: trials[0].cycle,
 	}
 	var fma, sgemm, limit []float64
 	for round := range c.Rounds {
@@ -129,7 +136,8 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		if err := explained.measure(pool, trials[0].repeat); err != nil {
 			return nil, fmt.Errorf("bench: %w", err)
 		}
-		limit = append(limit, r.Flops/top.seconds())
+		limit = append(limit, r.Flops/top.round())
+		memory.round()
 		if c.OnRound != nil {
 			c.OnRound(round + 1)
 		}
@@ -142,6 +150,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	for _, t := range trials {
 		r.Steps = append(r.Steps, t.sum(r.Flops, sgemm, fma, limit, trials[0].seconds))
 	}
+	r.Alone, r.Traffic = top.parts(), memory.traffic(r.Steps[0].Seconds.Median)
 	r.Waterfall = explained.waterfall(pool.Workers(), trials[0].seconds)
 	return r, nil
 }
@@ -151,7 +160,8 @@ type trial struct {
 	info        backend.Info
 	stepper     plan.Stepper
 	x, t        backend.Mat
-	repeat      int // steps of a measurement
+	cycle       int // steps after which the work repeats
+	repeat      int // steps of a measurement, whole cycles
 	seconds     []float64
 	allocations []float64
 }
@@ -182,13 +192,16 @@ func newTrial(c Config, k backend.Kernels, pool *plan.Pool) (*trial, error) {
 	if sample == 0 {
 		sample = 20 * time.Millisecond
 	}
-	for range 2 { // the first step touches pages and grows scratch
+	cycle := plan.CycleOf(s)
+	t.cycle = cycle.Length
+	for range max(2, cycle.Begin) { // the first step touches pages and grows scratch
 		start := time.Now()
 		if _, err = s.Step(pool, t.x, t.t, stepScale); err != nil {
 			return nil, err
 		}
 		t.repeat = 1 + int(sample/max(time.Since(start), time.Microsecond))
 	}
+	t.repeat = (t.repeat + t.cycle - 1) / t.cycle * t.cycle
 	return t, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/bench"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/method/kfac"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
@@ -48,6 +49,19 @@ func TestRun(t *testing.T) {
 	}
 	assert.Positive(t, r.Ceiling.Median)
 
+	// Weights, 4·7 + 6·5 of them, are read and written, gradients read; SGD has no state.
+	assert.InDelta(t, 4*58*(2+1), r.Traffic.Bytes, 0)
+	assert.Positive(t, r.Traffic.Bandwidth.Median)
+	assert.Equal(t, 1, r.Cycle)
+	var calls float64
+	for _, a := range r.Alone {
+		assert.Equal(t, "gemm", a.Op)
+		assert.Equal(t, 2, a.Seconds.Count)
+		assert.Positive(t, a.Rate)
+		calls += a.Count
+	}
+	assert.InDelta(t, 2+1+2*(2+3), calls, 0, "forward, backward, dA and G of both layers")
+
 	w := r.Waterfall
 	sum := 0.0
 	for _, p := range w.Parts {
@@ -77,4 +91,48 @@ func TestRunRefuses(t *testing.T) {
 	c.Batch = 0
 	_, err = bench.Run(context.Background(), c)
 	assert.ErrorContains(t, err, "batch of 0")
+}
+
+// The ceiling of a method that works in cycles has its factorisations at their rate.
+func TestRunCycles(t *testing.T) {
+	c := config(t)
+	var err error
+	c.Method, err = kfac.New(kfac.Options{Eta: 0.01, Damping: 1, Refresh: 4, Plain: true})
+	require.NoError(t, err)
+	c.Backends, c.Rounds = c.Backends[:1], 1
+	r, err := bench.Run(context.Background(), c)
+	require.NoError(t, err)
+	assert.Equal(t, 4, r.Cycle)
+	found := map[string]float64{}
+	for _, a := range r.Alone {
+		found[a.Op] += a.Count
+		assert.NotEmpty(t, a.Shape)
+	}
+	// Two layers, two factors each, once in four steps.
+	assert.InDelta(t, 4.0/4, found["cholesky"], 0)
+	assert.InDelta(t, 4.0/4, found["invert"], 0)
+	assert.Positive(t, found["gemm"])
+}
+
+// meterKernels can measure a peak.
+type meterKernels struct {
+	backend.Kernels
+	rate float64
+}
+
+func (m meterKernels) FMAPeak(time.Duration) float64 { return m.rate }
+
+func TestQuickPeak(t *testing.T) {
+	rate, what, err := bench.QuickPeak(t.Context(), meterKernels{gonum.New(), 3e9}, 2)
+	require.NoError(t, err)
+	assert.InDelta(t, 6e9, rate, 0, "the sum over workers")
+	assert.Equal(t, "FMA peak", what)
+	rate, what, err = bench.QuickPeak(t.Context(), gonum.New(), 1)
+	require.NoError(t, err)
+	assert.Positive(t, rate)
+	assert.Equal(t, "sgemm rate", what)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err = bench.QuickPeak(ctx, gonum.New(), 1)
+	assert.ErrorIs(t, err, context.Canceled)
 }

@@ -15,7 +15,7 @@ type Task struct {
 	Layer       int     // −1 where the task spans all layers
 	Lo, Hi      int     // the rows it writes: units of the layer, or examples where Layer is −1 or the task is a tile
 	Left, Right int     // the columns of those rows that a tile writes; both 0: all of them
-	Cost        float64 // flops, for scheduling
+	Cost        float64 // flops, for scheduling; 0: unknown
 	ID          int     // the method's own number of the task; scheduling ignores it
 }
 
@@ -24,16 +24,34 @@ type Phase struct {
 	Name    string
 	Tasks   []Task // longest first; see NewPhase
 	Scratch int    // float32 of scratch that a task needs
+	Workers int    // workers that it is worth starting, from its cost; 0: one for each task
 	// Do performs a task. scratch has Scratch elements, 64-byte aligned, of unspecified
 	// content, and belongs to the worker.
 	Do func(t *Task, scratch []float32) error
 }
 
+// ElementCost is what an element counts for in [Task.Cost] where a task reads and writes
+// memory rather than multiplying matrices: about the flops of products that take as long.
+const ElementCost = 16
+
+// grain is the cost of what a worker should get at least: waking one takes some
+// microseconds, in which it could have done this much.
+const grain = 1 << 17
+
 // NewPhase orders tasks longest first (ties as given), which is the order in which
-// workers take them.
+// workers take them. A phase that costs little is run on fewer workers than there are,
+// since waking them would take longer than it saves; who does a task changes no bits.
 func NewPhase(name string, tasks []Task, scratch int, do func(*Task, []float32) error) *Phase {
 	slices.SortStableFunc(tasks, func(a, b Task) int { return cmp.Compare(b.Cost, a.Cost) })
-	return &Phase{Name: name, Tasks: tasks, Scratch: scratch, Do: do}
+	var cost float64
+	for _, t := range tasks {
+		cost += t.Cost
+	}
+	ph := &Phase{Name: name, Tasks: tasks, Scratch: scratch, Do: do}
+	if cost > 0 {
+		ph.Workers = int(min(max(1, cost/grain), float64(len(tasks))))
+	}
+	return ph
 }
 
 // Pool runs phases on a fixed number of workers: the caller's goroutine and
@@ -119,6 +137,9 @@ func (p *Pool) Run(ph *Phase) error {
 
 func (p *Pool) run(ph *Phase) error {
 	active := min(p.workers, len(ph.Tasks))
+	if ph.Workers > 0 {
+		active = min(active, ph.Workers)
+	}
 	for w := range active {
 		if len(p.scratch[w]) < ph.Scratch {
 			p.scratch[w] = backend.Alloc(ph.Scratch)

@@ -130,7 +130,7 @@ func (t *Trainer) prepare() error {
 		t.t = backend.NewPadded(t.c.Batch, outputs)
 	}
 	gather := func(size int) *plan.Phase {
-		return plan.NewPhase("batch", plan.ExampleTasks(size, 1), 0, func(task *plan.Task, _ []float32) error {
+		return plan.NewPhase("batch", plan.ExampleTasks(size, train.cost()), 0, func(task *plan.Task, _ []float32) error {
 			first := t.batch * t.c.Batch
 			return train.fill(backend.Rows(t.x, task.Lo, task.Hi), backend.Rows(t.t, task.Lo, task.Hi), t.order[first+task.Lo:first+task.Hi])
 		})

@@ -1,0 +1,135 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/train"
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Run is what the files of a run's folder tell.
+type Run struct {
+	Dir      string
+	Name     string            // for people; see [Read]
+	Config   map[string]string // settings by their keys, those of layer K as layers.K.KEY
+	Metrics  []train.Metrics
+	Layers   []plan.LayerReport
+	Machines []Machine
+}
+
+// MachineName is the file in which a run's processes say where they ran.
+const MachineName = "machine.jsonl"
+
+// Machine is a line of machine.jsonl: a process began to work on the run, or ended.
+type Machine struct {
+	Event string    `json:"event"` // EventStart or EventEnd
+	Time  time.Time `json:"time"`
+
+	// At the start.
+	Version string `json:"version,omitempty"` // of the program, with its commit
+	Go      string `json:"go,omitempty"`
+	OS      string `json:"os,omitempty"`
+	Arch    string `json:"arch,omitempty"`
+	CPU     string `json:"cpu,omitempty"`  // model name, "" where it can't be told
+	CPUs    int    `json:"cpus,omitempty"` // threads of the machine
+	Workers int    `json:"workers,omitempty"`
+	Backend string `json:"backend,omitempty"`
+	Detail  string `json:"detail,omitempty"` // libraries of the backend and what of the CPU they use
+
+	// At the end; what this process did alone.
+	Seconds     float64 `json:"seconds,omitempty"` // training
+	EvalSeconds float64 `json:"eval_seconds,omitempty"`
+	Steps       int     `json:"steps,omitempty"`
+	PeakMemory  int64   `json:"peak_memory,omitempty"` // bytes; 0 where it can't be told
+}
+
+// Events of a Machine.
+const (
+	EventStart = "start"
+	EventEnd   = "end"
+)
+
+// Read reads the folders of runs, also while they go on: last lines that aren't whole are
+// left out. A run is named after its folder, or by its path where two have the same
+// name. For a folder without a run, and for damaged files, errors.Is(err,
+// dataset.ErrData) holds.
+func Read(dirs ...string) ([]*Run, error) {
+	var runs []*Run
+	count := map[string]int{}
+	for _, dir := range dirs {
+		r, err := readRun(dir)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, r)
+		count[r.Name]++
+	}
+	for _, r := range runs {
+		if count[r.Name] > 1 {
+			r.Name = filepath.Clean(r.Dir)
+		}
+	}
+	return runs, nil
+}
+
+func readRun(dir string) (*Run, error) {
+	refuse := func(reason string) (*Run, error) { return nil, &dataset.Error{Path: dir, Reason: reason} }
+	if info, err := os.Stat(dir); err != nil {
+		return refuse("no such folder")
+	} else if !info.IsDir() {
+		return refuse("not a folder; a run is one")
+	}
+	if !train.HoldsRun(dir) {
+		return refuse(fmt.Sprintf("holds no run: there is none of %s, %s, %s, %s", train.ConfigName, train.MetricsName, train.ModelName, train.CheckpointName))
+	}
+	r := &Run{Dir: dir, Name: folderName(dir)}
+	var errs [4]error
+	r.Config, errs[0] = readConfig(filepath.Join(dir, train.ConfigName))
+	r.Metrics, errs[1] = train.ReadMetrics(dir)
+	r.Layers, errs[2] = train.ReadLayers(dir)
+	r.Machines, errs[3] = train.ReadLines[Machine](filepath.Join(dir, MachineName))
+	return r, errors.Join(errs[:]...)
+}
+
+// folderName is the last element of a path, also where that is written as . or ..
+func folderName(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return filepath.Base(dir)
+}
+
+// readConfig reads any TOML file as keys and values in text; a missing one is empty.
+func readConfig(path string) (map[string]string, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // a nil map is an empty one
+	}
+	if err != nil {
+		return nil, &dataset.Error{Path: path, Err: err}
+	}
+	var tree map[string]any
+	if err := toml.Unmarshal(content, &tree); err != nil {
+		return nil, &dataset.Error{Path: path, Err: err}
+	}
+	flat := map[string]string{}
+	flatten(flat, "", tree)
+	return flat, nil
+}
+
+func flatten(to map[string]string, prefix string, tree map[string]any) {
+	for key, value := range tree {
+		if table, ok := value.(map[string]any); ok {
+			flatten(to, prefix+key+".", table)
+			continue
+		}
+		to[prefix+key] = fmt.Sprint(value)
+	}
+}
