@@ -70,7 +70,8 @@ func (e *events) epoch(m train.Metrics) {
 	}
 	values := []tensorboard.Scalar{
 		{Tag: "lr", Value: m.LR},
-		{Tag: "seconds/training", Value: m.Seconds}, {Tag: "seconds/evaluation", Value: m.EvalSeconds},
+		{Tag: "seconds/training", Value: m.Seconds},
+		{Tag: "seconds/evaluation", Value: m.EvalSeconds},
 	}
 	add := func(tag string, x float64) {
 		if !math.IsNaN(x) { // there are no such examples

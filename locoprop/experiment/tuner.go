@@ -40,10 +40,11 @@ type Tuner struct {
 	// WriteConfig writes an experiment's configuration into the folder of a trial; nil: none.
 	WriteConfig func(dir string, e *catalog.Experiment) error
 
-	OnStart   func(tune.Budget)    // told of the budget before the first trial
-	OnResult  func(tune.Result)    // told of each result
-	OnStep    func(train.Progress) // of the run in hand
-	OnWarning func(error)          // as train.Config has it
+	OnStart   func(tune.Budget)             // told of the budget before the first trial
+	OnResult  func(tune.Result)             // told of each result
+	OnTrial   func(t tune.Trial, steps int) // told of each trial before it runs up to so many steps
+	OnStep    func(train.Progress)          // of the run in hand
+	OnWarning func(error)                   // as train.Config has it
 }
 
 // What trials are compared by, as a run's metrics name it.
@@ -273,6 +274,9 @@ func (s *tuning) evaluate(ctx context.Context, trial tune.Trial, length int) (lo
 	c.Steps = max(int(math.Ceil(float64(all)*(float64(length)/float64(s.length)))), 1)
 	c.EvalEvery, c.EvalSteps, c.Keep, c.TimeLimit = catalog.MaxCount, 0, 1, 0
 	c.OnStep, c.OnWarning = s.OnStep, s.OnWarning
+	if s.OnTrial != nil {
+		s.OnTrial(trial, c.Steps)
+	}
 	t, err := train.New(c)
 	if err != nil {
 		return 0, err
