@@ -71,7 +71,9 @@ func TestTune(t *testing.T) {
 func TestTuneGoesOn(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	args := func(out string) []string { return smallTune(data, "--methods", "nesterov", "--epochs", "60", "--out", out) }
+	args := func(out string) []string {
+		return smallTune(data, "--methods", "nesterov", "--epochs", "60", "--out", out)
+	}
 	succeeds(t, dir, args("whole")...)
 	for _, after := range []string{"trial 1 (", "trial 4 (", "half the rate ("} {
 		s := start(t, dir, args("broken")...)
