@@ -79,7 +79,8 @@ func compareCommand() *cli.Command {
 
 func compareAction(c *cli.Context) error {
 	if c.Bool("list") {
-		return printContenders(c.App.Writer)
+		printContenders(c.App.Writer)
+		return nil
 	}
 	r := &comparison{stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json")}
 	spec, err := compareSpecOf(c)
