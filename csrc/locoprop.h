@@ -394,6 +394,7 @@ typedef struct lp_info {
   char openblas[128];  /* OpenBLAS's configuration: "OpenBLAS 0.3.21 ... MAX_THREADS=64" */
   char core[32];       /* the CPU that OpenBLAS's kernels are for */
   char simd[32];       /* Highway's target: AVX2, NEON, ... */
+  char compiler[64];   /* what compiled this library, and its version */
   int32_t max_threads; /* the threads that OpenBLAS was built for; 0: it doesn't say */
 } lp_info;
 

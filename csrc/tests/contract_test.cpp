@@ -361,6 +361,7 @@ TEST(Contract, Info) {
   EXPECT_EQ(0u, std::string(info.openblas).find("OpenBLAS ")) << info.openblas;
   EXPECT_NE("", std::string(info.core));
   EXPECT_NE("", std::string(info.simd));
+  EXPECT_NE("", std::string(info.compiler));
   EXPECT_GT(info.max_threads, 0);
   EXPECT_EQ(1, lp_get_threads());
   float sink = 1e-3f;

@@ -62,6 +62,7 @@ func describe(i bindings.Info) backend.Info {
 	info := backend.Info{
 		Name:       "native",
 		Detail:     fmt.Sprintf("%s, %s; Highway %s", version, i.Core, i.SIMD),
+		Compiler:   i.Compiler,
 		MaxWorkers: maxCallers,
 		LimitedBy:  fmt.Sprintf("more than %d threads in OpenBLAS at once run out of its buffers", maxCallers),
 	}
