@@ -67,7 +67,7 @@ func showConfig(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(r.kernels)
-	content, err := encodeConfig(&r.e)
+	content, err := encodeConfig(&r.e, "")
 	if err != nil {
 		return err
 	}
