@@ -266,7 +266,7 @@ func writeConfigTo(dir string, e *catalog.Experiment) error {
 }
 
 func writeExperiment(path string, e *catalog.Experiment) error {
-	content, err := encodeConfig(e)
+	content, err := encodeConfig(e, "")
 	if err != nil {
 		return err
 	}
