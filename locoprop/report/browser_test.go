@@ -23,6 +23,9 @@ type browser struct{ path string }
 
 func findBrowser(t *testing.T) browser {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a browser; run without -short")
+	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return browser{path}
