@@ -69,8 +69,8 @@ endif
 	@bin/locoprop train $(ARGS)
 
 .PHONY: bench
-bench: build ## measure this machine's peaks and a training step against them
-	@bin/locoprop bench $(ARGS)
+bench: build ## measure what speed is judged by, and write it into docs/benchmarks.md; takes some minutes
+	bin/locoprop bench figures --page docs/benchmarks.md $(ARGS)
 
 .PHONY: docs
 docs: build ## write docs/cli.md, the reference of the command line, as the program is

@@ -36,9 +36,10 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
-			trainCommand(), tuneCommand(), evalCommand(), predictCommand(),
+			trainCommand(), tuneCommand(), compareCommand(), evalCommand(), predictCommand(),
 			reportCommand(), reconstructCommand(), encodeCommand(), weightsCommand(),
-			benchCommand(), infoCommand(), dataCommand(), configCommand(), ratesCommand(), referenceCommand(),
+			benchCommand(), infoCommand(), dataCommand(), configCommand(), completionCommand(),
+			ratesCommand(), referenceCommand(), completeCommand(),
 		},
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // tell does it
@@ -64,7 +65,7 @@ func prepare(c *cli.Command) {
 	}
 	if act := c.Action; act != nil {
 		c.Action = func(ctx *cli.Context) error {
-			if c.ArgsUsage == "" && ctx.Args().Present() {
+			if c.ArgsUsage == "" && ctx.Args().Present() && !c.SkipFlagParsing {
 				return usagef("%s takes flags only, but found %q", ctx.Command.HelpName, ctx.Args().First())
 			}
 			return act(ctx)

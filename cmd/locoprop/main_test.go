@@ -194,6 +194,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{"trian", `unknown command "trian"; did you mean train?`},
 		{"data lst", `unknown command "lst"; did you mean list?`},
+		{"completion bsh", `unknown command "bsh"; did you mean bash?`},
 		{"help trian", "No help topic for 'trian'"},
 		{"train here", `locoprop train takes flags only, but found "here"`},
 		{"train --bacth 3", "unknown flag --bacth; did you mean --batch?"},
