@@ -99,8 +99,10 @@ func TestPageInBrowser(t *testing.T) {
 	assert.True(t, strings.Contains(v.stdout, "There is nothing to draw yet."))
 	assert.Equal(t, 2, strings.Count(v.stdout, "logarithmic</label>"))
 	assert.Equal(t, 1, strings.Count(v.stdout, "<select"))
-	for _, name := range []string{"locoprop-m", "back prop &lt; &gt;", "beyond"} {
-		assert.True(t, strings.Contains(v.stdout, name+"</div>"), "legend of "+name)
+	for name, last := range map[string]string{"locoprop-m": "60", "back prop &lt; &gt;": "80", "beyond": "–"} {
+		row := regexp.MustCompile(`>` + name + `</div></th><td class="u-value">([^<]*)<`).FindStringSubmatch(v.stdout)
+		require.NotNil(t, row, "legend of %s", name)
+		assert.Equal(t, last, row[1], "last value of %s", name)
 	}
 }
 
