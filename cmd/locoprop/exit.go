@@ -47,7 +47,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, train.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &diverged), errors.Is(err, tune.ErrAllDiverged):
+	case errors.As(err, &diverged), errors.Is(err, errAllRunsDiverged), errors.Is(err, tune.ErrAllDiverged):
 		return exitDiverged
 	case errors.Is(err, dataset.ErrData):
 		return exitData
