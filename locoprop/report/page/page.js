@@ -82,6 +82,9 @@
         return;
       }
       drawn = new uPlot(options(chart, log, place.clientWidth), table, canvas);
+      const picture = drawn.root.querySelector('.u-wrap');
+      picture.setAttribute('role', 'img');
+      picture.setAttribute('aria-label', `${chart.y} over ${chart.x}`);
     };
 
     const controls = element('div', { className: 'controls' });
