@@ -72,6 +72,7 @@ func (r *training) run(ctx context.Context) (err error) {
 	}
 	defer r.trainer.Close()
 	r.begun = true
+	defer r.recordMachine()()
 	meter, err := r.newMeter(ctx)
 	if err != nil {
 		return err

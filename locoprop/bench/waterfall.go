@@ -56,6 +56,7 @@ type probe struct {
 	total   time.Duration
 	spent   [kinds]time.Duration
 	calls   int64
+	ran     int // phases
 	steps   int
 }
 
@@ -78,13 +79,15 @@ func newProbe(c Config, k backend.Kernels, pool *plan.Pool) (*probe, error) {
 // measure makes a round's steps, as many as the step that it explains.
 func (p *probe) measure(pool *plan.Pool, repeat int) error {
 	p.kernels.reset()
+	var local time.Duration
 	pool.Observe(func(t plan.Timing) {
 		p.phases.Wall += t.Wall
 		p.phases.Busy += t.Busy
+		p.ran++
 	})
 	defer pool.Observe(nil)
 	p.trial.repeat = repeat
-	if err := p.trial.step(pool); err != nil {
+	if err := p.trial.measure(pool, &local); err != nil {
 		return err
 	}
 	for i := range p.spent {

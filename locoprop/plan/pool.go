@@ -66,6 +66,7 @@ type Pool struct {
 	done    sync.WaitGroup
 
 	observe func(Timing)
+	onTask  func(*Phase, *Task, time.Duration)
 	busy    []time.Duration // per worker, in the phase that is observed
 }
 
@@ -99,6 +100,15 @@ func NewPool(workers int) *Pool {
 // Workers is the number of workers.
 func (p *Pool) Workers() int { return p.workers }
 
+// ScratchBytes is the memory that the workers' scratch takes.
+func (p *Pool) ScratchBytes() int {
+	sum := 0
+	for _, s := range p.scratch {
+		sum += 4 * len(s)
+	}
+	return sum
+}
+
 // Close ends the workers. The pool can't be used afterwards.
 func (p *Pool) Close() {
 	for _, c := range p.start {
@@ -116,6 +126,11 @@ type Timing struct {
 // Observe makes every Run tell f how long its phase took, until Observe(nil). It must
 // not be called while a phase runs; where it isn't called, no clock is read.
 func (p *Pool) Observe(f func(Timing)) { p.observe = f }
+
+// ObserveTasks makes every Run tell f how long each task took, until ObserveTasks(nil).
+// Workers call f, several at once where there are several. It must not be called while a
+// phase runs.
+func (p *Pool) ObserveTasks(f func(ph *Phase, t *Task, took time.Duration)) { p.onTask = f }
 
 // Run performs all tasks of a phase and returns when the last has ended. After an
 // error no further task is begun; of several errors that of the earliest task is
@@ -182,10 +197,21 @@ func (p *Pool) take(worker int) {
 		if i >= len(ph.Tasks) {
 			return
 		}
-		if err := ph.Do(&ph.Tasks[i], p.scratch[worker]); err != nil {
+		if err := p.perform(ph, &ph.Tasks[i], worker); err != nil {
 			p.errs[worker] = taskError{i, err}
 			p.next.Store(int64(len(ph.Tasks))) // begin no more
 			return
 		}
 	}
+}
+
+// perform does a task, and times it where tasks are observed.
+func (p *Pool) perform(ph *Phase, t *Task, worker int) error {
+	if p.onTask == nil {
+		return ph.Do(t, p.scratch[worker])
+	}
+	start := time.Now()
+	err := ph.Do(t, p.scratch[worker])
+	p.onTask(ph, t, time.Since(start))
+	return err
 }
