@@ -77,8 +77,8 @@ endif
 	@bin/locoprop compare --methods fast,locoprop-m,adam --seeds 1 --seconds 45 $(ARGS)
 
 .PHONY: bench
-bench: build ## measure this machine's peaks and a training step against them
-	@bin/locoprop bench $(ARGS)
+bench: build ## measure what speed is judged by, and write it into docs/benchmarks.md; takes some minutes
+	bin/locoprop bench figures --page docs/benchmarks.md $(ARGS)
 
 .PHONY: docs
 docs: build ## write docs/cli.md, the reference of the command line, as the program is
@@ -107,12 +107,23 @@ TEST_STAGES := test-go test-cpp test-sanitize test-race test-purego test-cross t
 .PHONY: test
 test: ## set up, then run every test, Go and C++
 	@$(SETUP) --test
+	@$(MAKE) --no-print-directory python || echo "== no TensorBoard: its test is left out"
 	@for stage in $(TEST_STAGES); do \
 		begun=$$(date +%s); \
 		echo "== $$stage"; \
 		$(MAKE) --no-print-directory $$stage || { echo "== $$stage failed"; exit 1; }; \
 		echo "== $$stage took $$(($$(date +%s) - begun)) s"; \
 	done
+
+# Tests that need it are left out, and say so, where there is no Python or no way to get the package.
+PYTHON := build/python/bin/python
+
+$(PYTHON): third_party/versions.mk
+	@python3 -m venv build/python && $(PYTHON) -m pip install -q --disable-pip-version-check \
+		tensorboard==$(TENSORBOARD_VERSION) && touch $(PYTHON) || { rm -rf build/python; exit 1; }
+
+.PHONY: python
+python: $(PYTHON) ## Python with TensorBoard in build/python, for the tests that read event files with it
 
 .PHONY: test-go
 test-go: ## Go tests, all backends

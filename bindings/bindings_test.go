@@ -155,7 +155,7 @@ func TestSingleThread(t *testing.T) {
 
 func TestInfo(t *testing.T) {
 	i := GetInfo()
-	if !strings.HasPrefix(i.OpenBLAS, "OpenBLAS ") || i.Core == "" || i.SIMD == "" || i.MaxThreads < 1 {
+	if !strings.HasPrefix(i.OpenBLAS, "OpenBLAS ") || i.Core == "" || i.SIMD == "" || i.Compiler == "" || i.MaxThreads < 1 {
 		t.Errorf("%+v", i)
 	}
 	if flops := FMAPeak(100); flops < 100_000 {

@@ -16,6 +16,7 @@ type Info struct {
 	OpenBLAS   string // its configuration: version, options, MAX_THREADS
 	Core       string // the CPU that its kernels are for
 	SIMD       string // Highway's target
+	Compiler   string // what compiled the C++, and its version
 	MaxThreads int    // the threads that OpenBLAS was built for; 0: it doesn't say
 }
 
@@ -36,6 +37,7 @@ func GetInfo() Info {
 		OpenBLAS:   C.GoString(&i.openblas[0]),
 		Core:       C.GoString(&i.core[0]),
 		SIMD:       C.GoString(&i.simd[0]),
+		Compiler:   C.GoString(&i.compiler[0]),
 		MaxThreads: int(i.max_threads),
 	}
 }

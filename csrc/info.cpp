@@ -9,6 +9,14 @@
 namespace lp {
 namespace {
 
+#if defined(__clang__)
+constexpr char kCompiler[] = "clang " __clang_version__;
+#elif defined(__GNUC__)
+constexpr char kCompiler[] = "g++ " __VERSION__;
+#else
+constexpr char kCompiler[] = "unknown";
+#endif
+
 template <std::size_t kSize>
 void Copy(char (&to)[kSize], const char* from) noexcept {
   std::size_t i = 0;
@@ -57,6 +65,7 @@ void lp_get_info(lp_info* info) noexcept {
   lp::Copy(info->openblas, openblas_get_config());
   lp::Copy(info->core, openblas_get_corename());
   lp::Copy(info->simd, lp::SimdTarget());
+  lp::Copy(info->compiler, lp::kCompiler);
   info->max_threads = lp::MaxThreads(info->openblas);
 }
 

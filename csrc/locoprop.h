@@ -40,7 +40,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 3
+#define LP_ABI 4
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -132,8 +132,9 @@ enum {
  *                     w = w cosh u - sqrt(w^2 + c1) sinh u, u = c0 g within -4 ... 4
  *   LP_EGU_GD         eta                the same u, h = u / 2
  *                     w += h/4 (h (s0^2 - s1^2) - 2 (s0^2 + s1^2));  s0 -= h s0;  s1 += h s1
- *
- * The number 15 belongs to a rule that isn't element-wise (p-norm) and has no kernel here. */
+ *   LP_PNORM          eta, p, 2 <= p     on the row that w belongs to, in float64:
+ *                     w = L_q(L_p(w) - c0 g), where 1/p + 1/q = 1 and L_r(x) is the gradient of
+ *                     |x|_r^2 / 2: sgn(x) |x|^(r-1) / |x|_r^(r-2). A row with g = 0 stays */
 enum {
   LP_SGD = 0,
   LP_MOMENTUM = 1,
@@ -149,7 +150,8 @@ enum {
   LP_NADAMW = 11,
   LP_SCHEDULE_FREE = 12,
   LP_EGU = 13,
-  LP_EGU_GD = 14
+  LP_EGU_GD = 14,
+  LP_PNORM = 15
 };
 
 /* One update: a rule with its numbers. prox is 1/lambda of a proximal term, 0 without
@@ -372,6 +374,7 @@ typedef struct lp_info {
   char openblas[128];  /* OpenBLAS's configuration: "OpenBLAS 0.3.21 ... MAX_THREADS=64" */
   char core[32];       /* the CPU that OpenBLAS's kernels are for */
   char simd[32];       /* Highway's target: AVX2, NEON, ... */
+  char compiler[64];   /* what compiled this library, and its version */
   int32_t max_threads; /* the threads that OpenBLAS was built for; 0: it doesn't say */
 } lp_info;
 

@@ -32,7 +32,7 @@ func TestEveryCombinationTrainsOrIsRefused(t *testing.T) {
 	if testing.Short() { // one of each kind of answer
 		kinds = []optimizer.Rule{{}, optimizer.New(optimizer.Momentum), optimizer.New(optimizer.AdamTorch), optimizer.New(optimizer.ScheduleFree)}
 	}
-	extras := []string{"", "armijo", "tolerance", "cap", "reject", "clip", "correction", "momentum-on-d", "gamma-rule", "reset"}
+	extras := []string{"", "armijo", "tolerance", "cap", "reject", "clip", "correction", "momentum-on-d", "gamma-rule", "reset", "weight-decay"}
 	pool := plan.NewPool(1)
 	defer pool.Close()
 	trained, refused := 0, 0

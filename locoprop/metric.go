@@ -94,5 +94,8 @@ func (m Metric) check() error {
 // refreshes reports whether P is to be made anew at batch i, given that C̄ has changed.
 // A stale P at the start is unsafe, when activations move most.
 func (m Metric) refreshes(i int64) bool {
-	return i < 20 || i < 100 && i%3 == 0 || i%int64(m.Refresh) == 0
+	return i < 20 || i < settled && i%3 == 0 || i%int64(m.Refresh) == 0
 }
+
+// settled is the batch from which on P is made anew every Refresh-th batch only.
+const settled = 100

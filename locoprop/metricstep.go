@@ -87,6 +87,11 @@ func newMetric(l *layer) *metric {
 
 func (s *metric) stages() [][]plan.Job { return s.work }
 
+// cycle is that of P, which changes only where C̄ has.
+func (s *metric) cycle() plan.Cycle {
+	return plan.Cycle{Begin: settled, Length: s.o.Metric.Refresh}.With(plan.Cycle{Length: s.o.Metric.Every})
+}
+
 func (s *metric) begin() {
 	i := s.batches[0]
 	s.batches[0]++

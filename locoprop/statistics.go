@@ -128,6 +128,9 @@ func newStatistics(l *layer) (*statistics, error) {
 
 func (s *statistics) stages() [][]plan.Job { return s.work }
 
+// cycle is that of the factorisations.
+func (s *statistics) cycle() plan.Cycle { return plan.Cycle{Length: s.moment.Options().Refresh} }
+
 // begin counts the batch: statistics are taken where no weight moves, too.
 func (s *statistics) begin() {
 	s.moment.Begin()

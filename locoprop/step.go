@@ -175,6 +175,17 @@ func (s *stepper) solve(p *plan.Pool, sampled bool) error {
 	return nil
 }
 
+// Cycle is that of the solvers that have one; see plan.CyclicStepper.
+func (s *stepper) Cycle() plan.Cycle {
+	c := plan.Cycle{Length: 1}
+	for _, solver := range s.solvers {
+		if solver, ok := solver.(interface{ cycle() plan.Cycle }); ok {
+			c = c.With(solver.cycle())
+		}
+	}
+	return c
+}
+
 // diagnose makes the reports of a batch.
 func (s *stepper) diagnose() []plan.LayerReport {
 	for i, d := range s.diagnoses {

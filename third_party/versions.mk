@@ -12,3 +12,6 @@ HIGHWAY_MIN := 1.0
 
 # The oldest CMake: CMakeLists.txt and `ctest --test-dir`.
 CMAKE_MIN := 3.20
+
+# TensorBoard (a Python package) reads in tests what the program writes for it.
+TENSORBOARD_VERSION := 2.21.0

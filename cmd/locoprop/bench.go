@@ -19,31 +19,45 @@ const (
 
 // benchKeys are the settings that make a step.
 var benchKeys = []string{
-	"arch", "activation", "loss", "method", "optimizer", "form", "solver", "prox", "local-steps", "batch", "block", "workers",
+	"arch", "activation", "loss", "method", "optimizer", "form", "solver", "solver-tolerance", "solver-iterations", "solver-memory", "solver-relax", "prox", "local-steps", "batch", "block", "workers",
 }
 
-func benchCommand() *cli.Command {
+// benchExperiment is the experiment whose step is measured unless another is named.
+func benchExperiment() catalog.Experiment {
 	e, err := catalog.Preset(benchPreset)
 	if err != nil {
 		panic(err) // can't happen: the catalog has it
 	}
+	return e
+}
+
+func benchCommand() *cli.Command {
+	e := benchExperiment()
 	return &cli.Command{
 		Name:      "bench",
 		Usage:     "measure a training step against what this machine can do",
-		UsageText: "locoprop bench [--preset NAME] [settings of the step] [--json]\nlocoprop bench forms|figures [--help]",
+		UsageText: "locoprop bench [--preset NAME] [settings of the step] [--json]\nlocoprop bench forms|figures|scaling|schedule [--help]",
 		Description: "Measures in turn, several rounds long, the peak of fused multiply-adds, the rate of square\n" +
 			"matrix products and one training step on each backend, all with the same number of workers;\n" +
 			"no data set is needed. Rates count the mathematics' matrix products only. The ceiling is the rate\n" +
-			"of the step's own products, by single calls with nothing between them. Figures are medians over\n" +
-			"rounds; ratios are formed within a round.",
-		Flags: append(flagsOf(e, benchKeys...),
-			&cli.StringFlag{Name: "preset", Category: groupExperiment, Usage: "`NAME` of the experiment whose step is measured: " + strings.Join(catalog.Presets(), ", "), DefaultText: benchPreset},
+			"of the step's own products and factorisations, by single calls with nothing between them; a method\n" +
+			"that works in cycles is measured over whole ones. Figures are medians over rounds; ratios are formed\n" +
+			"within a round.",
+		Flags: append(stepFlags(e, benchKeys...),
 			&cli.StringFlag{Name: "backends", Category: groupMachine, Usage: "`NAMES` with commas between; the first is what the others are compared with", DefaultText: "all in this build"},
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"}),
 		Action:      runBench,
-		Subcommands: []*cli.Command{benchFormsCommand(), benchFiguresCommand()},
+		Subcommands: []*cli.Command{benchFormsCommand(), benchFiguresCommand(), benchScalingCommand(), benchScheduleCommand()},
 	}
+}
+
+// stepFlags are the flags of settings that make a step.
+func stepFlags(e catalog.Experiment, keys ...string) []cli.Flag {
+	return append(flagsOf(e, keys...), &cli.StringFlag{
+		Name: "preset", Category: groupExperiment,
+		Usage: "`NAME` of the experiment whose step is measured: " + strings.Join(catalog.Presets(), ", "), DefaultText: benchPreset,
+	})
 }
 
 // benchReport is what `bench --json` prints.
@@ -103,12 +117,9 @@ func roundsOf(c *cli.Context) (int, error) {
 // stepConfig is the step that settings make, in preset paper unless they name another,
 // and the workers that they ask for, 0 for the default.
 func stepConfig(v catalog.Values) (bench.Config, int, error) {
-	if v["preset"] == "" {
-		v["preset"] = benchPreset
-	}
-	e, _, err := catalog.Resolve(catalog.Layer{Values: v})
+	e, err := stepExperiment(v)
 	if err != nil {
-		return bench.Config{}, 0, &usageError{err}
+		return bench.Config{}, 0, err
 	}
 	arch, err := e.Arch.Arch(e.Activation, e.Loss)
 	if err != nil {
@@ -119,6 +130,18 @@ func stepConfig(v catalog.Values) (bench.Config, int, error) {
 		return bench.Config{}, 0, &usageError{err}
 	}
 	return bench.Config{Arch: arch, Loss: e.Loss, Method: method, Batch: e.Batch}, e.Workers, nil
+}
+
+// stepExperiment is the experiment whose step settings make.
+func stepExperiment(v catalog.Values) (catalog.Experiment, error) {
+	if v["preset"] == "" {
+		v["preset"] = benchPreset
+	}
+	e, _, err := catalog.Resolve(catalog.Layer{Values: v})
+	if err != nil {
+		return catalog.Experiment{}, &usageError{err}
+	}
+	return e, nil
 }
 
 // openBackends opens the backends of a list, "" for all in this build.
@@ -155,12 +178,39 @@ func printBench(w io.Writer, r benchReport) error {
 	fmt.Fprintf(table, "backend\tms\tmin\tmax\tGF/s\tof ceiling\tof sgemm\tof FMA\ttime ratio\tallocations\t\n")
 	for _, s := range r.Steps {
 		fmt.Fprintf(table, "%s\t%.4g\t%.4g\t%.4g\t%.1f\t%.3f\t%.3f\t%s\t%.2f\t%.0f\t\n", s.Backend, 1e3*s.Seconds.Median, 1e3*s.Seconds.Min,
-			1e3*s.Seconds.Max, s.Rate/1e9, s.OfCeiling, s.OfSgemm, orDash("%.3f", s.OfFMA), s.Ratio, s.Allocations)
+			1e3*s.Seconds.Max, s.Rate/1e9, s.OfCeiling.Median, s.OfSgemm.Median, medianOrDash("%.3f", s.OfFMA), s.Ratio.Median, s.Allocations)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if t := r.Traffic; t != nil {
+		fmt.Fprintf(w, "\nAn update of all weights moves %.4g MB, which takes %.4g ms at the %.1f GB/s that memory gives: %.1f %% of the step.\n",
+			t.Bytes/1e6, 1e3*t.Seconds, t.Bandwidth.Median/1e9, 100*t.OfStep)
+	}
+	if err := printAlone(w, r.Report); err != nil {
+		return err
+	}
 	return printWaterfall(w, r.Steps[0].Backend, r.Waterfall)
+}
+
+// printAlone prints what most of the ceiling is made of.
+func printAlone(w io.Writer, r *bench.Report) error {
+	const most = 8
+	fmt.Fprintf(w, "\nWhat takes most of the ceiling's time, alone, by calls of one worker (a step's work repeats every %d steps):\n", r.Cycle)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(table, "\tsize\ta step\tms each\tGF/s\t\n")
+	for _, a := range r.Alone[:min(most, len(r.Alone))] {
+		fmt.Fprintf(table, "%s\t%s\t%.4g\t%.4g\t%.1f\t\n", a.Op, a.Shape, a.Count, 1e3*a.Seconds.Median, a.Rate/1e9)
+	}
+	return table.Flush()
+}
+
+// medianOrDash prints the median of what could be measured.
+func medianOrDash(format string, s *bench.Spread) string {
+	if s == nil {
+		return "-"
+	}
+	return fmt.Sprintf(format, s.Median)
 }
 
 func printWaterfall(w io.Writer, name string, f *bench.Waterfall) error {

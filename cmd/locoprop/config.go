@@ -73,6 +73,10 @@ type tableConfig struct {
 type localConfig struct {
 	Form                *string       `toml:"form,omitempty"`
 	Solver              *string       `toml:"solver,omitempty"`
+	SolverTolerance     *float64      `toml:"solver-tolerance,omitempty"`
+	SolverIterations    *int64        `toml:"solver-iterations,omitempty"`
+	SolverMemory        *int64        `toml:"solver-memory,omitempty"`
+	SolverRelax         *textOrNumber `toml:"solver-relax,omitempty"`
 	Prox                *textOrNumber `toml:"prox,omitempty"`
 	Optimizer           *string       `toml:"optimizer,omitempty"`
 	LR                  *float64      `toml:"lr,omitempty"`

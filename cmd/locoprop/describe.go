@@ -33,7 +33,7 @@ func describeMethod(e *catalog.Experiment) string {
 		}
 	}
 	for _, key := range catalog.LayerKeys() {
-		if !slices.Contains(shownKeys, key) && v[key] != "" && v[key] != usualValue(key) {
+		if !slices.Contains(shownKeys, key) && v[key] != "" && !e.IsUsual(key) {
 			add("%s %s", key, v[key])
 		}
 	}

@@ -84,6 +84,13 @@ func settingFlags() []settingFlag {
 				"which make the same steps; exact, spectral, statistics (locoprop-s); implicit, mm (locoprop-m); metric (in the metric of running statistics)", "",
 		},
 		{"solver", groupLocal, "of form implicit, `NAME`: anderson, newton (few inputs or examples), fixed", "anderson"},
+		{"solver-tolerance", groupLocal, "of form implicit: a unit's iterations end when its residual has fallen to this share, `NUMBER` between 0 and 1", implicitDefault("solver-tolerance")},
+		{"solver-iterations", groupLocal, fmt.Sprintf("of form implicit: bound of the iterations per batch, `NUMBER` from 1 to %d", locoprop.MaxSteps), implicitDefault("solver-iterations") + "; of solver newton 20"},
+		{"solver-memory", groupLocal, fmt.Sprintf("of solver anderson: iterates that are combined, `NUMBER` from 1 to %d", locoprop.MaxMemory), implicitDefault("solver-memory")},
+		{
+			"solver-relax", groupLocal, "of solvers anderson and fixed: share of the residual that an iteration adds, `auto|NUMBER` below 2, " +
+				"auto for one that is sure to lower it", implicitDefault("solver-relax"),
+		},
 		{
 			"prox", groupLocal, "pull towards the weights before the batch, |change|²/2λ: `off|auto|λ`, λ above 0, auto for the sum of the local rates; " +
 				"forms exact, implicit, mm and statistics need one, metric takes none", "",
@@ -241,6 +248,15 @@ func usualValue(key string) string {
 		}
 	}
 	return ""
+}
+
+// implicitDefault is what a setting of form implicit is unless it is named.
+func implicitDefault(key string) string {
+	e, _, err := catalog.Resolve(catalog.Layer{Values: catalog.Values{"form": locoprop.FormImplicit.String(), "prox": "1"}})
+	if err != nil {
+		panic(err) // can't happen: the form is valid
+	}
+	return e.Values()[key]
 }
 
 // fastGammas shows the rule for γ in the metric form at the lengths of the presets that

@@ -25,9 +25,9 @@ func TestForms(t *testing.T) {
 		"exact":      {"--method locoprop-s --prox 0.001", "form exact, gamma 10 (gamma/batch 0.333"},
 		"spectral":   {"--method locoprop-s --optimizer sgd --lr 1e-3", "form spectral, optimizer sgd"},
 		"statistics": {"--method locoprop-s --prox auto --lr 1e-3", "form statistics, lr 0.001"},
-		"implicit":   {"--prox 0.001 --solver newton", "form implicit, solver newton, gamma 10"},
+		"implicit":   {"--prox 0.001 --solver-tolerance 0.01 --solver-iterations 9 --solver-memory 3 --solver-relax 0.5", "form implicit, solver anderson, gamma 10 (gamma/batch 0.3333333333333333), solver-tolerance 0.01, solver-iterations 9, solver-memory 3, solver-relax 0.5"},
 		"mm":         {"--prox 0.001 --local-steps 2", "form mm, gamma 10 (gamma/batch 0.3333333333333333), 2 local steps, prox 0.001"},
-		"metric":     {"--metric-every 2 --metric-damping 1", "form metric, lr 1, gamma 0.0078 over each layer's gradient scale (the default for 3 planned epochs), 4 local steps, metric-damping 1, metric-every 2"},
+		"metric":     {"--metric-every 2 --metric-damping 1", "form metric, lr 1, gamma 0.0078 over each layer's gradient scale (the default for 3 epochs as planned), 4 local steps, metric-damping 1, metric-every 2"},
 	} {
 		require.Contains(t, locoprop.Forms, form)
 		t.Run(form, func(t *testing.T) {
@@ -40,6 +40,8 @@ func TestForms(t *testing.T) {
 			out := succeeds(t, dir, append(args, "--epochs", "3", "--out", "whole")...)
 			assert.Contains(t, out.stderr, c.says)
 			assert.Regexp(t, `\nforms: [a-z]+ ×\d`, out.stderr)
+			assert.Regexp(t, `^{"epoch":0,.*"forms":\["[a-z]+","[a-z]+","[a-z]+","[a-z]+"\]}\n`, string(read(t, dir, "whole/metrics.jsonl")))
+			assert.Equal(t, 1, strings.Count(string(read(t, dir, "whole/metrics.jsonl")), "forms"), "in the first line")
 			succeeds(t, dir, append(args, "--epochs", "1", "--out", "part", "--workers", "1")...)
 			succeeds(t, dir, "train", "--resume", "part", "--epochs", "3")
 			assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, "part/model.safetensors"))
@@ -149,7 +151,7 @@ func TestFastPreset(t *testing.T) {
 	data, dir := writeData(t), t.TempDir()
 	fast := []string{"train", "--preset", "fast", "--dataset", "idx", "--data", data, "--arch", "64,20,5:identity,20,64", "--batch", "20", "--warmup-steps", "3"}
 	out := succeeds(t, dir, append(fast, "--epochs", "6")...)
-	assert.Contains(t, out.stderr, "gamma 0.001 over each layer's gradient scale (the default for 6 planned epochs)")
+	assert.Contains(t, out.stderr, "gamma 0.001 over each layer's gradient scale (the default for 6 epochs as planned)")
 	assert.Contains(t, out.stderr, "forms: metric ×4")
 	config := string(read(t, dir, "runs/fast-1/config.toml"))
 	for _, part := range []string{"form = 'metric'\n", "gamma = 0.001\n", "gamma-rule = 'fisher'\n", "outer-momentum = 0.9\n", "lr = 1.0\n"} {
@@ -171,7 +173,7 @@ func TestPlan(t *testing.T) {
 	out := succeeds(t, dir, "train", "--plan", "--preset", "fast") // without any file
 	lines := strings.Split(out.stdout, "\n")
 	assert.Contains(t, lines[0], "preset fast: locoprop-m, batch 200, backend ")
-	assert.Equal(t, strings.Fields("layer inputs units transfer form tasks forward GF backward GF local GF state MB local ms"), strings.Fields(lines[1]))
+	assert.Equal(t, strings.Fields("layer inputs units transfer form tasks forward GF backward GF local GF local MB local ms state MB"), strings.Fields(lines[1]))
 	assert.Regexp(t, `^ +3 +250 +30 +identity +metric +\d+ +0\.0030 +0\.0030( +\d+\.\d+){2} +(-|\d+\.\d+)$`, lines[5])
 	assert.Regexp(t, `^ +total +1\.1349 +0\.8196( +\d+\.\d+){2} +(-|\d+\.\d+)$`, lines[10])
 	assert.Regexp(t, `\d\.\d{3} GF a step, 300 steps an epoch; 2837314 parameters`, out.stdout)
@@ -208,6 +210,7 @@ func TestPlanJSON(t *testing.T) {
 	require.NotNil(t, p.Layers[0].LocalSeconds)
 	require.NotNil(t, p.Total.LocalSeconds)
 	assert.Equal(t, *p.Layers[0].LocalSeconds+*p.Layers[1].LocalSeconds, *p.Total.LocalSeconds)
+	assert.Equal(t, *p.Layers[0].LocalBytes+*p.Layers[1].LocalBytes, *p.Total.LocalBytes)
 	assert.Equal(t, p.Total.ForwardFlops+p.Total.BackwardFlops+p.Total.LocalFlops, p.Total.Flops)
 	assert.Equal(t, 600, *p.Total.StepsPerEpoch)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/report"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 	"github.com/urfave/cli/v2"
 )
@@ -42,11 +43,13 @@ var filesOfRun = []runFile{
 	{train.ConfigName, "every setting of the run; a file for `--config`"},
 	{train.MetricsName, "a JSON line per evaluated epoch"},
 	{train.LayersName, "with `--diagnose`: a JSON line per layer of every batch that is measured"},
+	{report.MachineName, "JSON lines: where each process that trained began and what it did"},
 	{train.ModelName, "the model, for `eval` and `predict`"},
 	{train.CheckpointName, "what `--resume` goes on from"},
 	{"checkpoints/step-N", "the checkpoints before that one, as many as `--keep` says"},
 	{train.BestName, "the checkpoint of the epoch with the least test loss"},
 	{train.LockName, "there while a process trains: which one"},
+	{eventsName + "/", "with `--tensorboard`: event files for TensorBoard, one for each start of the run"},
 	{pictureName, "for autoencoders of images: test images above what the network makes of them"},
 }
 
@@ -176,7 +179,7 @@ func flagRow(f documented) string {
 	if fallback == "" {
 		fallback = f.GetValue()
 	}
-	return fmt.Sprintf("| `%s` | %s | %s |", cell(name), cell(fallback), cell(usage))
+	return "| `" + cell(name) + "` | " + cell(fallback) + " | " + cell(usage) + " |"
 }
 
 // documented is a flag as its documentation needs it.

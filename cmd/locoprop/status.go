@@ -97,7 +97,7 @@ func (r *training) answerSignals() (stop func()) {
 			case <-done:
 				return
 			case <-signals:
-				r.say("%s", r.where())
+				r.status.say(r.stderr, r.where())
 			}
 		}
 	}()

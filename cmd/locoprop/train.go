@@ -19,7 +19,7 @@ func trainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "train",
 		Usage:     "train a network",
-		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N|--steps N] [--time-limit TIME] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json]",
+		UsageText: "locoprop train [flags]\nlocoprop train --config FILE [flags]\nlocoprop train --plan [flags]\nlocoprop train --resume DIR [--epochs N|--steps N] [--time-limit TIME] [--workers N] [--data DIR] [--checkpoint-every INTERVAL] [--keep N] [--on-divergence NAME] [--json] [--tensorboard] [--quiet|--verbose]",
 		Description: "With no flags: preset " + catalog.DefaultPreset + ", whose settings are the defaults shown below. Flags override the\n" +
 			"preset, or the file that --config names; environment variables (LOCOPROP_BATCH for --batch) stand\n" +
 			"between them. `locoprop config show` tells what comes of it.\n" +
@@ -36,6 +36,9 @@ func trainCommand() *cli.Command {
 			},
 			&cli.BoolFlag{Name: "plan", Category: groupOutput, Usage: "print what a step would do, layer by layer, and train nothing"},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print the lines of metrics.jsonl, and nothing else, on standard output; with --plan one JSON object"},
+			&cli.BoolFlag{Name: "tensorboard", Category: groupOutput, Usage: "write metrics as TensorBoard event files too, into RUN/" + eventsName + "; a run that has some goes on with them by itself"},
+			&cli.BoolFlag{Name: "quiet", Category: groupOutput, Usage: "print warnings and errors only, and with --json the data"},
+			&cli.BoolFlag{Name: "verbose", Category: groupOutput, Usage: "print a line for every step, in place of the live view or of a line every 10 s"},
 		),
 		Action: trainAction,
 	}
@@ -50,12 +53,20 @@ func configFlag() cli.Flag {
 
 // resumeFlags may stand beside --resume: they change where the run ends, what it runs
 // on, what it saves and prints, but no number that it computes.
-var resumeFlags = []string{"epochs", "steps", "time-limit", "workers", "data", "test-data", "checkpoint-every", "keep", "on-divergence", "json"}
+var resumeFlags = []string{"epochs", "steps", "time-limit", "workers", "data", "test-data", "checkpoint-every", "keep", "on-divergence", "json", "tensorboard", "quiet", "verbose"}
 
 func trainAction(c *cli.Context) error {
 	r := &training{
-		stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json"),
+		stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json"), tensorboard: c.Bool("tensorboard"),
 		out: c.String("out"), resume: c.String("resume"),
+	}
+	switch {
+	case c.Bool("quiet") && c.Bool("verbose"):
+		return usagef("--quiet with --verbose: give one of them")
+	case c.Bool("quiet"):
+		r.verbosity = quiet
+	case c.Bool("verbose"):
+		r.verbosity = verbose
 	}
 	if c.IsSet("out") && r.out == "" {
 		return usagef("--out : must be a folder")

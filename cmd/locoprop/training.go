@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/bench"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/experiment"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 )
@@ -24,6 +26,8 @@ import (
 type training struct {
 	stdout, stderr io.Writer
 	json           bool
+	verbosity      verbosity
+	tensorboard    bool
 	out            string // --out
 	resume         string // --resume
 
@@ -34,17 +38,22 @@ type training struct {
 	made    string // the folder, where this call made it
 	data    *dataset.Data
 	trainer *train.Trainer
-	begun   bool // the run has started: its folder stays, whatever comes
+	events  *events // nil: none
+	begun   bool    // the run has started: its folder stays, whatever comes
 	status  status
 }
 
 // say prints a line for people.
 func (r *training) say(format string, args ...any) {
-	r.status.say(r.stderr, fmt.Sprintf(format, args...))
+	if r.verbosity != quiet {
+		r.status.say(r.stderr, fmt.Sprintf(format, args...))
+	}
 }
 
 // warn tells of something wrong that doesn't end the run.
-func (r *training) warn(err error) { r.say("locoprop: warning: %v", err) }
+func (r *training) warn(err error) {
+	r.status.say(r.stderr, fmt.Sprintf("locoprop: warning: %v", err))
+}
 
 func (r *training) run(ctx context.Context) (err error) {
 	defer closeBackend(r.kernels)
@@ -63,13 +72,45 @@ func (r *training) run(ctx context.Context) (err error) {
 	}
 	defer r.trainer.Close()
 	r.begun = true
-	r.status.show(newReporter(r.stderr, r.runEpochs()))
+	defer r.recordMachine()()
+	meter, err := r.newMeter(ctx)
+	if err != nil {
+		return err
+	}
+	if r.events, err = r.openEvents(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.events.close()) }()
+	r.status.show(newReporter(r.stderr, meter, r.verbosity))
+	tellBy(ctx, func(line string) { r.status.say(r.stderr, line) })
 	result, err := r.trainer.Run(ctx)
 	r.status.close()
 	if err != nil {
 		return r.explain(err)
 	}
 	return r.conclude(ctx, result)
+}
+
+// newMeter makes the run's meter. Where there is a live view, or a line for every step,
+// it knows how fast the machine can be, from a short measurement.
+func (r *training) newMeter(ctx context.Context) (*meter, error) {
+	at := r.trainer.Result()
+	m := &meter{
+		epochs: r.runEpochs(), batches: at.Batches, all: r.e.Steps, limit: r.e.TimeLimit.Seconds(),
+		batch: r.e.Batch, flops: plan.Flops(r.trainer.Explain()), floor: at.TrainFloor,
+	}
+	if m.all == 0 {
+		m.all = m.epochs * m.batches
+	}
+	if r.verbosity == quiet || r.verbosity == normal && terminalWidth(r.stderr) == 0 {
+		return m, nil
+	}
+	var err error
+	if m.peak, m.peakName, err = bench.QuickPeak(ctx, r.kernels, r.e.Workers); err != nil {
+		return nil, r.explain(fmt.Errorf("%w: %w", train.ErrInterrupted, err))
+	}
+	r.say("%s by a short measurement: %.1f GF/s", m.peakName, m.peak/1e9)
+	return m, nil
 }
 
 // announce says what will be trained, before anything takes time.
@@ -145,7 +186,7 @@ func (r *training) makeTrainer() error {
 		return err
 	}
 	r.say("network %v: %d parameters", r.e.Arch, c.Network.Params())
-	c.OnEpoch, c.OnStep, c.OnWarning = r.onEpoch, r.onStep, r.warn
+	c.OnEpoch, c.OnStep, c.OnLayers, c.OnWarning = r.onEpoch, r.onStep, r.onLayers, r.warn
 	if r.trainer, err = train.New(c); err != nil {
 		return err
 	}
@@ -178,12 +219,20 @@ func (r *training) attach() error {
 }
 
 // runEpochs is the number of epochs that the run begins.
-func (r *training) runEpochs() int { return r.e.RunEpochs(r.data.Train.Len()) }
+func (r *training) runEpochs() int {
+	if r.e.Steps == 0 {
+		return r.e.Epochs // known before the data are
+	}
+	return r.e.RunEpochs(r.data.Train.Len())
+}
 
 func (r *training) onStep(p train.Progress) { r.status.step(p) }
 
+func (r *training) onLayers(reports []plan.LayerReport) { r.events.layers(reports) }
+
 func (r *training) onEpoch(m train.Metrics) error {
 	r.status.epoch(m)
+	r.events.epoch(m)
 	if !r.json {
 		return nil
 	}

@@ -219,9 +219,9 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
          return lp_update(nullptr, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n,
                           nullptr, 0, e);
        }},
-      {{LP_KIND, 1, 15, LP_EGU_GD},
+      {{LP_KIND, 1, 16, LP_PNORM},
        [=](lp_error* e) {
-         rule->kind = 15;
+         rule->kind = 16;
          const lp_status s = update(e);
          rule->kind = LP_ADAMW;
          return s;
@@ -361,6 +361,7 @@ TEST(Contract, Info) {
   EXPECT_EQ(0u, std::string(info.openblas).find("OpenBLAS ")) << info.openblas;
   EXPECT_NE("", std::string(info.core));
   EXPECT_NE("", std::string(info.simd));
+  EXPECT_NE("", std::string(info.compiler));
   EXPECT_GT(info.max_threads, 0);
   EXPECT_EQ(1, lp_get_threads());
   float sink = 1e-3f;

@@ -10,7 +10,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -41,6 +40,13 @@ type Config struct {
 	OnRound  func(done int)    // called after each round; nil: nothing
 	Sample   time.Duration     // least time of a measurement, filled up with steps; 0 means 20 ms
 	Sizes    []int             // orders of the square products tried, the fastest being the peak; nil: 512, 1024, 2048
+	Rivals   []Rival           // other ways to make the step, measured in the same rounds on the first backend
+}
+
+// Rival is a method whose step is compared with the one that is measured.
+type Rival struct {
+	Name   string
+	Method plan.Method
 }
 
 // Spread sums up repeated measurements.
@@ -51,17 +57,20 @@ type Spread struct {
 	Count  int     `json:"count"`
 }
 
-// Step is the measurement of one backend's training step.
+// Step is the measurement of one training step. Ratios are formed within a round.
 type Step struct {
 	Backend     string  `json:"backend"`
+	Rival       string  `json:"rival,omitempty"`
 	Detail      string  `json:"detail"`
 	Seconds     Spread  `json:"seconds"`
-	Rate        float64 `json:"flops_per_second"` // median over rounds
-	OfSgemm     float64 `json:"of_sgemm"`         // median of the rounds' ratios to the sgemm rate beside it
-	OfCeiling   float64 `json:"of_ceiling"`       // likewise to the ceiling
-	OfFMA       float64 `json:"of_fma,omitempty"` // likewise to the FMA peak; 0 if unknown
-	Ratio       float64 `json:"time_over_first"`  // median of the rounds' time over that of the first backend
-	Allocations float64 `json:"allocations"`      // per step after the first
+	Local       Spread  `json:"local_seconds"`         // in what follows the passes: local problems, updates
+	Rate        float64 `json:"flops_per_second"`      // median over rounds
+	OfSgemm     Spread  `json:"of_sgemm"`              // rate over the sgemm rate of the round
+	OfCeiling   Spread  `json:"of_ceiling"`            // likewise over the ceiling
+	OfFMA       *Spread `json:"of_fma,omitempty"`      // likewise over the FMA peak; nil if unknown
+	Ratio       Spread  `json:"time_over_first"`       // time over that of the first
+	LocalRatio  Spread  `json:"local_time_over_first"` // likewise of Local
+	Allocations float64 `json:"allocations"`           // per step after the first
 }
 
 // Report is what a run measured.
@@ -74,17 +83,26 @@ type Report struct {
 	FMA       *Spread `json:"fma_flops_per_second,omitempty"`
 	Sgemm     Spread  `json:"sgemm_flops_per_second"`
 	SgemmSize int     `json:"sgemm_size"`
-	Steps     []Step  `json:"steps"`
-	// Ceiling is the rate of the step's products alone: each of their shapes, by single
-	// calls of the first backend on all workers at once.
+	Steps     []Step  `json:"steps"`            // of each backend
+	Rivals    []Step  `json:"rivals,omitempty"` // of each rival; rates are over the flops of its own mathematics
+	// Cycle is the number of steps after which a method's work repeats; all times are
+	// means over whole cycles.
+	Cycle int `json:"cycle"`
+	// Ceiling is the rate of the step's products and factorisations alone: Flops over the
+	// time that all of them take at their sizes, by single calls of the first backend on
+	// all workers at once.
 	Ceiling   Spread     `json:"ceiling_flops_per_second"`
+	Alone     []Alone    `json:"alone"`     // what the ceiling is made of
+	Traffic   *Traffic   `json:"traffic"`   // of an update, for the first backend
+	Overhead  *Overhead  `json:"overhead"`  // of the first backend
+	Memory    Memory     `json:"memory"`    // of the first backend
 	Waterfall *Waterfall `json:"waterfall"` // of the first backend
 }
 
 // Run measures. Every round takes, in this order, the FMA peak, the sgemm rate of the
-// first backend, a step of each backend, the first's step once more by single kernels, and
-// the products of that step alone; figures are medians over rounds. First steps aren't
-// counted.
+// first backend, a step of each backend, the first's step once more by single kernels, the
+// products and factorisations of that step alone, and the bandwidth of memory; figures are
+// medians over rounds. First steps aren't counted.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if len(c.Backends) == 0 {
 		return nil, fmt.Errorf("bench: no backend given")
@@ -94,23 +112,34 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	pool := plan.NewPool(c.Workers)
 	defer pool.Close()
-	trials := make([]*trial, len(c.Backends))
-	for i, k := range c.Backends {
+	trials := make([]*trial, 0, len(c.Backends)+len(c.Rivals))
+	for _, k := range c.Backends {
 		t, err := newTrial(c, k, pool)
 		if err != nil {
 			return nil, fmt.Errorf("bench: backend %s: %w", k.Info().Name, err)
 		}
-		trials[i] = t
+		trials = append(trials, t)
+	}
+	for _, rival := range c.Rivals {
+		other := c
+		other.Method = rival.Method
+		t, err := newTrial(other, c.Backends[0], pool)
+		if err != nil {
+			return nil, fmt.Errorf("bench: %s: %w", rival.Name, err)
+		}
+		t.rival = rival.Name
+		trials = append(trials, t)
 	}
 	explained, err := newProbe(c, c.Backends[0], pool)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	top := newCeiling(c.Backends[0], pool, explained.kernels.counts)
+	top := newCeiling(c.Backends[0], pool, explained.kernels.counts, explained.trial.cycle)
+	memory := newStream(c.Backends[0], pool, trials[0].stepper.EvalWeights(), trials[0].stepper.Explain())
 	meter := newPeaks(c.Backends[0], pool, c.Sizes)
 	r := &Report{
 		Workers: pool.Workers(), Batch: c.Batch, Arch: c.Arch.String(), Method: c.Method.Name(),
-		Flops: plan.Flops(trials[0].stepper.Explain()), SgemmSize: meter.size,
+		Flops: plan.Flops(trials[0].stepper.Explain()), SgemmSize: meter.size, Cycle: trials[0].cycle,
 	}
 	var fma, sgemm, limit []float64
 	for round := range c.Rounds {
@@ -129,7 +158,8 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		if err := explained.measure(pool, trials[0].repeat); err != nil {
 			return nil, fmt.Errorf("bench: %w", err)
 		}
-		limit = append(limit, r.Flops/top.seconds())
+		limit = append(limit, r.Flops/top.round())
+		memory.round()
 		if c.OnRound != nil {
 			c.OnRound(round + 1)
 		}
@@ -139,98 +169,19 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		s := spread(fma)
 		r.FMA = &s
 	}
-	for _, t := range trials {
-		r.Steps = append(r.Steps, t.sum(r.Flops, sgemm, fma, limit, trials[0].seconds))
+	for i, t := range trials {
+		step := t.sum(sgemm, fma, limit, trials[0])
+		if i < len(c.Backends) {
+			r.Steps = append(r.Steps, step)
+		} else {
+			r.Rivals = append(r.Rivals, step)
+		}
 	}
+	r.Alone, r.Traffic = top.parts(), memory.traffic(r.Steps[0].Seconds.Median)
 	r.Waterfall = explained.waterfall(pool.Workers(), trials[0].seconds)
+	r.Overhead = explained.overhead(c.Backends[0], pool, r.Waterfall)
+	r.Memory = trials[0].memory
 	return r, nil
-}
-
-// trial is one backend's planned step and its measurements.
-type trial struct {
-	info        backend.Info
-	stepper     plan.Stepper
-	x, t        backend.Mat
-	repeat      int // steps of a measurement
-	seconds     []float64
-	allocations []float64
-}
-
-func newTrial(c Config, k backend.Kernels, pool *plan.Pool) (*trial, error) {
-	net, err := nn.New(c.Arch)
-	if err != nil {
-		return nil, err
-	}
-	net.Init(nn.Glorot, 1)
-	s, err := c.Method.Plan(net, c.Loss, c.Batch, k)
-	if err != nil {
-		return nil, err
-	}
-	t := &trial{info: k.Info(), stepper: s, x: backend.NewPadded(c.Batch, net.Inputs()), t: backend.NewPadded(c.Batch, net.Outputs())}
-	fill(t.x, 1)
-	switch {
-	case c.Loss == loss.SoftmaxCE:
-		for i := range c.Batch {
-			t.t.Data[i*t.t.Stride+i%t.t.Cols] = 1
-		}
-	case t.t.Cols == t.x.Cols:
-		t.t = t.x
-	default:
-		fill(t.t, 2)
-	}
-	sample := c.Sample
-	if sample == 0 {
-		sample = 20 * time.Millisecond
-	}
-	for range 2 { // the first step touches pages and grows scratch
-		start := time.Now()
-		if _, err = s.Step(pool, t.x, t.t, stepScale); err != nil {
-			return nil, err
-		}
-		t.repeat = 1 + int(sample/max(time.Since(start), time.Microsecond))
-	}
-	return t, nil
-}
-
-// stepScale is the schedule's factor of the steps: small, so that weights stay where
-// arithmetic is fast.
-const stepScale = 1e-3
-
-func (t *trial) step(pool *plan.Pool) error {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	start := time.Now()
-	for range t.repeat {
-		if _, err := t.stepper.Step(pool, t.x, t.t, stepScale); err != nil {
-			return err
-		}
-	}
-	seconds := time.Since(start).Seconds()
-	runtime.ReadMemStats(&after)
-	t.seconds = append(t.seconds, seconds/float64(t.repeat))
-	t.allocations = append(t.allocations, float64(after.Mallocs-before.Mallocs)/float64(t.repeat))
-	return nil
-}
-
-func (t *trial) sum(flops float64, sgemm, fma, limit, first []float64) Step {
-	var rate, ofSgemm, ofFMA, ofCeiling []float64
-	for i, s := range t.seconds {
-		rate = append(rate, flops/s)
-		ofSgemm = append(ofSgemm, flops/s/sgemm[i])
-		ofCeiling = append(ofCeiling, flops/s/limit[i])
-		if i < len(fma) {
-			ofFMA = append(ofFMA, flops/s/fma[i])
-		}
-	}
-	step := Step{
-		Backend: t.info.Name, Detail: t.info.Detail, Seconds: spread(t.seconds),
-		Rate: median(rate), OfSgemm: median(ofSgemm), OfCeiling: median(ofCeiling), Ratio: median(ratios(t.seconds, first)),
-		Allocations: slices.Min(t.allocations), // other goroutines may allocate meanwhile: the least is the step's
-	}
-	if len(ofFMA) > 0 {
-		step.OfFMA = median(ofFMA)
-	}
-	return step
 }
 
 // fill writes uniform numbers in (0, 1), a function of stream alone.

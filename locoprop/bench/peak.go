@@ -33,17 +33,23 @@ func newPeaks(k backend.Kernels, pool *plan.Pool, sizes []int) *peaks {
 	bestRate := 0.0
 	for _, n := range sizes {
 		p := &peaks{kernels: k, pool: pool, size: n, time: sgemmTime}
-		for w := range pool.Workers() {
-			a, b := backend.NewMat(n, n), backend.NewMat(n, n)
-			fill(a, uint64(2*w))
-			fill(b, uint64(2*w+1))
-			p.a, p.b, p.c = append(p.a, a), append(p.b, b), append(p.c, backend.NewMat(n, n))
-		}
+		p.allocate()
 		if rate := p.sgemm(); rate > bestRate {
 			best, bestRate = p, rate
 		}
 	}
 	return best
+}
+
+// allocate makes every worker's matrices.
+func (p *peaks) allocate() {
+	n := p.size
+	for w := range p.pool.Workers() {
+		a, b := backend.NewMat(n, n), backend.NewMat(n, n)
+		fill(a, uint64(2*w))
+		fill(b, uint64(2*w+1))
+		p.a, p.b, p.c = append(p.a, a), append(p.b, b), append(p.c, backend.NewMat(n, n))
+	}
 }
 
 // each runs do once on every worker at the same time.
@@ -107,4 +113,26 @@ func Peaks(ctx context.Context, k backend.Kernels, workers, rounds int) (fma, sg
 		f, s = append(f, meter.fma()), append(s, meter.sgemm())
 	}
 	return median(f), median(s), nil
+}
+
+// quickSize is the order of the products of QuickPeak: few enough operations for a slow
+// backend, enough for a rate.
+const quickSize = 256
+
+// QuickPeak is a rough figure of what the machine can do with all workers at once, in
+// flops per second, for progress displays: of fused multiply-adds where the backend
+// measures them, else of square matrix products; what names it. It takes a tenth of a
+// second. A context that has ended gives its error.
+func QuickPeak(ctx context.Context, k backend.Kernels, workers int) (rate float64, what string, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, "", err
+	}
+	pool := plan.NewPool(workers)
+	defer pool.Close()
+	p := &peaks{kernels: k, pool: pool, size: quickSize, time: fmaTime}
+	if rate := p.fma(); rate > 0 {
+		return rate, "FMA peak", nil
+	}
+	p.allocate()
+	return p.sgemm(), "sgemm rate", nil
 }

@@ -30,22 +30,10 @@ type timed struct {
 	spent [kinds]atomic.Int64 // nanoseconds
 	calls atomic.Int64
 
-	recording bool // collects products
+	recording bool // collects operations
 	mutex     sync.Mutex
-	counts    map[product]int
+	counts    map[operation]int
 }
-
-// product is a call of a matrix product, by all that its time depends on.
-type product struct {
-	transA, transB bool
-	self           bool // of a matrix with its own transpose
-	a, b, c        size
-}
-
-// size is a matrix without its content.
-type size struct{ rows, cols, stride int }
-
-func sizeOf(m backend.Mat) size { return size{m.Rows, m.Cols, m.Stride} }
 
 // reset forgets what was timed.
 func (k *timed) reset() {
@@ -60,41 +48,41 @@ func (k *timed) add(kind kind, start time.Time) {
 	k.calls.Add(1)
 }
 
-func (k *timed) record(transA, transB, self bool, a, b, c backend.Mat) {
+func (k *timed) record(o operation) {
 	if !k.recording {
 		return
 	}
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	k.counts[product{transA, transB, self, sizeOf(a), sizeOf(b), sizeOf(c)}]++
+	k.counts[o]++
 }
 
 func (k *timed) Affine(a, x, w backend.Mat) {
-	k.record(false, true, false, x, w, a)
+	k.record(gemm(false, true, x, w, a))
 	defer k.add(products, time.Now())
 	k.Kernels.Affine(a, x, w)
 }
 
 func (k *timed) Backprop(dx, d, w backend.Mat) {
-	k.record(false, false, false, d, w, dx)
+	k.record(gemm(false, false, d, w, dx))
 	defer k.add(products, time.Now())
 	k.Kernels.Backprop(dx, d, w)
 }
 
 func (k *timed) Grad(g, r, x backend.Mat) {
-	k.record(true, false, false, r, x, g)
+	k.record(gemm(true, false, r, x, g))
 	defer k.add(products, time.Now())
 	k.Kernels.Grad(g, r, x)
 }
 
 func (k *timed) Gemm(transA, transB bool, alpha float32, a, b backend.Mat, beta float32, c backend.Mat) {
-	k.record(transA, transB, false, a, b, c)
+	k.record(gemm(transA, transB, a, b, c))
 	defer k.add(products, time.Now())
 	k.Kernels.Gemm(transA, transB, alpha, a, b, beta, c)
 }
 
 func (k *timed) Syrk(trans bool, alpha float32, x backend.Mat, beta float32, c backend.Mat) {
-	k.record(trans, !trans, true, x, x, c)
+	k.record(operation{op: opSyrk, transA: trans, a: sizeOf(x), c: sizeOf(c)})
 	defer k.add(products, time.Now())
 	k.Kernels.Syrk(trans, alpha, x, beta, c)
 }
@@ -135,28 +123,31 @@ func (k *timed) AddInto(w, delta backend.Mat) {
 }
 
 func (k *timed) Cholesky(a []float64, n int) error {
+	k.record(operation{op: opCholesky, a: square(n)})
 	defer k.add(factors, time.Now())
 	return k.Kernels.Cholesky(a, n)
 }
 
 func (k *timed) Solve(l []float64, n int, b []float64, cols int) {
+	k.record(operation{op: opSolve, a: square(n), b: size{n, cols, cols}})
 	defer k.add(factors, time.Now())
 	k.Kernels.Solve(l, n, b, cols)
 }
 
 func (k *timed) Invert(l []float64, n int) {
+	k.record(operation{op: opInvert, a: square(n)})
 	defer k.add(factors, time.Now())
 	k.Kernels.Invert(l, n)
 }
 
-// Gemm64 counts as a product, and isn't among those that the ceiling is made of, which
-// are float32.
 func (k *timed) Gemm64(transA, transB bool, alpha float64, a, b backend.Mat64, beta float64, c backend.Mat64) {
+	k.record(operation{op: opGemm64, transA: transA, transB: transB, a: sizeOf64(a), b: sizeOf64(b), c: sizeOf64(c)})
 	defer k.add(products, time.Now())
 	k.Kernels.Gemm64(transA, transB, alpha, a, b, beta, c)
 }
 
 func (k *timed) SymEig(a []float64, n int, w, work []float64) error {
+	k.record(operation{op: opSymEig, a: square(n)})
 	defer k.add(factors, time.Now())
 	return k.Kernels.SymEig(a, n, w, work)
 }

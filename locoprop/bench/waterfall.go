@@ -56,31 +56,38 @@ type probe struct {
 	total   time.Duration
 	spent   [kinds]time.Duration
 	calls   int64
+	ran     int // phases
 	steps   int
 }
 
 func newProbe(c Config, k backend.Kernels, pool *plan.Pool) (*probe, error) {
-	p := &probe{kernels: &timed{Kernels: k, counts: map[product]int{}}}
+	p := &probe{kernels: &timed{Kernels: k, counts: map[operation]int{}}}
 	var err error
 	if p.trial, err = newTrial(c, p.kernels, pool); err != nil {
 		return nil, err
 	}
 	p.kernels.recording = true
-	_, err = p.trial.stepper.Step(pool, p.trial.x, p.trial.t, stepScale)
-	p.kernels.recording = false
-	return p, err
+	defer func() { p.kernels.recording = false }()
+	for range p.trial.cycle {
+		if _, err = p.trial.stepper.Step(pool, p.trial.x, p.trial.t, stepScale); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 // measure makes a round's steps, as many as the step that it explains.
 func (p *probe) measure(pool *plan.Pool, repeat int) error {
 	p.kernels.reset()
+	var local time.Duration
 	pool.Observe(func(t plan.Timing) {
 		p.phases.Wall += t.Wall
 		p.phases.Busy += t.Busy
+		p.ran++
 	})
 	defer pool.Observe(nil)
 	p.trial.repeat = repeat
-	if err := p.trial.step(pool); err != nil {
+	if err := p.trial.measure(pool, &local); err != nil {
 		return err
 	}
 	for i := range p.spent {
@@ -113,80 +120,4 @@ func (p *probe) waterfall(workers int, seconds []float64) *Waterfall {
 	add(PartWaiting, time.Duration(workers)*p.phases.Wall-p.phases.Busy)
 	add(PartSerial, time.Duration(workers)*(p.total-p.phases.Wall))
 	return w
-}
-
-// ceiling measures how long the products of a step would take if nothing else were
-// done: every product of its shapes, by the backend's own kernels, on all workers at
-// once.
-type ceiling struct {
-	kernels backend.Kernels
-	pool    *plan.Pool
-	shapes  []product
-	counts  []int
-	memory  [][3][]float32 // per worker: a, b, c of any of the shapes
-}
-
-const ceilingTime = 5 * time.Millisecond // for each shape and round
-
-func newCeiling(k backend.Kernels, pool *plan.Pool, counts map[product]int) *ceiling {
-	c := &ceiling{kernels: k, pool: pool}
-	var most [3]int
-	for p, n := range counts {
-		c.shapes, c.counts = append(c.shapes, p), append(c.counts, n)
-		for i, s := range []size{p.a, p.b, p.c} {
-			most[i] = max(most[i], s.rows*s.stride)
-		}
-	}
-	for range pool.Workers() {
-		var m [3][]float32
-		for i := range m {
-			m[i] = backend.Alloc(most[i])
-			fill(backend.Mat{Rows: 1, Cols: most[i], Stride: most[i], Data: m[i]}, uint64(i))
-		}
-		c.memory = append(c.memory, m)
-	}
-	return c
-}
-
-// seconds is the time of all products of a step, shared out evenly among the workers.
-func (c *ceiling) seconds() float64 {
-	sum := 0.0
-	for i, p := range c.shapes {
-		sum += float64(c.counts[i]) * c.shape(p)
-	}
-	return sum / float64(c.pool.Workers())
-}
-
-// shape is the time of one product while all workers do the same.
-func (c *ceiling) shape(p product) float64 {
-	workers := c.pool.Workers()
-	times := make([]float64, workers)
-	each(c.pool, func(w int) {
-		m := &c.memory[w]
-		a, b, out := p.a.of(m[0]), p.b.of(m[1]), p.c.of(m[2])
-		c.call(p, a, b, out)
-		start, count := time.Now(), 0
-		for count == 0 || time.Since(start) < ceilingTime {
-			c.call(p, a, b, out)
-			count++
-		}
-		times[w] = time.Since(start).Seconds() / float64(count)
-	})
-	rate := 0.0
-	for _, t := range times {
-		rate += 1 / t
-	}
-	return float64(workers) / rate
-}
-
-func (c *ceiling) call(p product, a, b, out backend.Mat) {
-	if p.self {
-		c.kernels.Syrk(p.transA, 1, a, 0, out)
-		return
-	}
-	c.kernels.Gemm(p.transA, p.transB, 1, a, b, 0, out)
-}
-
-func (s size) of(memory []float32) backend.Mat {
-	return backend.Mat{Rows: s.rows, Cols: s.cols, Stride: s.stride, Data: memory[:s.rows*s.stride]}
 }

@@ -47,9 +47,9 @@ type Experiment struct {
 	Floor           float64 // φ, least factor of the local rate's decay
 	Reset           bool    // the optimiser's state starts anew at every batch
 	Form            locoprop.Form
-	Prox            float64                 // λ, locoprop.ProxAuto or locoprop.ProxOff
-	Solver          locoprop.ImplicitSolver // form implicit only
-	GammaRule       locoprop.GammaRule      // form metric only, as is the next
+	Prox            float64            // λ, locoprop.ProxAuto or locoprop.ProxOff
+	Implicit        locoprop.Implicit  // form implicit only
+	GammaRule       locoprop.GammaRule // form metric only, as is the next
 	Metric          locoprop.Metric
 	Statistics      locoprop.Statistics // form statistics only; Average 0 stands for none
 	Safety          locoprop.Safety

@@ -86,7 +86,7 @@ func TestLayersRefuse(t *testing.T) {
 		v    values
 		want string
 	}{
-		{values{"layers.3.gama": "1"}, `a.toml: layers.3.gama: unknown key "gama"; did you mean gamma? (known: form, solver, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets)`},
+		{values{"layers.3.gama": "1"}, `a.toml: layers.3.gama: unknown key "gama"; did you mean gamma? (known: form, solver, solver-tolerance, solver-iterations, solver-memory, solver-relax, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets)`},
 		{values{"layers.3.gamma": "-1"}, "a.toml: layers.3.gamma -1: must be a finite number above 0"},
 		{values{"layers.12.gamma": "1"}, "a.toml: layers.12: the network has layers 0 to 11"},
 		{values{"layers.3.solver": "newton"}, "a.toml: layers.3.solver: only form implicit has a solver"},

@@ -19,8 +19,14 @@ import (
 var localSettings = []setting{
 	parsed("form", parseForm, func(e *Experiment, v locoprop.Form) { e.Form = v }, func(e *Experiment) string { return e.Form.String() }).
 		onlyIf(local, localOnly),
-	parsed("solver", parseSolver, func(e *Experiment, v locoprop.ImplicitSolver) { e.Solver = v }, func(e *Experiment) string { return e.Solver.String() }).
-		onlyIf(local, localOnly).onlyIf(func(e *Experiment) bool { return e.Form == locoprop.FormImplicit }, "only form implicit has a solver"),
+	implicitOnly(parsed("solver", parseSolver, func(e *Experiment, v locoprop.ImplicitSolver) { e.Implicit.Solver = v },
+		func(e *Experiment) string { return e.Implicit.Solver.String() })),
+	implicitOnly(fraction("solver-tolerance", false, func(e *Experiment) *float64 { return &e.Implicit.Tolerance })),
+	implicitOnly(count("solver-iterations", 1, locoprop.MaxSteps, func(e *Experiment) *int { return &e.Implicit.Iterations })),
+	implicitOnly(count("solver-memory", 1, locoprop.MaxMemory, func(e *Experiment) *int { return &e.Implicit.Memory })).
+		onlyIf(func(e *Experiment) bool { return e.Implicit.Solver == locoprop.SolverAnderson }, "only solver anderson combines iterates"),
+	implicitOnly(parsed("solver-relax", parseRelax, func(e *Experiment, v float64) { e.Implicit.Relax = v }, relaxText)).
+		onlyIf(func(e *Experiment) bool { return e.Implicit.Solver != locoprop.SolverNewton }, "solver newton finds the length of its steps by itself"),
 	parsed("prox", parseProx, func(e *Experiment, v float64) { e.Prox = v }, proxText).onlyIf(local, localOnly),
 	setting{
 		key: "optimizer",
@@ -98,6 +104,10 @@ func statisticsOnly(s setting) setting {
 	return s.onlyIf(local, localOnly).onlyIf(inStatistics, "only form statistics has it")
 }
 
+func implicitOnly(s setting) setting {
+	return s.onlyIf(local, localOnly).onlyIf(func(e *Experiment) bool { return e.Form == locoprop.FormImplicit }, "only form implicit has a solver")
+}
+
 func parseStructure(name string) (precond.Structure, error) {
 	i, err := choose("structure", name, precond.Structures)
 	return precond.Structure(i), err
@@ -162,6 +172,25 @@ func parseForm(name string) (locoprop.Form, error) {
 func parseSolver(name string) (locoprop.ImplicitSolver, error) {
 	i, err := choose("solver", name, locoprop.ImplicitSolvers)
 	return locoprop.ImplicitSolver(i), err
+}
+
+// parseRelax reads α of the implicit form's solvers; 0 stands for auto.
+func parseRelax(text string) (float64, error) {
+	if text == auto {
+		return 0, nil
+	}
+	v, err := parsePositive(text)
+	if err != nil || v >= 2 {
+		return 0, errors.New("must be auto or a number above 0 and below 2")
+	}
+	return v, nil
+}
+
+func relaxText(e *Experiment) string {
+	if e.Implicit.Relax == 0 {
+		return auto
+	}
+	return formatFloat(e.Implicit.Relax)
 }
 
 // GammaRules lists the names of the rules for γ in the metric form.
@@ -282,7 +311,7 @@ func (e *Experiment) options(l locoprop.LocalLoss) locoprop.Options {
 	o := locoprop.Options{
 		Loss: l, Form: e.Form, Eta: e.Eta, Gamma: e.Gamma, WeightDecay: e.WeightDecay, Steps: e.LocalSteps, Floor: e.Floor, NoFloor: e.Floor == 0,
 		Optimizer: e.Optimizer, Prox: e.Prox, Reset: e.Reset, Metric: e.Metric,
-		Implicit: locoprop.Implicit{Solver: e.Solver}, Statistics: e.Statistics, Block: e.Block, Diagnose: e.Diagnose,
+		Implicit: e.Implicit, Statistics: e.Statistics, Block: e.Block, Diagnose: e.Diagnose,
 		Safety: e.Safety, Clip: e.Clip, Correction: e.Correction,
 	}
 	if e.GammaPerExample != 0 {
@@ -311,6 +340,15 @@ func metricDefaults() locoprop.Metric {
 		panic(fmt.Sprintf("catalog: defaults of the metric form: %v", err)) // can't happen: they are valid
 	}
 	return m.Options().Metric
+}
+
+// implicitDefaults are the library's settings of the implicit form with a solver.
+func implicitDefaults(s locoprop.ImplicitSolver) locoprop.Implicit {
+	m, err := locoprop.New(locoprop.Options{Form: locoprop.FormImplicit, Eta: 1, Prox: 1, Implicit: locoprop.Implicit{Solver: s}})
+	if err != nil {
+		panic(fmt.Sprintf("catalog: defaults of the implicit form: %v", err)) // can't happen: they are valid
+	}
+	return m.Options().Implicit
 }
 
 // statisticsDefaults are the library's settings of the statistics form.

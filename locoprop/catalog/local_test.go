@@ -36,8 +36,23 @@ func TestLocalSettingsReachTheMethod(t *testing.T) {
 	assert.Equal(t, locoprop.GammaFixed, options(t, &e).GammaRule)
 	e, _ = resolve(t, flags(values{"form": "implicit", "solver": "fixed", "prox": "0.001"}))
 	o = options(t, &e)
-	assert.Equal(t, locoprop.SolverFixed, o.Implicit.Solver)
+	assert.Equal(t, locoprop.Implicit{Solver: locoprop.SolverFixed, Tolerance: 1e-4, Iterations: 200, Memory: 5}, o.Implicit)
 	assert.Equal(t, 0.001, o.Prox)
+	e, _ = resolve(t, flags(values{
+		"form": "implicit", "prox": "1", "solver-tolerance": "0.01", "solver-iterations": "30", "solver-memory": "7", "solver-relax": "1.5",
+		"layers.1.solver": "newton", "layers.2.solver": "newton", "layers.2.solver-iterations": "9", "layers.3.solver-relax": "auto",
+	}))
+	o = options(t, &e)
+	run := locoprop.Implicit{Tolerance: 0.01, Iterations: 30, Memory: 7, Relax: 1.5}
+	assert.Equal(t, run, o.Implicit)
+	assert.Equal(t, 20, o.Layers[1].Implicit.Iterations, "newton's own")
+	assert.Equal(t, locoprop.Implicit{Solver: locoprop.SolverNewton, Tolerance: 0.01, Iterations: 9, Memory: 5}, o.Layers[2].Implicit)
+	run.Relax = 0
+	assert.Equal(t, run, o.Layers[3].Implicit)
+	for solver, iterations := range map[string]int{"newton": 20, "fixed": 200, "anderson": 50} { // named for anderson, which the others aren't
+		e, _ = resolve(t, file(values{"form": "implicit", "prox": "1", "solver-iterations": "50"}), flags(values{"solver": solver}))
+		assert.Equal(t, iterations, e.Implicit.Iterations, solver)
+	}
 	e, _ = resolve(t, flags(values{"prox": "auto", "local-floor": "0", "reset-state": "true"}))
 	o = options(t, &e)
 	assert.Equal(t, float64(locoprop.ProxAuto), o.Prox)
@@ -90,6 +105,11 @@ func TestFormsRefuse(t *testing.T) {
 	}{
 		{values{"form": "grm"}, `--form grm: unknown form "grm"; did you mean gram? (known: auto, direct, metric, gram, kernel, implicit, mm, exact, spectral, statistics)`},
 		{values{"form": "implicit", "prox": "1", "solver": "newtn"}, `--solver newtn: unknown solver "newtn"; did you mean newton? (known: anderson, newton, fixed)`},
+		{values{"form": "implicit", "prox": "1", "solver-tolerance": "1"}, "--solver-tolerance 1: must be a number above 0 and below 1"},
+		{values{"form": "implicit", "prox": "1", "solver-iterations": "10001"}, "--solver-iterations 10001: must be a whole number from 1 to 10000"},
+		{values{"form": "implicit", "prox": "1", "solver-memory": "21"}, "--solver-memory 21: must be a whole number from 1 to 20"},
+		{values{"form": "implicit", "prox": "1", "solver-relax": "2"}, "--solver-relax 2: must be auto or a number above 0 and below 2"},
+		{values{"form": "implicit", "prox": "1", "solver-relax": "off"}, "--solver-relax off: must be auto or a number above 0 and below 2"},
 		{values{"preset": "fast", "gamma-rule": "auto"}, `--gamma-rule auto: unknown gamma rule "auto" (known: fixed, fisher)`},
 		{values{"prox": "-1"}, "--prox -1: must be off, auto or λ, a finite number above 0"},
 		{values{"prox": "on"}, "--prox on: must be off, auto or λ, a finite number above 0"},
@@ -102,6 +122,10 @@ func TestFormsRefuse(t *testing.T) {
 		{values{"preset": "fast", "metric-every": "0"}, "--metric-every 0: must be a whole number from 1 to 1000000000"},
 
 		{values{"solver": "newton"}, "--solver: only form implicit has a solver"},
+		{values{"solver-tolerance": "0.1"}, "--solver-tolerance: only form implicit has a solver"},
+		{values{"form": "metric", "solver-iterations": "3"}, "--solver-iterations: only form implicit has a solver"},
+		{values{"form": "implicit", "prox": "1", "solver": "fixed", "solver-memory": "3"}, "--solver-memory: only solver anderson combines iterates"},
+		{values{"form": "implicit", "prox": "1", "solver": "newton", "solver-relax": "1"}, "--solver-relax: solver newton finds the length of its steps by itself"},
 		{values{"gamma-rule": "fixed"}, "--gamma-rule: only form metric has a rule for γ; elsewhere it is fixed"},
 		{values{"metric-step": "1"}, "--metric-step: only form metric has it"},
 		{values{"form": "metric", "optimizer": "adam"}, "--optimizer: " + rule},
@@ -114,6 +138,7 @@ func TestFormsRefuse(t *testing.T) {
 
 		{adam("form", "direct"), "--form: " + backprop},
 		{adam("solver", "newton"), "--solver: " + backprop},
+		{adam("solver-memory", "3"), "--solver-memory: " + backprop},
 		{adam("prox", "off"), "--prox: " + backprop},
 		{adam("gamma-rule", "fixed"), "--gamma-rule: " + backprop},
 		{adam("local-floor", "0"), "--local-floor: " + backprop},

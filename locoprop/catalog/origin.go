@@ -11,6 +11,7 @@ type Origin struct {
 // followed are the settings that others follow where nobody names them.
 var followed = map[string]string{
 	"loss": "target", "optimizer": "method", "warmup-steps": "schedule", "local-steps": "form", "data-prefix": "dataset",
+	"solver-iterations": "solver",
 }
 
 // Explain is [Resolve] that also tells where each value of [Experiment.Values] comes from.

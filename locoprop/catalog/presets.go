@@ -97,7 +97,7 @@ func common() Experiment {
 		Activation: transfer.Tanh, Init: nn.Glorot,
 		Method: "locoprop-m", Optimizer: optimizer.New(optimizer.RMSPropTF1),
 		Gamma: locoprop.DefaultGamma, LocalSteps: locoprop.DefaultSteps, Floor: locoprop.DefaultFloor, Block: plan.DefaultBlock,
-		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(), Statistics: statisticsDefaults(),
+		GammaRule: locoprop.GammaFisher, Metric: metricDefaults(), Statistics: statisticsDefaults(), Implicit: implicitDefaults(locoprop.SolverAnderson),
 		DLimit:    locoprop.DefaultMomentumLimit >> 20,
 		EvalEvery: 1, CheckpointEvery: schedule.Interval{Epochs: 1}, Keep: 2, Seed: 1,
 	}

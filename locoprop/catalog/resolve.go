@@ -36,11 +36,12 @@ func (l Layer) name(key string) string {
 // [DefaultPreset]), then the settings of each layer, later ones over earlier ones.
 //
 // What a layer leaves open follows from what it says: another target brings its loss,
-// another method its form of the optimiser, schedule paper no warm-up steps, form metric
-// its own number of local steps, and a setting that this form lacks, such as the
-// optimiser, form auto in its place; and another combination of method and optimiser without
-// --lr takes the documented rate of that pair, which is returned. In form metric lr is 1
-// unless it is named, and gamma what [FastGamma] says.
+// another method its form of the optimiser, another solver its bound of iterations,
+// schedule paper no warm-up steps, form metric its own number of local steps, and a
+// setting that this form lacks, such as the optimiser, form auto in its place; and another
+// combination of method and optimiser without --lr takes the documented rate of that pair,
+// which is returned. In form metric lr is 1 unless it is named, and gamma what [FastGamma]
+// says.
 //
 // Settings for single layers of the network go over those of the run, whichever source
 // they come from, and by the same rules. The error lists all that is wrong, a line each.
@@ -208,6 +209,8 @@ func (r *resolver) follow(key string, l Layer, before *Experiment) {
 		e.ScheduleSteps = 0
 	case key == "schedule-steps" && open("schedule-epochs"):
 		e.ScheduleEpochs = 0
+	case key == "solver" && e.Implicit.Solver != before.Implicit.Solver && open("solver-iterations"):
+		e.Implicit.Iterations = implicitDefaults(e.Implicit.Solver).Iterations
 	case key == "schedule" && e.Schedule == schedule.Paper && open("warmup-steps"):
 		e.WarmupSteps = 0
 	}

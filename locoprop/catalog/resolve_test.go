@@ -87,7 +87,7 @@ func TestResolveSetsEveryKey(t *testing.T) {
 	}
 	assert.NotContains(t, e.Values(), "gamma")
 	e, _ = resolve(t, flags(values{"form": "implicit", "prox": "0.1", "solver": "newton"}))
-	assert.Equal(t, locoprop.SolverNewton, e.Solver)
+	assert.Equal(t, locoprop.SolverNewton, e.Implicit.Solver)
 
 	e, _ = resolve(t, flags(values{"data-seed": "7"}))
 	assert.Equal(t, uint32(7), e.DataSeed)
@@ -110,6 +110,8 @@ func TestValuesRoundTrip(t *testing.T) {
 		{"method": "locoprop-s", "form": "exact", "prox": "0.01"},
 		{"method": "locoprop-s", "form": "statistics", "prox": "auto", "lr": "0.1", "local-floor": "0", "local-steps": "3"},
 		{"form": "implicit", "prox": "1e-05", "solver": "fixed"},
+		{"form": "implicit", "prox": "1e-05", "solver-tolerance": "0.01", "solver-iterations": "30", "solver-memory": "7", "solver-relax": "1.5", "layers.1.solver": "newton"},
+		{"form": "implicit", "prox": "1", "solver": "newton", "layers.2.solver": "fixed", "layers.2.solver-relax": "0.1"},
 		{"form": "kernel", "optimizer": "sgd", "lr": "0.1", "reset-state": "true", "layers.0.lr": "0.5", "layers.11.form": "metric"},
 		{"epochs": "0"},
 		{"gamma-per-example": "0.05", "layers.1.gamma": "3", "weight-decay": "0.1", "layers.2.armijo": "true", "layers.0.update-cap": "0.1"},
@@ -307,7 +309,7 @@ func TestResolveRefuses(t *testing.T) {
 		{values{"arch": "784,5,784:tanh"}, `arch 784,5,784:tanh: the last width names tanh; loss sigmoid-ce sets it (sigmoid), only loss squared leaves it open`},
 		{values{"arch": "4,4:softmax,4"}, `arch 4,4:softmax,4: architecture: softmax in hidden layer 0; it can only be the last transfer function`},
 		{values{"optimizer": "rmsprop:rho=2"}, `--optimizer rmsprop:rho=2: optimizer rmsprop: rho is 2; must be at least 0 and below 1`},
-		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, test-data, test-share, label-column, header, scale, target, loss, arch, activation, init, method, form, solver, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, schedule-steps, epochs, steps, time-limit, eval-every, eval-steps, checkpoint-every, keep, on-divergence, seed, shuffle-window, workers, block, diagnose, backend)`},
+		{values{"lerning-rate": "2"}, `--lerning-rate: unknown key "lerning-rate" (known: preset, dataset, data, data-prefix, data-seed, test-data, test-share, label-column, header, scale, target, loss, arch, activation, init, method, form, solver, solver-tolerance, solver-iterations, solver-memory, solver-relax, prox, optimizer, lr, gamma, gamma-per-example, weight-decay, gamma-rule, local-steps, local-floor, reset-state, metric-damping, metric-step, metric-average, metric-every, metric-refresh, outer-momentum, statistics-structure, statistics-columns, statistics-average, statistics-refresh, statistics-damping, statistics-relative, statistics-iterate, armijo, tolerance, update-cap, reject, clip-targets, correction, d-momentum, d-momentum-limit, batch, drop-last, schedule, warmup-steps, schedule-epochs, schedule-steps, epochs, steps, time-limit, eval-every, eval-steps, checkpoint-every, keep, on-divergence, seed, shuffle-window, workers, block, diagnose, backend)`},
 		{values{"batch": "0", "lr": "-1"}, "--lr -1: must be a finite number above 0\n--batch 0: must be a whole number from 1 to 1000000000"},
 	} {
 		_, _, err := catalog.Resolve(flags(c.v))

@@ -295,6 +295,19 @@ func IsToggle(key string) bool {
 	return slices.ContainsFunc(settings, func(s setting) bool { return s.key == key && s.toggle })
 }
 
+// IsUsual reports whether a setting has the value that it has where nobody names it,
+// given the others. Presets don't count.
+func (e *Experiment) IsUsual(key string) bool {
+	usual := common()
+	usual.Implicit.Iterations = implicitDefaults(e.Implicit.Solver).Iterations
+	for _, s := range settings {
+		if s.key == key {
+			return s.get(e) == s.get(&usual)
+		}
+	}
+	return false
+}
+
 func keysOf(list []setting) []string {
 	var keys []string
 	for _, s := range list {

@@ -32,7 +32,7 @@ func NewDecay(n *nn.Network, wd []float64, block int, k backend.Kernels) *Decay 
 		d.before = append(d.before, backend.Mat{})
 		if wd[ℓ] != 0 {
 			d.before[ℓ] = backend.NewMat(w.Rows, w.Cols)
-			tasks = append(tasks, UnitTasks(ℓ, w.Rows, block, false, float64(w.Cols))...)
+			tasks = append(tasks, UnitTasks(ℓ, w.Rows, block, false, ElementCost*float64(w.Cols))...)
 		}
 	}
 	if len(tasks) == 0 {

@@ -91,7 +91,7 @@ func NewBackup(n *nn.Network, block int) *Backup {
 	var tasks []Task
 	for ℓ, w := range b.weights {
 		b.before = append(b.before, backend.NewMat(w.Rows, w.Cols))
-		tasks = append(tasks, UnitTasks(ℓ, w.Rows, block, false, float64(w.Cols))...)
+		tasks = append(tasks, UnitTasks(ℓ, w.Rows, block, false, ElementCost*float64(w.Cols))...)
 	}
 	b.phase = NewPhase("weights before", tasks, 0, func(t *Task, _ []float32) error {
 		backend.Copy(backend.Rows(b.before[t.Layer], t.Lo, t.Hi), backend.Rows(b.weights[t.Layer], t.Lo, t.Hi))

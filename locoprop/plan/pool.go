@@ -15,7 +15,7 @@ type Task struct {
 	Layer       int     // −1 where the task spans all layers
 	Lo, Hi      int     // the rows it writes: units of the layer, or examples where Layer is −1 or the task is a tile
 	Left, Right int     // the columns of those rows that a tile writes; both 0: all of them
-	Cost        float64 // flops, for scheduling
+	Cost        float64 // flops, for scheduling; 0: unknown
 	ID          int     // the method's own number of the task; scheduling ignores it
 }
 
@@ -24,16 +24,34 @@ type Phase struct {
 	Name    string
 	Tasks   []Task // longest first; see NewPhase
 	Scratch int    // float32 of scratch that a task needs
+	Workers int    // workers that it is worth starting, from its cost; 0: one for each task
 	// Do performs a task. scratch has Scratch elements, 64-byte aligned, of unspecified
 	// content, and belongs to the worker.
 	Do func(t *Task, scratch []float32) error
 }
 
+// ElementCost is what an element counts for in [Task.Cost] where a task reads and writes
+// memory rather than multiplying matrices: about the flops of products that take as long.
+const ElementCost = 16
+
+// grain is the cost of what a worker should get at least: waking one takes some
+// microseconds, in which it could have done this much.
+const grain = 1 << 17
+
 // NewPhase orders tasks longest first (ties as given), which is the order in which
-// workers take them.
+// workers take them. A phase that costs little is run on fewer workers than there are,
+// since waking them would take longer than it saves; who does a task changes no bits.
 func NewPhase(name string, tasks []Task, scratch int, do func(*Task, []float32) error) *Phase {
 	slices.SortStableFunc(tasks, func(a, b Task) int { return cmp.Compare(b.Cost, a.Cost) })
-	return &Phase{Name: name, Tasks: tasks, Scratch: scratch, Do: do}
+	var cost float64
+	for _, t := range tasks {
+		cost += t.Cost
+	}
+	ph := &Phase{Name: name, Tasks: tasks, Scratch: scratch, Do: do}
+	if cost > 0 {
+		ph.Workers = int(min(max(1, cost/grain), float64(len(tasks))))
+	}
+	return ph
 }
 
 // Pool runs phases on a fixed number of workers: the caller's goroutine and
@@ -48,6 +66,7 @@ type Pool struct {
 	done    sync.WaitGroup
 
 	observe func(Timing)
+	onTask  func(*Phase, *Task, time.Duration)
 	busy    []time.Duration // per worker, in the phase that is observed
 }
 
@@ -81,6 +100,15 @@ func NewPool(workers int) *Pool {
 // Workers is the number of workers.
 func (p *Pool) Workers() int { return p.workers }
 
+// ScratchBytes is the memory that the workers' scratch takes.
+func (p *Pool) ScratchBytes() int {
+	sum := 0
+	for _, s := range p.scratch {
+		sum += 4 * len(s)
+	}
+	return sum
+}
+
 // Close ends the workers. The pool can't be used afterwards.
 func (p *Pool) Close() {
 	for _, c := range p.start {
@@ -98,6 +126,11 @@ type Timing struct {
 // Observe makes every Run tell f how long its phase took, until Observe(nil). It must
 // not be called while a phase runs; where it isn't called, no clock is read.
 func (p *Pool) Observe(f func(Timing)) { p.observe = f }
+
+// ObserveTasks makes every Run tell f how long each task took, until ObserveTasks(nil).
+// Workers call f, several at once where there are several. It must not be called while a
+// phase runs.
+func (p *Pool) ObserveTasks(f func(ph *Phase, t *Task, took time.Duration)) { p.onTask = f }
 
 // Run performs all tasks of a phase and returns when the last has ended. After an
 // error no further task is begun; of several errors that of the earliest task is
@@ -119,6 +152,9 @@ func (p *Pool) Run(ph *Phase) error {
 
 func (p *Pool) run(ph *Phase) error {
 	active := min(p.workers, len(ph.Tasks))
+	if ph.Workers > 0 {
+		active = min(active, ph.Workers)
+	}
 	for w := range active {
 		if len(p.scratch[w]) < ph.Scratch {
 			p.scratch[w] = backend.Alloc(ph.Scratch)
@@ -161,10 +197,21 @@ func (p *Pool) take(worker int) {
 		if i >= len(ph.Tasks) {
 			return
 		}
-		if err := ph.Do(&ph.Tasks[i], p.scratch[worker]); err != nil {
+		if err := p.perform(ph, &ph.Tasks[i], worker); err != nil {
 			p.errs[worker] = taskError{i, err}
 			p.next.Store(int64(len(ph.Tasks))) // begin no more
 			return
 		}
 	}
+}
+
+// perform does a task, and times it where tasks are observed.
+func (p *Pool) perform(ph *Phase, t *Task, worker int) error {
+	if p.onTask == nil {
+		return ph.Do(t, p.scratch[worker])
+	}
+	start := time.Now()
+	err := ph.Do(t, p.scratch[worker])
+	p.onTask(ph, t, time.Since(start))
+	return err
 }

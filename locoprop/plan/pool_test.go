@@ -213,3 +213,36 @@ func TestPoolObserved(t *testing.T) {
 		pool.Close()
 	}
 }
+
+// A phase that costs little starts no more workers than are worth it, whatever their number.
+func TestPhaseWorkers(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		tasks []plan.Task
+		want  int
+	}{
+		{"unknown cost", make([]plan.Task, 3), 0},
+		{"next to nothing", []plan.Task{{Cost: 10}, {Cost: 10}, {Cost: 10}}, 1},
+		{"enough for two", []plan.Task{{Cost: 1e5}, {Cost: 1e5}, {Cost: 1e5}}, 2},
+		{"large", []plan.Task{{Cost: 1e9}, {Cost: 1e9}, {Cost: 1e9}}, 3},
+	} {
+		ph := plan.NewPhase(c.name, c.tasks, 0, func(*plan.Task, []float32) error { return nil })
+		assert.Equal(t, c.want, ph.Workers, c.name)
+		pool := plan.NewPool(4)
+		require.NoError(t, pool.Run(ph), c.name)
+		pool.Close()
+	}
+
+	// Run by the caller alone, tasks need no lock.
+	done := 0
+	ph := plan.NewPhase("small", []plan.Task{{Cost: 1}, {Cost: 1}, {Cost: 1}}, 0, func(*plan.Task, []float32) error {
+		done++
+		return nil
+	})
+	pool := plan.NewPool(4)
+	defer pool.Close()
+	for range 100 {
+		require.NoError(t, pool.Run(ph))
+	}
+	assert.Equal(t, 300, done)
+}

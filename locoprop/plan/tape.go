@@ -59,7 +59,7 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 		}
 	}
 	t.D = t.newD()
-	t.input = t.examples(float64(n.Inputs()), func(lo, hi int) {
+	t.input = t.examples(ElementCost*float64(n.Inputs()), func(lo, hi int) {
 		backend.Copy(backend.WithoutBias(backend.Rows(t.Input[0], lo, hi)), backend.Rows(t.x, lo, hi))
 	})
 	costs := PassFlops(n, 1)
@@ -77,8 +77,8 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 				return nil
 			}))
 	}
-	t.lossD = t.examples(float64(n.Outputs()), t.lossOf(true))
-	t.lossOnly = t.examples(float64(n.Outputs()), t.lossOf(false))
+	t.lossD = t.examples(ElementCost*float64(n.Outputs()), t.lossOf(true))
+	t.lossOnly = t.examples(ElementCost*float64(n.Outputs()), t.lossOf(false))
 	t.sums, t.chunk = make([]float64, len(t.lossD.Tasks)), t.lossD.Tasks[0].Hi
 	t.backward = t.backwardInto(t.D)
 	return t, nil
@@ -229,7 +229,7 @@ type Backward struct {
 // for several ranges at once.
 func (t *Tape) NewBackward(start func(d, a, y backend.Mat, lo int)) *Backward {
 	b := &Backward{D: t.newD()}
-	first := t.examples(float64(t.net.Outputs()), func(lo, hi int) {
+	first := t.examples(ElementCost*float64(t.net.Outputs()), func(lo, hi int) {
 		a, y := t.Output(lo, hi)
 		start(t.flat(b.D, len(b.D)-1, lo, hi), a, y, lo)
 	})

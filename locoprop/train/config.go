@@ -95,6 +95,9 @@ type Config struct {
 	// OnStep is called after each step, on the goroutine of Run. It costs training time
 	// but isn't counted in it.
 	OnStep func(Progress)
+	// OnLayers is called after each step that the method diagnoses (locoprop.Options.Diagnose),
+	// before OnStep, with a report on each layer. They are the callback's to keep.
+	OnLayers func([]plan.LayerReport)
 	// OnWarning is told of what went wrong where the run goes on all the same: a damaged
 	// checkpoint in whose place the one before was taken, a checkpoint or line that
 	// couldn't be written, for which it tries again when the next is due, a rollback.

@@ -3,6 +3,7 @@ package train
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
@@ -22,9 +23,15 @@ type layerLine struct {
 	Condition    *number `json:"condition,omitempty"`
 }
 
-// recordLayers writes what a step told about its layers.
+// recordLayers tells what a step told about its layers, and writes it.
 func (t *Trainer) recordLayers(reports []plan.LayerReport) error {
-	if t.folder == nil || len(reports) == 0 {
+	if len(reports) == 0 {
+		return nil
+	}
+	if t.c.OnLayers != nil {
+		t.c.OnLayers(slices.Clone(reports))
+	}
+	if t.folder == nil {
 		return nil
 	}
 	t.layerLines += len(reports)

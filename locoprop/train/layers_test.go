@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -71,4 +73,24 @@ func TestLayersFileResumes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, string(readFile(t, whole, LayersName)), string(readFile(t, parts, LayersName)))
 	assert.Equal(t, readFile(t, whole, ModelName), readFile(t, parts, ModelName))
+}
+
+// OnLayers has the same reports, without a folder too; those are the callback's to keep.
+func TestOnLayers(t *testing.T) {
+	dir := t.TempDir()
+	_, err := runIn(t, dir, diagnosed(t, 3))
+	require.NoError(t, err)
+	want, err := ReadLayers(dir)
+	require.NoError(t, err)
+	c := diagnosed(t, 3)
+	var got []plan.LayerReport
+	var kept [][]plan.LayerReport
+	c.OnLayers = func(r []plan.LayerReport) { got, kept = append(got, r...), append(kept, r) }
+	tr, err := New(c)
+	require.NoError(t, err)
+	defer tr.Close()
+	_, err = tr.Run(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+	assert.Equal(t, want, slices.Concat(kept...))
 }

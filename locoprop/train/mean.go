@@ -63,7 +63,7 @@ func (s *source) mean(p *plan.Pool) ([]float64, error) {
 	if s.n == 0 {
 		return mean, nil
 	}
-	tasks := s.tasks(meanChunk, 1)
+	tasks := s.tasks(meanChunk, s.cost())
 	sums := make([][]float64, len(tasks))
 	err := p.Run(plan.NewPhase("mean target", tasks, s.scratchLen(), func(task *plan.Task, scratch []float32) error {
 		sum := make([]float64, s.outputs)
@@ -92,7 +92,7 @@ func (s *source) lossOf(y []float64, l loss.Loss, p *plan.Pool) (float64, error)
 	if s.n == 0 {
 		return math.NaN(), nil
 	}
-	tasks := s.tasks(chunk, 1)
+	tasks := s.tasks(chunk, s.cost())
 	sums := make([]float64, len(tasks))
 	err := p.Run(plan.NewPhase("loss of the mean", tasks, s.scratchLen(), func(task *plan.Task, scratch []float32) error {
 		var sum float64

@@ -134,6 +134,9 @@ func (s *source) scratchLen() int {
 	return chunk * (s.from.Dim() + s.outputs)
 }
 
+// cost is that of looking at an example and its target; see plan.Task.
+func (s *source) cost() float64 { return plan.ElementCost * float64(s.from.Dim()+s.outputs) }
+
 // tasks cuts the examples into tasks of size examples, the last of which may be short.
 func (s *source) tasks(size int, costPerExample float64) []plan.Task {
 	var tasks []plan.Task
@@ -151,7 +154,7 @@ func (s *source) inspect(p *plan.Pool, l loss.Loss) (floor float64, digest uint6
 	if s.n == 0 {
 		return math.NaN(), fnvOffset, nil
 	}
-	tasks := s.tasks(chunk, 1)
+	tasks := s.tasks(chunk, s.cost())
 	floors, digests := make([]float64, len(tasks)), make([]uint64, len(tasks))
 	phase := plan.NewPhase("inspection of "+s.name+" examples", tasks, s.scratchLen(), func(t *plan.Task, scratch []float32) error {
 		sum, hash := 0.0, uint64(fnvOffset)

@@ -130,7 +130,7 @@ func (t *Trainer) prepare() error {
 		t.t = backend.NewPadded(t.c.Batch, outputs)
 	}
 	gather := func(size int) *plan.Phase {
-		return plan.NewPhase("batch", plan.ExampleTasks(size, 1), 0, func(task *plan.Task, _ []float32) error {
+		return plan.NewPhase("batch", plan.ExampleTasks(size, train.cost()), 0, func(task *plan.Task, _ []float32) error {
 			first := t.batch * t.c.Batch
 			return train.fill(backend.Rows(t.x, task.Lo, task.Hi), backend.Rows(t.t, task.Lo, task.Hi), t.order[first+task.Lo:first+task.Hi])
 		})
@@ -230,10 +230,27 @@ func (t *Trainer) evaluate(ctx context.Context, epoch int) (Metrics, error) {
 	if t.step > 0 {
 		m.LR = t.rate() * t.c.Schedule.At((t.step-1)/t.batches, (t.step-1)%t.batches, t.batches)
 	}
+	if t.lines == 0 {
+		m.Forms = t.forms()
+	}
 	if t.c.Target == TargetLabel {
 		m.TrainAccuracy, m.TestAccuracy = &scores[0].accuracy, &scores[1].accuracy
 	}
 	return m, nil
+}
+
+// forms are the forms of the layers, nil where the method has none.
+func (t *Trainer) forms() []string {
+	var forms []string
+	some := false
+	for _, l := range t.Explain() {
+		forms = append(forms, l.Form)
+		some = some || l.Form != ""
+	}
+	if !some {
+		return nil
+	}
+	return forms
 }
 
 // checkFinite looks for a number in the weights or the method's state that isn't

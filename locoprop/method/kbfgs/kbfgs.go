@@ -220,6 +220,9 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	return report, p.Run(s.pairs)
 }
 
+// Cycle leaves out the first step, which inverts; see plan.CyclicStepper.
+func (s *stepper) Cycle() plan.Cycle { return plan.Cycle{Begin: 1, Length: 1} }
+
 // State lists, layer by layer, the weights, averages and both factors.
 func (s *stepper) State() []plan.Tensor {
 	var state []plan.Tensor

@@ -184,12 +184,23 @@ func (s *stepper) setDamping() {
 }
 
 // refreshes reports whether inverses are made anew at step k, from 1.
-func (s *stepper) refreshes(k int64) bool {
-	early := int64(3)
+func (s *stepper) refreshes(k int64) bool { return k <= s.early() || k%int64(s.o.Refresh) == 0 }
+
+// early is the number of first steps each of which makes inverses.
+func (s *stepper) early() int64 {
 	if s.o.Plain {
-		early = 20
+		return 20
 	}
-	return k <= early || k%int64(s.o.Refresh) == 0
+	return 3
+}
+
+// Cycle is that of the inverses and of adapting the damping; see plan.CyclicStepper.
+func (s *stepper) Cycle() plan.Cycle {
+	c := plan.Cycle{Begin: int(s.early()), Length: s.o.Refresh}
+	if !s.o.Plain {
+		c = c.With(plan.Cycle{Length: adaptEvery})
+	}
+	return c
 }
 
 // Step makes one training step; see plan.Stepper.

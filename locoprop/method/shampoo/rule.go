@@ -137,15 +137,24 @@ func (r *rule) planStages() {
 
 func (r *rule) Stages() [][]plan.Job { return r.stages }
 
+// start is the number of first steps that use no roots.
+func (r *rule) start() int64 {
+	if r.o.Graft == GraftNone {
+		return 0
+	}
+	return startSteps
+}
+
+// Cycle is that of the roots.
+func (r *rule) Cycle() plan.Cycle {
+	return plan.Cycle{Begin: int(r.start()) + r.o.Refresh, Length: r.o.Refresh}
+}
+
 // Begin decides whether this step uses roots, and makes them anew.
 func (r *rule) Begin(rate float64) {
 	r.steps[0]++
 	r.rate = rate
-	start := int64(startSteps)
-	if r.o.Graft == GraftNone {
-		start = 0
-	}
-	k := r.steps[0] - start // from 1 where P is used
+	k := r.steps[0] - r.start() // from 1 where P is used
 	r.ready = k > 0
 	r.due = r.ready && (k < int64(r.o.Refresh) && k&(k-1) == 0 || r.steps[0]%int64(r.o.Refresh) == 0)
 }

@@ -167,6 +167,17 @@ func (s *Stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 	return report, nil
 }
 
+// Cycle is that of the rules that have one; see plan.CyclicStepper.
+func (s *Stepper) Cycle() plan.Cycle {
+	c := plan.Cycle{Length: 1}
+	for _, r := range s.rules {
+		if r, ok := r.(interface{ Cycle() plan.Cycle }); ok {
+			c = c.With(r.Cycle())
+		}
+	}
+	return c
+}
+
 // State lists, layer by layer, the weights and the rule's state.
 func (s *Stepper) State() []plan.Tensor {
 	var state []plan.Tensor

@@ -106,6 +106,9 @@ func (p *preconditioned) Begin(rate float64) {
 	p.Outer.Begin(rate)
 }
 
+// Cycle is that of the factorisations.
+func (p *preconditioned) Cycle() plan.Cycle { return plan.Cycle{Length: p.moment.Options().Refresh} }
+
 func (p *preconditioned) State() []plan.Tensor {
 	s := p.moment.State()
 	return append([]plan.Tensor{

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
+	"github.com/locoprop/locoprop-go/locoprop/bench"
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// smallFigures is a report of all standing steps, each of them made small, measured once.
+func smallFigures(t *testing.T) *figuresReport {
+	t.Helper()
+	figuresOnce.Do(func() { measuredFigures = measureFigures(t) })
+	require.NotNil(t, measuredFigures)
+	return measuredFigures
+}
+
+var (
+	figuresOnce     sync.Once
+	measuredFigures *figuresReport
+)
+
+func measureFigures(t *testing.T) *figuresReport {
+	t.Helper()
+	k := gonum.New()
+	r := &figuresReport{Version: "1.2.3", Machine: bench.ThisMachine(), Backend: k.Info(), Workers: 2, Rounds: 1}
+	config, _, err := stepConfig(catalog.Values{"arch": "6,4,6", "batch": "4", "optimizer": "momentum", "form": "direct", "local-steps": "2"})
+	require.NoError(t, err)
+	config.Backends, config.Rounds, config.Workers, config.Sizes, config.Sample = []backend.Kernels{k}, 1, 2, []int{32}, time.Microsecond
+	for _, s := range standings() {
+		c := config
+		if s.rival != nil {
+			c.Rivals = []bench.Rival{{Name: s.rival["form"], Method: c.Method}}
+		}
+		if s.others {
+			c.Backends = append(c.Backends, k)
+		}
+		report, err := bench.Run(context.Background(), c)
+		require.NoError(t, err, s.name)
+		r.Standing = append(r.Standing, standingReport{s.name, report})
+	}
+	r.Epoch = &bench.Epoch{Rest: bench.Spread{Median: 0.01, Min: 0.01, Max: 0.03, Count: 2}, OfSgemm: bench.Spread{Median: 0.8, Min: 0.7, Max: 0.9, Count: 2}}
+	r.Figures = judge(r)
+	return r
+}
+
+func TestFigures(t *testing.T) {
+	t.Parallel()
+	r := smallFigures(t)
+	found := map[string]judgement{}
+	waterfall := 0.0
+	for _, f := range r.Figures {
+		found[f.Name] = f
+		if strings.HasPrefix(f.Name, "of that step: ") {
+			waterfall += f.Median
+		}
+	}
+	assert.InDelta(t, 2, waterfall, 1e-9, "two steps' waterfalls, each of all its time")
+	rest := found["epoch: share of neither steps nor evaluation"]
+	assert.Equal(t, "≤ 2.00 %", rest.verdict())
+	assert.Equal(t, "1.00 %", rest.text(rest.Median))
+	assert.Equal(t, "≥ 0.85, missed", found["evaluation: rate over square products"].verdict())
+	assert.Contains(t, found["allocations in a step, the most of all"].verdict(), "≤ 0")
+	assert.NotContains(t, found, "LocoProp-M, direct, 2 workers: over the FMA peak", "pure Go can't measure it")
+
+	var out strings.Builder
+	require.NoError(t, printFigures(&out, r))
+	for _, part := range []string{"ought to be", stepFast, "the same, gram", "the same on gonum"} {
+		assert.Contains(t, out.String(), part)
+	}
+	_, err := json.Marshal(r)
+	require.NoError(t, err)
+}
+
+func TestFiguresPage(t *testing.T) {
+	t.Parallel()
+	r := smallFigures(t)
+	path := filepath.Join(t.TempDir(), "page.md")
+	write := func(content string) string {
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		require.NoError(t, writePage(path, r))
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(got)
+	}
+	got := write("# Page\n\ntext\n")
+	assert.True(t, strings.HasPrefix(got, "# Page\n\ntext\n\n"+pageBegin+"\n"))
+	assert.True(t, strings.HasSuffix(got, pageEnd+"\n"))
+	assert.Contains(t, got, "locoprop 1.2.3. Medians of 1 rounds")
+	assert.Equal(t, got, write(got), "written again, it is the same")
+
+	got = write("above\n" + pageBegin + "\nold\n" + pageEnd + "\nbelow\n")
+	assert.NotContains(t, got, "old")
+	assert.True(t, strings.HasPrefix(got, "above\n"+pageBegin))
+	assert.True(t, strings.HasSuffix(got, pageEnd+"\nbelow\n"))
+	for _, line := range strings.Split(got, "\n") {
+		if strings.HasPrefix(line, "|") {
+			cells := strings.Count(line, "|") - 1
+			assert.Contains(t, []int{5, 17}, cells, line)
+		}
+	}
+
+	_, err := readPage(filepath.Join(t.TempDir(), "new.md"))
+	require.NoError(t, err)
+}
+
+func TestFiguresPageRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{pageBegin, pageEnd, pageEnd + pageBegin, pageBegin + pageEnd + pageBegin} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "page.md"), []byte(text), 0o600))
+		refuses(t, dir, exitUsage, []string{"--page page.md: needs one"}, "bench", "figures", "--page", "page.md")
+	}
+}
