@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -94,7 +95,8 @@ func sharedFlags() []cli.Flag {
 
 func compareAction(c *cli.Context) error {
 	if c.Bool("list") {
-		return printContenders(c.App.Writer)
+		printContenders(c.App.Writer)
+		return nil
 	}
 	r := &comparison{stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json")}
 	spec, err := compareSpecOf(c)
@@ -250,7 +252,7 @@ func (r *comparison) abandon() {
 func (r *comparison) begin(j compare.Job) {
 	r.say("run %d of %d: %s, seed %d", j.Number, j.Of, j.Contender, j.Seed)
 	if terminalWidth(r.stderr) > 0 {
-		r.shown = newReporter(r.stderr, j.Epochs)
+		r.shown = newReporter(r.stderr, &meter{epochs: j.Epochs, batches: j.Batches, all: j.Steps, batch: j.Batch, floor: math.NaN()}, normal)
 	}
 }
 
@@ -260,9 +262,13 @@ func (r *comparison) step(p train.Progress) {
 	}
 }
 
-// last is what is told of an evaluation.
+// evaluation tells of one.
 func (r *comparison) evaluation(m train.Metrics) {
-	if r.shown != nil || m.Step == 0 {
+	if r.shown != nil {
+		r.shown.epoch(m)
+		return
+	}
+	if m.Step == 0 {
 		return
 	}
 	r.say("  step %d, %.1f s: train loss %.4f, test loss %.4f", m.Step, m.Seconds, m.TrainLoss, m.TestLoss)

@@ -36,10 +36,10 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
-			trainCommand(), tuneCommand(), compareCommand(), evalCommand(), predictCommand(),
+			trainCommand(), compareCommand(), tuneCommand(), evalCommand(), predictCommand(),
 			reportCommand(), reconstructCommand(), encodeCommand(), weightsCommand(),
 			benchCommand(), infoCommand(), dataCommand(), configCommand(), completionCommand(),
-			ratesCommand(), studyCommand(), referenceCommand(), completeCommand(),
+			studyCommand(), ratesCommand(), referenceCommand(), completeCommand(),
 		},
 		OnUsageError:   onUsageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // tell does it

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -78,7 +79,7 @@ func contenderNames() []string {
 
 // printContenders shows every contender with its default point, its space and their
 // source.
-func printContenders(w io.Writer) error {
+func printContenders(w io.Writer) {
 	for _, c := range catalog.Contenders() {
 		fmt.Fprintf(w, "%s: %s\n", c.Name, c.Title)
 		var items []string
@@ -93,7 +94,6 @@ func printContenders(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "  default  %s\n  space    %s\n  source   %s\n", strings.Join(items, ", "), strings.Join(space, ", "), c.Source)
 	}
-	return nil
 }
 
 // tuningRun is one call of `locoprop tune`.
@@ -113,7 +113,8 @@ type tuningRun struct {
 
 func tuneAction(c *cli.Context) error {
 	if c.Bool("list") {
-		return printContenders(c.App.Writer)
+		printContenders(c.App.Writer)
+		return nil
 	}
 	r := &tuningRun{stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json")}
 	if err := r.settle(c); err != nil {
@@ -231,6 +232,14 @@ func (r *tuningRun) tune(ctx context.Context, c catalog.Contender) error {
 		full = b.Full
 		r.say("%s (%s): %d trials and %d beside the best, %.3g full runs in all; files go to %s", c.Name, c.Title, b.Trials, b.Probes, float64(b.Length)/float64(b.Full), dir)
 	}
+	trial, steps, last := tune.Trial{}, 0, time.Time{}
+	t.OnTrial = func(t tune.Trial, n int) { trial, steps, last = t, n, time.Now() }
+	t.OnStep = func(p train.Progress) {
+		if time.Since(last) >= quietFor {
+			last = time.Now()
+			r.say("%s: %s, step %d of %d, batch loss %s", c.Name, trialName(trial), p.Step, steps, figure(p.Loss))
+		}
+	}
 	t.OnResult = func(res tune.Result) { r.say("%s: %s", c.Name, describeResult(res, full)) }
 	tuned, err := t.Run(ctx)
 	switch {
@@ -292,20 +301,23 @@ func keysOf(space []tune.Dimension) []string {
 	return keys
 }
 
-// describeResult is a line on a trial: trial 3 (lr 0.002, batch 100), a third of the run: 58.1234.
+// describeResult is a line on a trial: trial 3 (batch 100, lr 0.002), 33 % of the run: 58.1234.
 func describeResult(res tune.Result, full int) string {
-	name := fmt.Sprintf("trial %d", res.Trial.Number)
-	switch {
-	case res.Trial.Number == 0:
-		name = "default point"
-	case res.Trial.Label != "":
-		name = res.Trial.Label
-	}
 	var items []string
 	for _, key := range slices.Sorted(maps.Keys(res.Trial.Point)) {
 		items = append(items, key+" "+res.Trial.Point[key])
 	}
-	return fmt.Sprintf("%s (%s), %d %% of the run: %s", name, strings.Join(items, ", "), 100*res.Length/max(full, 1), lossText(experiment.Point(res).Loss))
+	return fmt.Sprintf("%s (%s), %d %% of the run: %s", trialName(res.Trial), strings.Join(items, ", "), 100*res.Length/max(full, 1), lossText(experiment.Point(res).Loss))
+}
+
+func trialName(t tune.Trial) string {
+	switch {
+	case t.Number == 0:
+		return "default point"
+	case t.Label != "":
+		return t.Label
+	}
+	return fmt.Sprintf("trial %d", t.Number)
 }
 
 func lossText(loss *float64) string {

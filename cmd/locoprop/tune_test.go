@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,34 +67,30 @@ func TestTune(t *testing.T) {
 		smallTune(data, "--methods", "adam", "--out", "o", "--seed", "2")...)
 }
 
-// A search whose process is killed goes on to the same files.
-func TestTuneKilled(t *testing.T) {
+// A search whose process is killed or interrupted goes on to the same files.
+func TestTuneGoesOn(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	args := func(out string) []string { return smallTune(data, "--methods", "nesterov", "--out", out) }
-	succeeds(t, dir, args("whole")...)
-	cmd := command(t, dir, args("killed")...)
-	for _, after := range []string{"trial 1 (", "trial 4 (", "half the rate ("} {
-		cmd = command(t, dir, args("killed")...)
-		stderr, err := cmd.StderrPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		lines := make(chan string, 100)
-		go func() {
-			defer close(lines)
-			for s := bufio.NewScanner(stderr); s.Scan(); {
-				lines <- s.Text()
-			}
-		}()
-		waitFor(t, lines, after)
-		require.NoError(t, cmd.Process.Kill())
-		for range lines { //nolint:revive // to their end
-		}
-		_ = cmd.Wait() // it was killed, unless it was done before
+	args := func(out string) []string {
+		return smallTune(data, "--methods", "nesterov", "--epochs", "60", "--out", out)
 	}
-	succeeds(t, dir, args("killed")...)
+	succeeds(t, dir, args("whole")...)
+	for _, after := range []string{"trial 1 (", "trial 4 (", "half the rate ("} {
+		s := start(t, dir, args("broken")...)
+		waitFor(t, s.lines, after)
+		if after == "trial 4 (" {
+			require.NoError(t, s.Process.Signal(os.Interrupt))
+			code, rest := s.end(t)
+			assert.Equal(t, exitInterrupted, code, rest)
+			assert.Contains(t, rest, "interrupted; go on with the same command, files are in broken")
+			continue
+		}
+		require.NoError(t, s.Process.Kill())
+		s.end(t)
+	}
+	succeeds(t, dir, args("broken")...)
 	for _, name := range []string{bestConfig, trialsTable, tuneReport, experiment.TuneJournal} {
-		assert.Equal(t, string(read(t, dir, "whole/nesterov", name)), string(read(t, dir, "killed/nesterov", name)), name)
+		assert.Equal(t, string(read(t, dir, "whole/nesterov", name)), string(read(t, dir, "broken/nesterov", name)), name)
 	}
 }
 

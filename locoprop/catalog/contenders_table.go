@@ -151,7 +151,7 @@ var contenders = []Contender{
 	{
 		Name: "proxprop", Title: "Proximal BackProp, one CG step",
 		Settings: with(ownSteps("proxprop"), "optimizer", "sgd"),
-		Space:    []tune.Dimension{span("lr", 0.1, 10), span("method:tau", 0.05, 20), among("batch", "100", "250", "500")},
+		Space:    []tune.Dimension{span("lr", 0.1, 1000), span("method:tau", 0.05, 20), among("batch", "100", "250", "500")},
 		Source:   "Frerix et al. 2018: τ 1, the step is the solution, so that η is 1",
 	},
 }

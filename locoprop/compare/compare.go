@@ -118,6 +118,9 @@ type Job struct {
 	Number    int // from 1
 	Of        int
 	Epochs    int // that it begins
+	Batches   int // in an epoch
+	Steps     int // in all
+	Batch     int // examples in a step
 }
 
 const defaultEvaluations = 20

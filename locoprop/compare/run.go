@@ -217,9 +217,13 @@ func (r *runner) make(ctx context.Context, c *Contender, seed uint32, number int
 		return nil
 	}
 	config.OnWarning = func(err error) { r.log("warning: %v", err) }
+	examples := r.Data.Train.Len()
 	job := Job{
 		Contender: c.Name, Seed: seed, Number: number, Of: len(r.Seeds) * len(r.Contenders),
-		Epochs: e.RunEpochs(r.Data.Train.Len()),
+		Epochs: e.RunEpochs(examples), Batches: e.Batches(examples), Steps: e.Steps, Batch: e.Batch,
+	}
+	if job.Steps == 0 {
+		job.Steps = job.Epochs * job.Batches
 	}
 	if r.OnBegin != nil {
 		r.OnBegin(job)

@@ -73,6 +73,10 @@ func TestTuner(t *testing.T) {
 	e := tuned.Experiment
 	assert.Equal(t, best.Point["lr"], e.Values()["lr"])
 	assert.Equal(t, 3, e.PlannedEpochs())
+	again, _, err := catalog.Resolve(append(tr.Problem, catalog.Layer{Values: tuned.Report().Settings})...)
+	require.NoError(t, err)
+	again.ScheduleEpochs = e.ScheduleEpochs
+	assert.Equal(t, e, again)
 	assert.Equal(t, tuned.FullSteps, 3*(130/e.Batch))
 	c, err := experiment.Config(&e, tr.Data, nil)
 	require.NoError(t, err)
@@ -99,7 +103,8 @@ func TestTunerGoesOn(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		steps := 0
 		tr.OnStep = func(train.Progress) {
-			if steps++; steps == stopAt {
+			steps++
+			if steps == stopAt {
 				cancel()
 			}
 		}
