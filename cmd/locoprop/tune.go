@@ -54,6 +54,10 @@ func tuneCommand() *cli.Command {
 			"network and length. A search that was interrupted goes on when the same command is given again.\n" +
 			"Each contender's folder then has " + bestConfig + " (for train --config), " + trialsTable + ", " + tuneReport + " and the trials' runs.",
 		Flags: append(flagsFor(tuneKeys()...),
+			&cli.StringFlag{
+				Name: "config", Category: groupExperiment, DefaultText: "none",
+				Usage: "`FILE` of a run's settings, such as its config.toml, for the problem; what it says of the method is left aside",
+			},
 			&cli.StringFlag{Name: "methods", Category: groupMethod, Usage: "`NAMES` of contenders, with commas between: " + strings.Join(contenderNames(), ", "), DefaultText: "fast"},
 			&cli.StringFlag{Name: "trials", Category: groupMethod, Usage: fmt.Sprintf("`NUMBER` of trials of each, the default point counted, from 1 to %d", tune.MostTrials), DefaultText: strconv.Itoa(defaultTrials)},
 			&cli.StringFlag{
@@ -153,7 +157,9 @@ func (r *tuningRun) settle(c *cli.Context) error {
 		return err
 	}
 	r.seed = uint32(seed)
-	r.problem = []catalog.Layer{environment(tuneKeys()), flagLayer(c)}
+	if r.problem, err = problemLayers(c); err != nil {
+		return err
+	}
 	if r.e, _, err = catalog.Resolve(r.problem...); err != nil {
 		return &usageError{err}
 	}
@@ -183,6 +189,32 @@ func (r *tuningRun) settle(c *cli.Context) error {
 	}
 	r.problem = append(r.problem, catalog.Layer{Values: known})
 	return nil
+}
+
+// problemLayers are the settings of the problem: those of the file that --config names,
+// what it says of the method left aside, then the environment's, then the flags.
+func problemLayers(c *cli.Context) ([]catalog.Layer, error) {
+	layers := []catalog.Layer{environment(tuneKeys()), flagLayer(c)}
+	if !c.IsSet("config") {
+		return layers, nil
+	}
+	for _, l := range layers {
+		if l.Values["preset"] != "" {
+			return nil, usagef("--config with --preset or %s: the file names its own preset; give one of them", variableOf("preset"))
+		}
+	}
+	file, err := readConfig(c.String("config"))
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(file.Values, func(key, _ string) bool { return !slices.Contains(tuneKeys(), key) })
+	for _, key := range []string{"workers", "backend"} { // of the machine it ran on
+		delete(file.Values, key)
+	}
+	for _, key := range []string{"schedule-epochs", "schedule-steps"} { // the method's course of the rate; here it is as long as the run
+		delete(file.Values, key)
+	}
+	return append([]catalog.Layer{file}, layers...), nil
 }
 
 // contendersOf reads a list of names.
