@@ -19,6 +19,9 @@ JOBS          ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/n
 CLANG_FORMAT  ?= $(shell command -v clang-format-$(CLANG_VERSION) || echo clang-format)
 CLANG_TIDY    ?= $(shell command -v clang-tidy-$(CLANG_VERSION) || echo clang-tidy)
 
+# What depends on the kind of CPU.
+TARGET_TESTS  := ^(TestConformance|TestAgainstGonum)$$
+
 # Tests run in their package's folder, where a relative path would lead elsewhere.
 ifneq ($(LOCOPROP_DATA),)
 export LOCOPROP_DATA := $(abspath $(LOCOPROP_DATA))
@@ -84,7 +87,7 @@ rates: build ## find the default rate of every pair (method, optimiser); resumab
 
 # --- tests ------------------------------------------------------------------
 
-TEST_STAGES := test-go test-cpp test-sanitize test-race test-purego test-cross test-fuzz
+TEST_STAGES := test-go test-targets test-cpp test-sanitize test-race test-purego test-cross test-fuzz
 
 .PHONY: test
 test: ## set up, then run every test, Go and C++
@@ -110,6 +113,20 @@ python: $(PYTHON) ## Python with TensorBoard in build/python, for the tests that
 .PHONY: test-go
 test-go: ## Go tests, all backends
 	$(TEST_FOR) ./...
+
+# The best of this CPU is what test-go runs with. The test binary is built once; it says what it skips.
+.PHONY: test-targets
+test-targets: ## Go conformance tests of the native backend with every other kind of CPU that can be forced
+	@mkdir -p build
+	$(GO) test -c -o build/native.test ./locoprop/backend/native
+	@for target in AVX3 AVX2 SSE4 baseline; do \
+		echo "LP_TEST_TARGET=$$target"; \
+		(cd locoprop/backend/native && LP_TEST_TARGET=$$target $(CURDIR)/build/native.test -test.run '$(TARGET_TESTS)') || exit 1; \
+	done
+	@for core in Nehalem Sandybridge Haswell Zen SkylakeX Cooperlake; do \
+		echo "OPENBLAS_CORETYPE=$$core"; \
+		(cd locoprop/backend/native && OPENBLAS_CORETYPE=$$core $(CURDIR)/build/native.test -test.run '$(TARGET_TESTS)') || exit 1; \
+	done
 
 .PHONY: test-cpp
 test-cpp: ## C++ tests
