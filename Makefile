@@ -114,18 +114,16 @@ python: $(PYTHON) ## Python with TensorBoard in build/python, for the tests that
 test-go: ## Go tests, all backends
 	$(TEST_FOR) ./...
 
-# The best of this CPU is what test-go runs with. The test binary is built once; it says what it skips.
+# The best of this CPU is what test-go runs with; each run here forces another vector target and another
+# kind of OpenBLAS kernels. The test binary is built once, and says what it skips.
 .PHONY: test-targets
-test-targets: ## Go conformance tests of the native backend with every other kind of CPU that can be forced
+test-targets: ## Go conformance tests of the native backend with other kinds of CPU, as far as they can be forced
 	@mkdir -p build
 	$(GO) test -c -o build/native.test ./locoprop/backend/native
-	@for target in AVX3 AVX2 SSE4 baseline; do \
-		echo "LP_TEST_TARGET=$$target"; \
-		(cd locoprop/backend/native && LP_TEST_TARGET=$$target $(CURDIR)/build/native.test -test.run '$(TARGET_TESTS)') || exit 1; \
-	done
-	@for core in Nehalem Sandybridge Haswell Zen SkylakeX Cooperlake; do \
-		echo "OPENBLAS_CORETYPE=$$core"; \
-		(cd locoprop/backend/native && OPENBLAS_CORETYPE=$$core $(CURDIR)/build/native.test -test.run '$(TARGET_TESTS)') || exit 1; \
+	@cd locoprop/backend/native && for kind in AVX2:Haswell SSE4:Nehalem baseline:Zen; do \
+		export LP_TEST_TARGET=$${kind%:*} OPENBLAS_CORETYPE=$${kind#*:}; \
+		echo "LP_TEST_TARGET=$$LP_TEST_TARGET OPENBLAS_CORETYPE=$$OPENBLAS_CORETYPE"; \
+		$(CURDIR)/build/native.test -test.short -test.run '$(TARGET_TESTS)' || exit 1; \
 	done
 
 .PHONY: test-cpp
