@@ -71,6 +71,14 @@ endif
 	@$(MAKE) --no-print-directory build
 	@bin/locoprop train $(ARGS)
 
+.PHONY: demo
+demo: ## set up, build, and compare LocoProp's fast, the paper's LocoProp-M and Adam, 45 seconds each on CURVES
+ifeq ($(PURE),)
+	@$(SETUP) || [ $$? -eq 3 ]
+endif
+	@$(MAKE) --no-print-directory build
+	@bin/locoprop compare --methods fast,locoprop-m,adam --seeds 1 --seconds 45 $(ARGS)
+
 .PHONY: bench
 bench: build ## measure what speed is judged by, and write it into docs/benchmarks.md; takes some minutes
 	bin/locoprop bench figures --page docs/benchmarks.md $(ARGS)
@@ -80,6 +88,16 @@ docs: build ## write docs/cli.md, the reference of the command line, as the prog
 	@mkdir -p build
 	bin/locoprop reference > build/cli.md
 	mv build/cli.md docs/cli.md
+
+# Both need MNIST (bin/locoprop data fetch mnist) and a machine that does nothing else; after an interruption
+# the same command goes on.
+.PHONY: comparison
+comparison: build ## tune and compare LocoProp and others on MNIST and CURVES, about seven hours on two cores; resumable
+	bin/locoprop study --config docs/comparison/long.toml --out runs/comparison --page docs/comparison.md
+
+.PHONY: comparison-short
+comparison-short: build ## the same with short runs, under 90 minutes on two cores; resumable
+	bin/locoprop study --config docs/comparison/short.toml --out runs/comparison-short --page docs/comparison.md
 
 .PHONY: rates
 rates: build ## find the default rate of every pair (method, optimiser); resumable

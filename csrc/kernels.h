@@ -41,6 +41,7 @@ void Residual(int64_t rows, int64_t cols, Out r, In da, In ahat, In yhat, In e, 
 void Scale(int64_t rows, int64_t cols, Out e, In d, float gamma) noexcept;
 void Update(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0, Out s1,
             Out s2) noexcept;
+void PNorm(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, In g) noexcept;
 void AddInto(int64_t rows, int64_t cols, Out w, In delta) noexcept;
 
 constexpr int kLastTransfer = LP_TEMPERED_SOFTMAX;
@@ -50,10 +51,10 @@ constexpr int kLastLoss = LP_BI_TEMPERED;
 constexpr bool CouplesRows(int f) { return f == LP_SOFTMAX || f == LP_TEMPERED_SOFTMAX; }
 
 // The slots of a rule, −1 for an unknown kind.
-constexpr int kLastRule = LP_EGU_GD;
+constexpr int kLastRule = LP_PNORM;
 
 constexpr int Slots(int kind) {
-  constexpr int count[kLastRule + 1] = {0, 1, 1, 1, 2, 2, 2, 2, 2, 1, 3, 2, 3, 0, 2};
+  constexpr int count[kLastRule + 1] = {0, 1, 1, 1, 2, 2, 2, 2, 2, 1, 3, 2, 3, 0, 2, 0};
   return kind < 0 || kind > kLastRule ? -1 : count[kind];
 }
 

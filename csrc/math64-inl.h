@@ -16,6 +16,14 @@ HWY_BEFORE_NAMESPACE();
 namespace lp {
 namespace HWY_NAMESPACE {
 
+HWY_INLINE V64 Set64(double v) { return hn::Set(D64(), v); }
+HWY_INLINE V64 Load64(const float* p) { return hn::PromoteTo(D64(), hn::LoadU(DH(), p)); }
+
+// v with lanes from count on at 0.
+HWY_INLINE V64 KeepFirst(int64_t count, V64 v) {
+  return hn::IfThenElseZero(hn::FirstN(D64(), static_cast<size_t>(count)), v);
+}
+
 // c[0] + c[1] x + … by Horner's rule.
 template <size_t kCount>
 HWY_INLINE V64 Polynomial(D64 d, V64 x, const double (&c)[kCount]) {

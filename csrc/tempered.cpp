@@ -19,14 +19,6 @@ HWY_BEFORE_NAMESPACE();
 namespace lp {
 namespace HWY_NAMESPACE {
 
-HWY_INLINE V64 Set64(double v) { return hn::Set(D64(), v); }
-HWY_INLINE V64 Load64(const float* p) { return hn::PromoteTo(D64(), hn::LoadU(DH(), p)); }
-
-// v with lanes from count on at 0.
-HWY_INLINE V64 KeepFirst(int64_t count, V64 v) {
-  return hn::IfThenElseZero(hn::FirstN(D64(), static_cast<size_t>(count)), v);
-}
-
 // y = exp_t(−gap) for one vector: with r = 1 + (t − 1) gap,
 //
 //     log y = −log(r)/(t − 1)     y^(t−1) = 1/r

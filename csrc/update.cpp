@@ -1,4 +1,4 @@
-// lp_update: one step of an element-wise optimiser, in one pass over its operands.
+// lp_update: one step of an optimiser; of an element-wise one in one pass over its operands.
 #include "check.h"
 #include "fpmode.h"
 #include "kernels.h"
@@ -346,6 +346,7 @@ HWY_EXPORT(UpdateT);
 
 void Update(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, In g, Out s0, Out s1,
             Out s2) noexcept {
+  if (rule.kind == LP_PNORM) return PNorm(rule, rows, cols, delta, w0, g);
   HWY_DYNAMIC_DISPATCH(UpdateT)(rule, rows, cols, delta, w0, g, s0, s1, s2);
 }
 }  // namespace lp

@@ -23,6 +23,8 @@ type setup struct {
 	o      locoprop.Options
 	scales [batchesOfSetup]float64 // the schedule's factors
 	layer  map[int]func(*locoprop.Options)
+
+	perExample bool // γ is given per example
 }
 
 const (
@@ -87,7 +89,9 @@ func factors() []factor {
 		{"layers", []choice{
 			{"alike", func(*setup) {}},
 			{"rates", func(s *setup) {
-				s.layer = map[int]func(*locoprop.Options){1: func(o *locoprop.Options) { o.Eta, o.Gamma, o.Steps = o.Eta/2, o.Gamma*2, o.Steps+1 }}
+				s.layer = map[int]func(*locoprop.Options){1: func(o *locoprop.Options) {
+					o.Eta, o.Gamma, o.GammaPerExample, o.Steps = o.Eta/2, o.Gamma*2, o.GammaPerExample*2, o.Steps+1
+				}}
 			}},
 			{"squared-momentum", func(s *setup) {
 				s.layer = map[int]func(*locoprop.Options){0: func(o *locoprop.Options) {
@@ -101,6 +105,8 @@ func factors() []factor {
 			{"2", func(s *setup) { s.o.Steps = 2 }},
 		}},
 		on("no-floor", func(s *setup) { s.o.NoFloor = true }),
+		on("gamma-per-example", func(s *setup) { s.perExample = true }),
+		on("weight-decay", func(s *setup) { s.o.WeightDecay = 0.05 / s.o.Eta }), // after what changes η
 	}
 }
 
@@ -128,8 +134,11 @@ func formChoices() []choice {
 		form("implicit-anderson", solver(locoprop.SolverAnderson)),
 		form("implicit-newton", solver(locoprop.SolverNewton)),
 		form("implicit-fixed", solver(locoprop.SolverFixed)),
+		form("implicit-relaxed", func(o *locoprop.Options) {
+			o.Implicit = locoprop.Implicit{Tolerance: 1e-6, Iterations: 1000, Memory: 2, Relax: 0.5}
+		}),
 		form("statistics", nil),
-		form("statistics-relative", func(o *locoprop.Options) { o.Statistics.Relative = 0.2 }),
+		form("statistics-relative", func(o *locoprop.Options) { o.Statistics.Relative, o.Statistics.Refresh = 0.2, 2 }),
 		form("statistics-damping", func(o *locoprop.Options) {
 			o.Statistics = locoprop.Statistics{Damping: 0.1, Structure: precond.Diagonal, NoAverage: true}
 		}),
@@ -139,6 +148,9 @@ func formChoices() []choice {
 		form("statistics-steps", func(o *locoprop.Options) { o.Statistics.Iterate = true }),
 		form("metric", func(o *locoprop.Options) {
 			o.Eta, o.Gamma, o.Metric = 1, 0.01, locoprop.Metric{Every: 2}
+		}),
+		form("metric-constants", func(o *locoprop.Options) {
+			o.Eta, o.Gamma, o.Metric = 0.5, 0.02, locoprop.Metric{Damping: 0.6, Step: 0.4, Average: 0.6, Every: 1, OuterMomentum: 0.5}
 		}),
 	}
 }
@@ -194,6 +206,9 @@ func newSetup(all []factor, pick []int) setup {
 	if s.o.Form == locoprop.FormMetric && s.o.GammaRule == locoprop.GammaFixed {
 		s.o.Gamma *= 50
 	}
+	if s.perExample {
+		s.o.Gamma, s.o.GammaPerExample = 0, s.o.Gamma/float64(s.batch)
+	}
 	if s.layer != nil {
 		s.o.Layers = map[int]locoprop.Options{}
 		for ℓ, change := range s.layer {
@@ -240,6 +255,10 @@ func refusals(o locoprop.Options, f transfer.Func) (atNew, atPlan []string) {
 	proxOn := o.Prox != locoprop.ProxOff
 
 	add(&atNew, o.GammaRule == locoprop.GammaFisher && form != locoprop.FormMetric, "gamma rule fisher needs form metric, not "+form.String())
+	add(&atNew, o.GammaPerExample > 0 && form == locoprop.FormMetric && o.GammaRule != locoprop.GammaFixed, "gamma rule fisher takes gamma")
+	add(&atNew, o.GammaPerExample > 0 && form != locoprop.FormMetric && o.GammaRule == locoprop.GammaFisher, "gamma rule fisher takes gamma")
+	add(&atNew, o.WeightDecay > 0 && any4 && (kind == optimizer.AdamW || kind == optimizer.NadamW), "decays weights by itself")
+	add(&atNew, o.WeightDecay > 0 && any4 && kind == optimizer.EGUGD, "forgets the decay")
 	add(&atNew, kind.Averages() && any4, "doesn't solve local problems")
 	add(&atNew, statistics && o.Statistics.Iterate && kind != optimizer.SGD, "local steps need optimizer sgd, not "+o.Optimizer.Name())
 	add(&atNew, statistics && !o.Statistics.Iterate && damped && proxOn, "damping is given and a proximal term has its own; give one of both")
@@ -274,7 +293,10 @@ func refusals(o locoprop.Options, f transfer.Func) (atNew, atPlan []string) {
 }
 
 // settingsOf translates settings for the oracle. They have their defaults.
-func settingsOf(o locoprop.Options) oracle.Settings {
+func settingsOf(o locoprop.Options, batch int) oracle.Settings {
+	if o.GammaPerExample != 0 {
+		o.Gamma = o.GammaPerExample * float64(batch)
+	}
 	s := oracle.Settings{
 		LocoProp: oracle.LocoProp{
 			Matching: o.Loss == locoprop.Matching, Gamma: o.Gamma, Eta: o.Eta, T: o.Steps, Floor: o.Floor,
@@ -282,7 +304,7 @@ func settingsOf(o locoprop.Options) oracle.Settings {
 		},
 		Rule: o.Optimizer, Reset: o.Reset, Clip: o.Clip,
 		Armijo: o.Safety.Armijo, Reject: o.Safety.Reject, Tolerance: o.Safety.Tolerance, Cap: o.Safety.Cap,
-		Fisher: o.GammaRule == locoprop.GammaFisher,
+		Fisher: o.GammaRule == locoprop.GammaFisher, WeightDecay: o.WeightDecay,
 	}
 	switch o.Form {
 	case locoprop.FormExact, locoprop.FormImplicit:
@@ -319,7 +341,7 @@ func trainerOf(p problem, n *nn.Network, m *locoprop.Method) *oracle.Trainer {
 		if !ok {
 			l = o
 		}
-		all = append(all, settingsOf(l))
+		all = append(all, settingsOf(l, p.batch))
 	}
 	t := oracle.NewTrainer(oracleOf(p, n), all)
 	t.Correction, t.MomentumD = o.Correction, o.Momentum.Factor

@@ -2,7 +2,8 @@
 # setup.sh: finds what the native backend needs and installs what is missing.
 #
 #   third_party/setup.sh            a C++ compiler, OpenBLAS, Highway
-#   third_party/setup.sh --test     and what the C++ tests need: CMake, GoogleTest, google-benchmark
+#   third_party/setup.sh --test     and what the C++ tests need: CMake, GoogleTest, google-benchmark; on
+#                                   Debian also Chromium, for the tests of HTML pages
 #   third_party/setup.sh --lint     and clang-format, clang-tidy
 #   third_party/setup.sh --check    installs nothing: names what is missing on stdout, if anything
 #
@@ -348,6 +349,24 @@ install() {
 	}
 }
 
+# A browser is for a few tests, which are skipped without one: having none is no failure, and it is
+# installed only where that asks for nothing. Ubuntu's package is not a browser but a snap's installer.
+offer_browser() {
+	if have chromium || have chromium-browser || have google-chrome; then
+		return
+	fi
+	find_manager
+	if [ "$manager" = apt-get ] && grep -qs '^ID=debian' /etc/os-release &&
+		{ [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }; then
+		[ "$(id -u)" -eq 0 ] || sudo='sudo '
+		command="$sudo$apt update; $sudo$noninteractive $apt install -y --no-install-recommends chromium"
+		say "setup: will install chromium, for the tests of HTML pages:"
+		say "  $command"
+		(eval "$command") >&2 && return
+	fi
+	say "setup: no chromium is installed: the tests of HTML pages in a browser will be skipped."
+}
+
 # --- main -----------------------------------------------------------------------------------------
 
 nl='
@@ -372,19 +391,24 @@ $(cd / && GOTOOLCHAIN=local go env CC CXX CGO_CPPFLAGS CGO_CXXFLAGS CGO_LDFLAGS)
 EOF
 
 absent=$(missing)
-[ -n "$absent" ] || exit 0
 # shellcheck disable=SC2086
 if $check; then
+	[ -n "$absent" ] || exit 0
 	titles $absent
 	echo
 	exit 3
 fi
-case $absent in
-*openblas* | *highway*) case $absent in *compiler*) ;; *) elsewhere && exit 3 ;; esac ;;
-esac
-find_manager
-install
-absent=$(missing)
-# shellcheck disable=SC2086
-[ -z "$absent" ] || give_up "the packages are there, and yet these can't be used: $(titles $absent); the compiler said:
+if [ -n "$absent" ]; then
+	case $absent in
+	*openblas* | *highway*) case $absent in *compiler*) ;; *) elsewhere && exit 3 ;; esac ;;
+	esac
+	find_manager
+	install
+	absent=$(missing)
+	# shellcheck disable=SC2086
+	[ -z "$absent" ] || give_up "the packages are there, and yet these can't be used: $(titles $absent); the compiler said:
 $(sed 5q "$scratch/why" 2>/dev/null)"
+fi
+if $test; then
+	offer_browser
+fi

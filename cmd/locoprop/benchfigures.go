@@ -74,7 +74,7 @@ func benchFiguresCommand() *cli.Command {
 			"and end; where it has none, it is added.",
 		Flags: append([]cli.Flag{
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
-			&cli.StringFlag{Name: "page", Category: groupOutput, Usage: "write the figures into `FILE`, too", TakesFile: true},
+			&cli.StringFlag{Name: "page", Category: groupOutput, Usage: "write the figures into `FILE`, too", TakesFile: true, DefaultText: "none"},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"},
 		}, flagsFor("workers", "backend")...),
 		Action: runBenchFigures,

@@ -153,7 +153,7 @@ func readConfig(path string) (catalog.Layer, error) {
 	}
 	var c configFile
 	if err := decodeStrictly(content, &c); err != nil {
-		return catalog.Layer{}, &usageError{configError(path, err)}
+		return catalog.Layer{}, &usageError{configError(path, err, knownOfRun)}
 	}
 	values := catalog.Values{}
 	take(values, "", &c)
@@ -219,8 +219,9 @@ func take(v catalog.Values, prefix string, from any) {
 	})
 }
 
-// configError says where in a file the error lies and what would be right.
-func configError(path string, err error) error {
+// configError says where in a file the error lies and what would be right. known lists
+// the keys that may stand where an unknown one does.
+func configError(path string, err error, known func(key []string) []string) error {
 	var unknown *toml.StrictMissingError
 	var wrong *toml.DecodeError
 	switch {
@@ -229,10 +230,12 @@ func configError(path string, err error) error {
 		for i := range unknown.Errors {
 			e := &unknown.Errors[i]
 			row, column := e.Position()
-			what := &catalog.UnknownError{What: "key", Name: strings.Join(e.Key(), "."), Known: append(catalog.Keys(), layersKey)}
-			if key := e.Key(); len(key) > 2 && key[0] == layersKey {
-				what.Known = catalog.LayerKeys()
-				what.What, what.Name = "key of "+strings.Join(key[:2], "."), strings.Join(key[2:], ".")
+			what := &catalog.UnknownError{What: "key", Name: strings.Join(e.Key(), "."), Known: known(e.Key())}
+			for table := len(e.Key()) - 1; table > 0; table-- { // named apart where its keys are others than those outside
+				if key := e.Key(); !slices.Equal(known(key), known(key[:table])) {
+					what.What, what.Name = "key of "+strings.Join(key[:table], "."), strings.Join(key[table:], ".")
+					break
+				}
 			}
 			errs = append(errs, fmt.Errorf("%s:%d:%d: %w", path, row, column, what))
 		}
@@ -244,11 +247,18 @@ func configError(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// encodeConfig writes an experiment as a configuration file, and what it is computed with,
-// unless that is "".
-func encodeConfig(e *catalog.Experiment, arithmetic string) ([]byte, error) {
-	run, tables := catalog.Values{}, map[int]catalog.Values{}
-	for key, text := range e.Values() {
+// knownOfRun lists the keys of a run's configuration.
+func knownOfRun(key []string) []string {
+	if len(key) > 2 && key[0] == layersKey {
+		return catalog.LayerKeys()
+	}
+	return append(catalog.Keys(), layersKey)
+}
+
+// splitLayers takes settings apart into those of the run and those of single layers.
+func splitLayers(values catalog.Values) (run catalog.Values, tables map[int]catalog.Values) {
+	run, tables = catalog.Values{}, map[int]catalog.Values{}
+	for key, text := range values {
 		layer, name, ok := catalog.SplitLayerKey(key)
 		switch {
 		case !ok:
@@ -259,6 +269,13 @@ func encodeConfig(e *catalog.Experiment, arithmetic string) ([]byte, error) {
 			tables[layer][name] = text
 		}
 	}
+	return run, tables
+}
+
+// encodeConfig writes an experiment as a configuration file, and what it is computed with,
+// unless that is "".
+func encodeConfig(e *catalog.Experiment, arithmetic string) ([]byte, error) {
+	run, tables := splitLayers(e.Values())
 	file := &configFile{}
 	if arithmetic != "" {
 		file.Arithmetic = &arithmetic

@@ -27,8 +27,9 @@ type events struct {
 // diagnostics after it, are written again: the process that ended may not have got that far.
 func (r *training) openEvents() (*events, error) {
 	dir := filepath.Join(r.folder.Dir(), eventsName)
-	if _, err := os.Stat(dir); !r.tensorboard && (r.resume == "" || err != nil) {
-		return nil, nil
+	_, missing := os.Stat(dir)
+	if had := r.resume != "" && missing == nil; !r.tensorboard && !had {
+		return nil, nil //nolint:nilnil // no events are no error
 	}
 	at := r.trainer.Result().Step
 	lines, err := train.ReadMetrics(r.folder.Dir())
@@ -70,7 +71,8 @@ func (e *events) epoch(m train.Metrics) {
 	}
 	values := []tensorboard.Scalar{
 		{Tag: "lr", Value: m.LR},
-		{Tag: "seconds/training", Value: m.Seconds}, {Tag: "seconds/evaluation", Value: m.EvalSeconds},
+		{Tag: "seconds/training", Value: m.Seconds},
+		{Tag: "seconds/evaluation", Value: m.EvalSeconds},
 	}
 	add := func(tag string, x float64) {
 		if !math.IsNaN(x) { // there are no such examples

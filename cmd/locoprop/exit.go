@@ -47,7 +47,7 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, train.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &diverged), errors.Is(err, tune.ErrAllDiverged):
+	case errors.As(err, &diverged), errors.Is(err, errAllRunsDiverged), errors.Is(err, tune.ErrAllDiverged):
 		return exitDiverged
 	case errors.Is(err, dataset.ErrData):
 		return exitData
@@ -57,9 +57,9 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// report prints an error, a line for each thing that is wrong, and returns the exit
+// tell prints an error, a line for each thing that is wrong, and returns the exit
 // code.
-func report(err error, stderr io.Writer) int {
+func tell(err error, stderr io.Writer) int {
 	if errors.Is(err, context.Canceled) {
 		err = train.ErrInterrupted // what the first signal led to tells nothing more
 	}

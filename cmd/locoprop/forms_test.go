@@ -40,6 +40,8 @@ func TestForms(t *testing.T) {
 			out := succeeds(t, dir, append(args, "--epochs", "3", "--out", "whole")...)
 			assert.Contains(t, out.stderr, c.says)
 			assert.Regexp(t, `\nforms: [a-z]+ ×\d`, out.stderr)
+			assert.Regexp(t, `^{"epoch":0,.*"forms":\["[a-z]+","[a-z]+","[a-z]+","[a-z]+"\]}\n`, string(read(t, dir, "whole/metrics.jsonl")))
+			assert.Equal(t, 1, strings.Count(string(read(t, dir, "whole/metrics.jsonl")), "forms"), "in the first line")
 			succeeds(t, dir, append(args, "--epochs", "1", "--out", "part", "--workers", "1")...)
 			succeeds(t, dir, "train", "--resume", "part", "--epochs", "3")
 			assert.Equal(t, read(t, dir, "whole/model.safetensors"), read(t, dir, "part/model.safetensors"))
@@ -171,9 +173,9 @@ func TestPlan(t *testing.T) {
 	out := succeeds(t, dir, "train", "--plan", "--preset", "fast") // without any file
 	lines := strings.Split(out.stdout, "\n")
 	assert.Contains(t, lines[0], "preset fast: locoprop-m, batch 200, backend ")
-	assert.Equal(t, strings.Fields("layer inputs units transfer form tasks forward GF backward GF local GF state MB local ms"), strings.Fields(lines[1]))
-	assert.Regexp(t, `^ +3 +250 +30 +identity +metric +\d+ +0\.0030 +0\.0030( +\d+\.\d+){2} +(-|\d+\.\d+)$`, lines[5])
-	assert.Regexp(t, `^ +total +1\.1349 +0\.8196( +\d+\.\d+){2} +(-|\d+\.\d+)$`, lines[10])
+	assert.Equal(t, strings.Fields("layer inputs units transfer form tasks forward GF backward GF local GF local MB local ms state MB"), strings.Fields(lines[1]))
+	assert.Regexp(t, `^ +3 +250 +30 +identity +metric +\d+ +0\.0030 +0\.0030 +\d+\.\d+( +(-|\d+\.\d+)){2} +\d+\.\d+$`, lines[5])
+	assert.Regexp(t, `^ +total +1\.1349 +0\.8196 +\d+\.\d+( +(-|\d+\.\d+)){2} +\d+\.\d+$`, lines[10])
 	assert.Regexp(t, `\d\.\d{3} GF a step, 300 steps an epoch; 2837314 parameters`, out.stdout)
 	assert.Empty(t, out.stderr)
 
@@ -208,6 +210,7 @@ func TestPlanJSON(t *testing.T) {
 	require.NotNil(t, p.Layers[0].LocalSeconds)
 	require.NotNil(t, p.Total.LocalSeconds)
 	assert.Equal(t, *p.Layers[0].LocalSeconds+*p.Layers[1].LocalSeconds, *p.Total.LocalSeconds)
+	assert.Equal(t, *p.Layers[0].LocalBytes+*p.Layers[1].LocalBytes, *p.Total.LocalBytes)
 	assert.Equal(t, p.Total.ForwardFlops+p.Total.BackwardFlops+p.Total.LocalFlops, p.Total.Flops)
 	assert.Equal(t, 600, *p.Total.StepsPerEpoch)
 }

@@ -100,8 +100,11 @@ func memory() string {
 }
 
 // memoryInfo is an entry of /proc/meminfo in GiB, 0 where there is none.
-func memoryInfo(key string) float64 {
-	f, err := os.Open("/proc/meminfo")
+func memoryInfo(key string) float64 { return kibibytes("/proc/meminfo", key) / (1 << 20) }
+
+// kibibytes is an entry of a file of Linux that tells of memory, 0 where there is none.
+func kibibytes(path, key string) float64 {
+	f, err := os.Open(path)
 	if err != nil {
 		return 0
 	}
@@ -110,7 +113,7 @@ func memoryInfo(key string) float64 {
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
 		if name == key && err == nil {
-			return kib / (1 << 20)
+			return kib
 		}
 	}
 	return 0

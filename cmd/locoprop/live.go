@@ -128,7 +128,10 @@ func (m *moment) epochRow(width int) string {
 
 // figuresRow has as many figures as fit.
 func (m *moment) figuresRow(width int) string {
-	list := []string{fmt.Sprintf("loss %.3f", m.Loss), fmt.Sprintf("excess %.3f", m.excess)}
+	list := []string{fmt.Sprintf("loss %.3f", m.Loss)}
+	if !math.IsNaN(m.excess) {
+		list = append(list, fmt.Sprintf("excess %.3f", m.excess))
+	}
 	if m.examples > 0 {
 		list = append(list, fmt.Sprintf("%.4g examples/s", m.examples))
 	}

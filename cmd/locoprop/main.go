@@ -21,7 +21,8 @@ func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := interruptible(context.Background(), stderr)
 	defer stop()
-	return report(newApp(stdout, stderr).RunContext(ctx, args), stderr)
+	app := newApp(stdout, stderr)
+	return tell(app.RunContext(ctx, flagsFirst(app.Commands, args)), stderr)
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
@@ -35,11 +36,13 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
-			trainCommand(), tuneCommand(), evalCommand(), predictCommand(), benchCommand(), infoCommand(), dataCommand(),
-			configCommand(), ratesCommand(), referenceCommand(),
+			trainCommand(), compareCommand(), tuneCommand(), evalCommand(), predictCommand(),
+			reportCommand(), reconstructCommand(), encodeCommand(), weightsCommand(),
+			benchCommand(), infoCommand(), dataCommand(), configCommand(), completionCommand(),
+			studyCommand(), ratesCommand(), referenceCommand(), completeCommand(),
 		},
 		OnUsageError:   onUsageError,
-		ExitErrHandler: func(*cli.Context, error) {}, // report does it
+		ExitErrHandler: func(*cli.Context, error) {}, // tell does it
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return unknownCommand(c.Args().First(), c.App.Commands)
@@ -62,10 +65,10 @@ func prepare(c *cli.Command) {
 	}
 	if act := c.Action; act != nil {
 		c.Action = func(ctx *cli.Context) error {
-			if ctx.Args().Present() {
+			if c.ArgsUsage == "" && ctx.Args().Present() && !c.SkipFlagParsing {
 				return usagef("%s takes flags only, but found %q", ctx.Command.HelpName, ctx.Args().First())
 			}
-			return act(ctx)
+			return inPlace(ctx, act(ctx))
 		}
 		return
 	}

@@ -194,6 +194,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{"trian", `unknown command "trian"; did you mean train?`},
 		{"data lst", `unknown command "lst"; did you mean list?`},
+		{"completion bsh", `unknown command "bsh"; did you mean bash?`},
 		{"help trian", "No help topic for 'trian'"},
 		{"train here", `locoprop train takes flags only, but found "here"`},
 		{"train --bacth 3", "unknown flag --bacth; did you mean --batch?"},
@@ -253,6 +254,22 @@ func TestUsage(t *testing.T) {
 		{"predict --model m --output o.csv", "--output o.csv: must end in .npy"},
 		{"predict --model m --output o.npy --input a --dataset mnist", "--input with --dataset"},
 		{"info --workers 1000 --peak", "--workers 1000"},
+		{"report", "locoprop report needs the folder of a run, as in runs/fast-curves-1"},
+		{"report --out o.html", "locoprop report needs the folder of a run"},
+		{"report run --otu o.html", "unknown flag --otu; did you mean --out?"},
+		{"report run --out", "--out needs a value"},
+		{"reconstruct --output o.png", "locoprop reconstruct needs --model FILE"},
+		{"reconstruct --model m", "locoprop reconstruct needs --output FILE.png"},
+		{"reconstruct --model m --output o.gif", "--output o.gif: must end in .png or .svg, the formats that are written"},
+		{"reconstruct --model m --output o.png --count 0", "--count 0: must be 1 to 1000"},
+		{"encode --output o.npy", "locoprop encode needs --model FILE"},
+		{"encode --model m", "locoprop encode needs --output FILE.npy or FILE.csv"},
+		{"encode --model m --output o.txt", "--output o.txt: must end in .npy or .csv, the formats that are written"},
+		{"encode --model m --output o.npy --split tets", `--split: unknown split "tets"; did you mean test?`},
+		{"encode --model m --output o.npy --scatter o", "--scatter o: must end in .png or .svg"},
+		{"weights --output o.png", "locoprop weights needs --model FILE"},
+		{"weights --model m --output o", "--output o: must end in .png or .svg"},
+		{"weights --model m --output o.png --count 1001", "--count 1001: must be 1 to 1000"},
 	} {
 		refuses(t, dir, exitUsage, []string{"locoprop: ", c.want}, strings.Fields(c.args)...)
 	}

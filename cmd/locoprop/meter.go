@@ -20,7 +20,7 @@ type meter struct {
 	limit    float64 // seconds of training after which it ends in any case; 0: none
 	batch    int     // examples in a step
 	flops    float64 // of a step's mathematics; 0: unknown
-	floor    float64 // least mean loss over the training examples
+	floor    float64 // least mean loss over the training examples; NaN: unknown
 	peak     float64 // flops per second that the machine can do; 0: unknown
 	peakName string  // what peak is the rate of
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"image"
 	"image/color"
@@ -51,27 +53,56 @@ const (
 	pngSide = 84 // images smaller than this are enlarged to about it
 )
 
-// encodePNG writes rows of pictures, all of one size, as one image.
-func encodePNG(w io.Writer, rows [][]picture) error {
-	height, width := rows[0][0].height, rows[0][0].width
-	zoom := max(1, pngSide/max(height, width))
-	sheet := image.NewGray(image.Rect(0, 0,
-		zoom*(len(rows[0])*(width+pngGap)+pngGap), zoom*(len(rows)*(height+pngGap)+pngGap)))
-	for i := range sheet.Pix {
-		sheet.Pix[i] = 0x60 // a frame that neither black nor white images run into
+// sheet is rows of pictures, all of one size.
+type sheet struct {
+	rows  [][]picture
+	title string // for people
+	stem  string // of its file's name
+}
+
+func (s sheet) name() string { return s.stem }
+
+func (s sheet) caption() string { return s.title }
+
+// writePNG writes the sheet as one image.
+func (s sheet) writePNG(w io.Writer) error { return png.Encode(w, s.draw()) }
+
+// writeSVG writes the image in a drawing that shows its pixels as such, however large.
+func (s sheet) writeSVG(w io.Writer) error {
+	drawn := s.draw()
+	var b bytes.Buffer
+	if err := png.Encode(&b, drawn); err != nil {
+		return err
 	}
-	for i, row := range rows {
+	size := drawn.Bounds().Size()
+	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d">
+<image width="%[1]d" height="%[2]d" style="image-rendering:pixelated" href="data:image/png;base64,%s"/>
+</svg>
+`, size.X, size.Y, base64.StdEncoding.EncodeToString(b.Bytes()))
+	return err
+}
+
+// draw lays the pictures out, small ones enlarged. Rows may have fewer than the first.
+func (s sheet) draw() *image.Gray {
+	height, width := s.rows[0][0].height, s.rows[0][0].width
+	zoom := max(1, pngSide/max(height, width))
+	drawn := image.NewGray(image.Rect(0, 0,
+		zoom*(len(s.rows[0])*(width+pngGap)+pngGap), zoom*(len(s.rows)*(height+pngGap)+pngGap)))
+	for i := range drawn.Pix {
+		drawn.Pix[i] = 0x60 // a frame that neither black nor white images run into
+	}
+	for i, row := range s.rows {
 		for j, p := range row {
 			left, top := pngGap+j*(width+pngGap), pngGap+i*(height+pngGap)
 			for k, v := range p.at {
 				x, y := left+k%width, top+k/width
 				for d := range zoom * zoom {
-					sheet.SetGray(zoom*x+d%zoom, zoom*y+d/zoom, color.Gray{Y: uint8(grey(v, 256))})
+					drawn.SetGray(zoom*x+d%zoom, zoom*y+d/zoom, color.Gray{Y: uint8(grey(v, 256))})
 				}
 			}
 		}
 	}
-	return png.Encode(w, sheet)
+	return drawn
 }
 
 // halfBlocks draws rows of pictures in characters that show two pixels each, one above

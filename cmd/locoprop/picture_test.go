@@ -22,12 +22,12 @@ func TestShrink(t *testing.T) {
 	assert.Equal(t, p, p.shrink(1))
 }
 
-func TestEncodePNG(t *testing.T) {
+func TestSheet(t *testing.T) {
 	nan := float32(math.NaN())
 	a := picture{2, 2, []float32{0, 1, 0.5, 7}}
 	b := picture{2, 2, []float32{-3, nan, 1, 1}}
 	var buf bytes.Buffer
-	require.NoError(t, encodePNG(&buf, [][]picture{{a, b}, {b, a}}))
+	require.NoError(t, sheet{rows: [][]picture{{a, b}, {b, a}}}.writePNG(&buf))
 	decoded, err := png.Decode(&buf)
 	require.NoError(t, err)
 	sheet := decoded.(*image.Gray)
@@ -54,4 +54,11 @@ func TestHalfBlocks(t *testing.T) {
 	lines := strings.Split(halfBlocks([][]picture{{wide, wide, wide, wide, wide, wide}}, 80, false), "\n")
 	assert.Len(t, lines[0], 5*14+4)
 	assert.Len(t, lines, 7+1)
+}
+
+func TestSheetAsSVG(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, sheet{rows: [][]picture{{{1, 1, []float32{1}}}}}.writeSVG(&b))
+	assert.Regexp(t, `^<svg xmlns="http://www.w3.org/2000/svg" width="420" height="420" viewBox="0 0 420 420">\n<image width="420" height="420"`, b.String())
+	assert.Contains(t, b.String(), "data:image/png;base64,iVBOR")
 }

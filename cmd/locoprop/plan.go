@@ -44,7 +44,8 @@ type planTotal struct {
 	BackwardFlops float64  `json:"backward_flops"`
 	LocalFlops    float64  `json:"local_flops"`
 	StateBytes    float64  `json:"state_bytes"`
-	LocalSeconds  *float64 `json:"local_seconds"` // null where a layer has no prediction
+	LocalBytes    *float64 `json:"local_traffic_bytes"` // null where a layer has no prediction
+	LocalSeconds  *float64 `json:"local_seconds"`       // the same
 	StepsPerEpoch *int     `json:"steps_per_epoch"`
 }
 
@@ -133,7 +134,7 @@ func (r *training) planArch() (nn.Arch, int, error) {
 
 func newRunPlan(layers []plan.LayerPlan) *runPlan {
 	p := &runPlan{}
-	seconds, predicted := 0.0, len(layers) > 0
+	bytes, seconds, predicted := 0.0, 0.0, len(layers) > 0
 	for _, l := range layers {
 		p.Layers = append(p.Layers, layerPlan{
 			Layer: l.Layer, Inputs: l.Inputs, Units: l.Units, Transfer: l.Transfer, Form: l.Form, Tasks: l.Tasks,
@@ -145,12 +146,13 @@ func newRunPlan(layers []plan.LayerPlan) *runPlan {
 		t.BackwardFlops += l.BackwardFlops
 		t.LocalFlops += l.LocalFlops
 		t.StateBytes += l.StateBytes
+		bytes += l.Bytes
 		seconds += l.Seconds
 		predicted = predicted && l.Seconds > 0
 	}
 	p.Total.Flops = plan.Flops(layers)
 	if predicted {
-		p.Total.LocalSeconds = &seconds
+		p.Total.LocalBytes, p.Total.LocalSeconds = &bytes, &seconds
 	}
 	return p
 }
@@ -164,25 +166,25 @@ func predictionOf(x float64) *float64 {
 }
 
 func (p *runPlan) print(out io.Writer) error {
-	milliseconds := func(s *float64) string {
-		if s == nil {
+	times := func(scale float64, x *float64) string {
+		if x == nil {
 			return "-"
 		}
-		return fmt.Sprintf("%.2f", 1e3**s)
+		return fmt.Sprintf("%.2f", scale**x)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "layer\tinputs\tunits\ttransfer\tform\ttasks\tforward GF\tbackward GF\tlocal GF\tstate MB\tlocal ms\t\n")
+	fmt.Fprint(w, "layer\tinputs\tunits\ttransfer\tform\ttasks\tforward GF\tbackward GF\tlocal GF\tlocal MB\tlocal ms\tstate MB\t\n")
 	for _, l := range p.Layers {
 		form := l.Form
 		if form == "" {
 			form = "-"
 		}
-		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%d\t%.4f\t%.4f\t%.4f\t%.3f\t%s\t\n", l.Layer, l.Inputs, l.Units, l.Transfer, form, l.Tasks,
-			l.ForwardFlops/1e9, l.BackwardFlops/1e9, l.LocalFlops/1e9, l.StateBytes/1e6, milliseconds(l.LocalSeconds))
+		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%d\t%.4f\t%.4f\t%.4f\t%s\t%s\t%.3f\t\n", l.Layer, l.Inputs, l.Units, l.Transfer, form, l.Tasks,
+			l.ForwardFlops/1e9, l.BackwardFlops/1e9, l.LocalFlops/1e9, times(1e-6, l.LocalBytes), times(1e3, l.LocalSeconds), l.StateBytes/1e6)
 	}
 	t := &p.Total
-	fmt.Fprintf(w, "total\t\t\t\t\t\t%.4f\t%.4f\t%.4f\t%.3f\t%s\t\n",
-		t.ForwardFlops/1e9, t.BackwardFlops/1e9, t.LocalFlops/1e9, t.StateBytes/1e6, milliseconds(t.LocalSeconds))
+	fmt.Fprintf(w, "total\t\t\t\t\t\t%.4f\t%.4f\t%.4f\t%s\t%s\t%.3f\t\n",
+		t.ForwardFlops/1e9, t.BackwardFlops/1e9, t.LocalFlops/1e9, times(1e-6, t.LocalBytes), times(1e3, t.LocalSeconds), t.StateBytes/1e6)
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -190,8 +192,9 @@ func (p *runPlan) print(out io.Writer) error {
 	if t.StepsPerEpoch != nil {
 		epoch = fmt.Sprintf(", %d steps an epoch", *t.StepsPerEpoch)
 	}
-	fmt.Fprintf(out, "\n%.3f GF a step%s; %d parameters. GF: billions of operations in matrix products; state: what the method\n"+
-		"keeps beside the weights; local ms: predicted time of the local solve on one core, where there is a prediction.\n",
+	fmt.Fprintf(out, "\n%.3f GF a step%s; %d parameters. GF: billions of operations in matrix products; local MB, ms: what the\n"+
+		"local solve is predicted to read and write, and its time on one core, where there are predictions; state MB: what\n"+
+		"the method keeps beside the weights.\n",
 		t.Flops/1e9, epoch, p.Parameters)
 	return nil
 }

@@ -199,7 +199,7 @@ func (s *rateSearch) best(ctx context.Context, p catalog.Pair) (catalog.Rate, bo
 }
 
 // baselineStart has a grid point near the best for methods with steps of their own.
-var baselineStart = map[string]int{"shampoo": -3, "muon": -3, "kbfgs": -1, "sm3": -2, "foof": -4, "adafactor": -5}
+var baselineStart = map[string]int{"shampoo": -3, "muon": -3, "kbfgs": -1, "sm3": -2, "foof": -4, "adafactor": -4}
 
 // startOf guesses a grid point near the best, which shortens a search.
 func startOf(p catalog.Pair) int {
@@ -292,7 +292,7 @@ func ratesText(table []catalog.Rate) []byte {
 		"decay after 50 warm-up steps (schedule-free: no decay), one seed; batches of %d (backprop: %d), γ = %d; η over {1, 3}·10ʲ until\n"+
 		"two past the best test loss. The mean-image predictor's test loss is 123.87, the floor 24.99:\n"+
 		"a pair that is near the first or above it hasn't begun to learn in so short a run, at any rate tried.\n"+
-		"A row that names a source instead wasn't searched for. Methods without an optimiser (–) have their variant\n"+
+		"A row that names a source instead [wasn't searched for](choosing.md#rates-that-werent-searched-for). Methods without an optimiser (–) have their variant\n"+
 		"beside them; `locoprop rates --only NAME` searches for the pairs of one method or optimiser.\n\n"+
 		"| method | optimiser | η | test loss, or source |\n|---|---|---|---|\n",
 		rateEpochs, rateBatch, rateBatchBackprop, locoprop.DefaultGamma)

@@ -20,6 +20,5 @@ func TestRatesPage(t *testing.T) {
 		"| backprop | adam torch | 0.0015 | best of five on MNIST; B = 100, 200 warm-up steps, linear decay |\n"+
 		"| kfac | – | 1 | none: every step has its own (Martens & Grosse 2015) |\n"+
 		"| kfac | – plain | 1 | its authors' code (Goldfarb et al. 2020) |\n"+
-		"| adafactor | – | 1 | none: steps are relative to the weights (Shazeer & Stern 2018) |\n"+
 		"| proxprop | sgd | 1 | none: the step is the solution (Frerix et al. 2018) |\n", rows)
 }

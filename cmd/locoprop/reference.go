@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
+	"github.com/locoprop/locoprop-go/locoprop/report"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 	"github.com/urfave/cli/v2"
 )
@@ -42,6 +43,7 @@ var filesOfRun = []runFile{
 	{train.ConfigName, "every setting of the run; a file for `--config`"},
 	{train.MetricsName, "a JSON line per evaluated epoch"},
 	{train.LayersName, "with `--diagnose`: a JSON line per layer of every batch that is measured"},
+	{report.MachineName, "JSON lines: where each process that trained began and what it did"},
 	{train.ModelName, "the model, for `eval` and `predict`"},
 	{train.CheckpointName, "what `--resume` goes on from"},
 	{"checkpoints/step-N", "the checkpoints before that one, as many as `--keep` says"},

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
-	"github.com/locoprop/locoprop-go/locoprop/backend"
-	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 )
@@ -56,6 +54,7 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 		fmt.Fprintf(out, " %s", name)
 	}
 	fmt.Fprintf(out, "\nmeasure it again with: locoprop eval --model %s%s\n", quote(filepath.Join(dir, train.ModelName)), r.dataFlags())
+	fmt.Fprintf(out, "see how it went with: locoprop report %s\n", quote(dir))
 	if against := r.e.MeasuredAgainst(); against != "" {
 		fmt.Fprintf(out, "preset %s was measured against %s\n", r.e.Preset, against)
 	}
@@ -113,49 +112,19 @@ func defaultValue(key string) string {
 // reconstruct shows originals over what the network makes of them: as a file, and on a
 // terminal in characters.
 func (r *training) reconstruct(ctx context.Context, out io.Writer, compute train.Compute) error {
-	rows, err := reconstructions(ctx, r.data, r.trainer.Model(), compute)
+	images, err := reconstructions(ctx, r.data, r.trainer.Model(), pictureCount, compute)
 	if err != nil {
 		return err
 	}
 	var b bytes.Buffer
-	if err := encodePNG(&b, rows); err != nil {
+	if err := images.writePNG(&b); err != nil {
 		return err
 	}
 	if err := r.folder.WriteFile(pictureName, b.Bytes()); err != nil {
 		return err
 	}
 	if width := terminalWidth(out); width > 0 {
-		fmt.Fprintf(out, "\noriginals, and below them what the network makes of them:\n%s\n", halfBlocks(rows, width, colourful(out)))
+		fmt.Fprintf(out, "\noriginals, and below them what the network makes of them:\n%s\n", halfBlocks(images.rows, width, colourful(out)))
 	}
 	return nil
-}
-
-// reconstructions are the first test images (training images where there are none) and
-// the network's outputs for them.
-func reconstructions(ctx context.Context, d *dataset.Data, m *model.Model, compute train.Compute) ([][]picture, error) {
-	split := d.Test
-	if split.Len() == 0 {
-		split = d.Train
-	}
-	n := min(pictureCount, split.Len())
-	index := make([]int, n)
-	for i := range index {
-		index[i] = i
-	}
-	x, y := backend.NewMat(n, split.Dim()), backend.NewMat(n, split.Dim())
-	if err := split.Rows(x, index); err != nil {
-		return nil, err
-	}
-	if err := train.Predict(ctx, m, train.Matrix(x), y, compute); err != nil {
-		return nil, err
-	}
-	return [][]picture{pictures(d, x), pictures(d, y)}, nil
-}
-
-func pictures(d *dataset.Data, m backend.Mat) []picture {
-	var list []picture
-	for i := range m.Rows {
-		list = append(list, picture{d.Height, d.Width, m.Data[i*m.Stride : i*m.Stride+m.Cols]})
-	}
-	return list
 }

@@ -21,7 +21,7 @@ func runFiles(checkpoints ...string) []string {
 	for _, c := range checkpoints {
 		names = append(names, "checkpoints/"+c)
 	}
-	return append(names, "config.toml", "metrics.jsonl", "model.safetensors", "reconstructions.png")
+	return append(names, "config.toml", "machine.jsonl", "metrics.jsonl", "model.safetensors", "reconstructions.png")
 }
 
 func TestTrain(t *testing.T) {
@@ -38,7 +38,7 @@ func TestTrain(t *testing.T) {
 	} {
 		assert.Contains(t, out.stderr, part)
 	}
-	for _, part := range []string{"loss", "excess", "mean predictor", "files in runs/curves-1:", "--model runs/curves-1/model.safetensors --dataset idx --data " + data} {
+	for _, part := range []string{"loss", "excess", "mean predictor", "files in runs/curves-1:", "--model runs/curves-1/model.safetensors --dataset idx --data " + data, "locoprop report runs/curves-1\n"} {
 		assert.Contains(t, out.stdout, part)
 	}
 	assert.NotContains(t, out.stdout+out.stderr, "\x1b", "no colours off a terminal")

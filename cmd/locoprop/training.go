@@ -75,6 +75,7 @@ func (r *training) run(ctx context.Context) (err error) {
 	}
 	defer r.trainer.Close()
 	r.begun = true
+	defer r.recordMachine()()
 	meter, err := r.newMeter(ctx)
 	if err != nil {
 		return err
@@ -260,7 +261,7 @@ func (r *training) explain(err error) error {
 		return fmt.Errorf("%w%s; go on with: locoprop train --resume %s", train.ErrInterrupted, at, quote(dir))
 	case errors.As(err, &diverged):
 		hint := ""
-		if !r.e.Rollback && diverged.Epoch > 0 {
+		if !r.e.Rollback && diverged.Epoch > 0 && !diverged.Rateless {
 			hint = fmt.Sprintf(", or go on at half of it by --resume %s --on-divergence rollback", quote(dir))
 		}
 		return fmt.Errorf("%w%s%s", err, hint, lastGood(dir))

@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
-
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
+	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -54,6 +52,10 @@ func tuneCommand() *cli.Command {
 			"network and length. A search that was interrupted goes on when the same command is given again.\n" +
 			"Each contender's folder then has " + bestConfig + " (for train --config), " + trialsTable + ", " + tuneReport + " and the trials' runs.",
 		Flags: append(flagsFor(tuneKeys()...),
+			&cli.StringFlag{
+				Name: "config", Category: groupExperiment, DefaultText: "none",
+				Usage: "`FILE` of a run's settings, such as its config.toml, for the problem; what it says of the method is left aside",
+			},
 			&cli.StringFlag{Name: "methods", Category: groupMethod, Usage: "`NAMES` of contenders, with commas between: " + strings.Join(contenderNames(), ", "), DefaultText: "fast"},
 			&cli.StringFlag{Name: "trials", Category: groupMethod, Usage: fmt.Sprintf("`NUMBER` of trials of each, the default point counted, from 1 to %d", tune.MostTrials), DefaultText: strconv.Itoa(defaultTrials)},
 			&cli.StringFlag{
@@ -77,26 +79,6 @@ func contenderNames() []string {
 	return names
 }
 
-// printContenders shows every contender with its default point, its space and their
-// source.
-func printContenders(w io.Writer) error {
-	for _, c := range catalog.Contenders() {
-		fmt.Fprintf(w, "%s: %s\n", c.Name, c.Title)
-		var items []string
-		for _, key := range catalog.Keys() {
-			if text, named := c.Settings[key]; named {
-				items = append(items, key+" "+text)
-			}
-		}
-		var space []string
-		for _, d := range c.Space {
-			space = append(space, d.String())
-		}
-		fmt.Fprintf(w, "  default  %s\n  space    %s\n  source   %s\n", strings.Join(items, ", "), strings.Join(space, ", "), c.Source)
-	}
-	return nil
-}
-
 // tuningRun is one call of `locoprop tune`.
 type tuningRun struct {
 	stdout, stderr io.Writer
@@ -114,7 +96,8 @@ type tuningRun struct {
 
 func tuneAction(c *cli.Context) error {
 	if c.Bool("list") {
-		return printContenders(c.App.Writer)
+		printContenders(c.App.Writer)
+		return nil
 	}
 	r := &tuningRun{stdout: c.App.Writer, stderr: c.App.ErrWriter, json: c.Bool("json")}
 	if err := r.settle(c); err != nil {
@@ -153,7 +136,9 @@ func (r *tuningRun) settle(c *cli.Context) error {
 		return err
 	}
 	r.seed = uint32(seed)
-	r.problem = []catalog.Layer{environment(tuneKeys()), flagLayer(c)}
+	if r.problem, err = problemLayers(c); err != nil {
+		return err
+	}
 	if r.e, _, err = catalog.Resolve(r.problem...); err != nil {
 		return &usageError{err}
 	}
@@ -183,6 +168,32 @@ func (r *tuningRun) settle(c *cli.Context) error {
 	}
 	r.problem = append(r.problem, catalog.Layer{Values: known})
 	return nil
+}
+
+// problemLayers are the settings of the problem: those of the file that --config names,
+// what it says of the method left aside, then the environment's, then the flags.
+func problemLayers(c *cli.Context) ([]catalog.Layer, error) {
+	layers := []catalog.Layer{environment(tuneKeys()), flagLayer(c)}
+	if !c.IsSet("config") {
+		return layers, nil
+	}
+	for _, l := range layers {
+		if l.Values["preset"] != "" {
+			return nil, usagef("--config with --preset or %s: the file names its own preset; give one of them", variableOf("preset"))
+		}
+	}
+	file, err := readConfig(c.String("config"))
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(file.Values, func(key, _ string) bool { return !slices.Contains(tuneKeys(), key) })
+	for _, key := range []string{"workers", "backend"} { // of the machine it ran on
+		delete(file.Values, key)
+	}
+	for _, key := range []string{"schedule-epochs", "schedule-steps"} { // the method's course of the rate; here it is as long as the run
+		delete(file.Values, key)
+	}
+	return append([]catalog.Layer{file}, layers...), nil
 }
 
 // contendersOf reads a list of names.
@@ -232,6 +243,14 @@ func (r *tuningRun) tune(ctx context.Context, c catalog.Contender) error {
 		full = b.Full
 		r.say("%s (%s): %d trials and %d beside the best, %.3g full runs in all; files go to %s", c.Name, c.Title, b.Trials, b.Probes, float64(b.Length)/float64(b.Full), dir)
 	}
+	trial, steps, last := tune.Trial{}, 0, time.Time{}
+	t.OnTrial = func(t tune.Trial, n int) { trial, steps, last = t, n, time.Now() }
+	t.OnStep = func(p train.Progress) {
+		if time.Since(last) >= quietFor {
+			last = time.Now()
+			r.say("%s: %s, step %d of %d, batch loss %s", c.Name, trialName(trial), p.Step, steps, figure(p.Loss))
+		}
+	}
 	t.OnResult = func(res tune.Result) { r.say("%s: %s", c.Name, describeResult(res, full)) }
 	tuned, err := t.Run(ctx)
 	switch {
@@ -250,111 +269,4 @@ func (r *tuningRun) tune(ctx context.Context, c catalog.Contender) error {
 		return encodeReport(r.stdout, &report, "")
 	}
 	return printTuned(r.stdout, dir, tuned.Contender.Space, &report)
-}
-
-// writeConfigTo writes a run's configuration into its folder.
-func writeConfigTo(dir string, e *catalog.Experiment) error {
-	return writeExperiment(filepath.Join(dir, train.ConfigName), e)
-}
-
-func writeExperiment(path string, e *catalog.Experiment) error {
-	content, err := encodeConfig(e, "")
-	if err != nil {
-		return err
-	}
-	return writeBytes(path, content)
-}
-
-func (r *tuningRun) writeFiles(dir string, tuned *experiment.Tuned, report *experiment.TuneReport) error {
-	if err := writeExperiment(filepath.Join(dir, bestConfig), &tuned.Experiment); err != nil {
-		return err
-	}
-	err := train.WriteFile(filepath.Join(dir, trialsTable), func(w io.Writer) error {
-		return report.WriteCSV(w, keysOf(tuned.Contender.Space))
-	})
-	if err != nil {
-		return err
-	}
-	return train.WriteFile(filepath.Join(dir, tuneReport), func(w io.Writer) error { return encodeReport(w, report, "  ") })
-}
-
-func encodeReport(w io.Writer, report *experiment.TuneReport, indent string) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", indent)
-	return e.Encode(report)
-}
-
-func keysOf(space []tune.Dimension) []string {
-	var keys []string
-	for _, d := range space {
-		keys = append(keys, d.Key)
-	}
-	return keys
-}
-
-// describeResult is a line on a trial: trial 3 (lr 0.002, batch 100), a third of the run: 58.1234.
-func describeResult(res tune.Result, full int) string {
-	name := fmt.Sprintf("trial %d", res.Trial.Number)
-	switch {
-	case res.Trial.Number == 0:
-		name = "default point"
-	case res.Trial.Label != "":
-		name = res.Trial.Label
-	}
-	var items []string
-	for _, key := range slices.Sorted(maps.Keys(res.Trial.Point)) {
-		items = append(items, key+" "+res.Trial.Point[key])
-	}
-	return fmt.Sprintf("%s (%s), %d %% of the run: %s", name, strings.Join(items, ", "), 100*res.Length/max(full, 1), lossText(experiment.Point(res).Loss))
-}
-
-func lossText(loss *float64) string {
-	if loss == nil {
-		return "diverged"
-	}
-	return fmt.Sprintf("%.4f", *loss)
-}
-
-// printTuned shows the best trials, what tuning gave, and what the rate is worth.
-func printTuned(out io.Writer, dir string, space []tune.Dimension, r *experiment.TuneReport) error {
-	fmt.Fprintf(out, "\n%s (%s), by %s, %d trials and %d beside the best, %s full runs' length in all:\n",
-		r.Contender, r.Title, r.Metric, r.Budget.Trials, r.Budget.Probes, r.Runs())
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	keys := keysOf(space)
-	fmt.Fprintf(w, "trial\t%s\t%s\t\n", strings.Join(keys, "\t"), r.Metric)
-	line := func(name string, p experiment.TunePoint) {
-		fmt.Fprintf(w, "%s\t", name)
-		for _, key := range keys {
-			fmt.Fprintf(w, "%s\t", p.Settings[key])
-		}
-		text := lossText(p.Loss)
-		if p.Length < r.Budget.Full {
-			text += fmt.Sprintf(" at %d %%", 100*p.Length/r.Budget.Full)
-		}
-		fmt.Fprintf(w, "%s\t\n", text)
-	}
-	for i, p := range r.Trials {
-		name := strconv.Itoa(p.Trial)
-		if p.Trial == 0 {
-			name = "default"
-		}
-		if i < shownTrials || p.Trial == 0 {
-			line(name, p)
-		}
-	}
-	for _, p := range r.Beside {
-		line(p.Label, p)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if hidden := len(r.Trials) - shownTrials; hidden > 0 {
-		fmt.Fprintf(out, "all %d trials are in %s\n", len(r.Trials), filepath.Join(dir, trialsTable))
-	}
-	for _, text := range r.Warnings {
-		fmt.Fprintf(out, "warning: %s\n", text)
-	}
-	fmt.Fprintf(out, "train with the best: locoprop train --config %s\n", quote(filepath.Join(dir, bestConfig)))
-	return nil
 }

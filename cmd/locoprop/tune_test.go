@@ -1,10 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -58,6 +59,15 @@ func TestTune(t *testing.T) {
 	assert.Contains(t, out.stdout, "kfac (K-FAC), by test_loss, 6 trials and 2 beside the best, 5.33 full runs' length in all:")
 	assert.Contains(t, out.stderr, "adam: default point (batch 100, lr 0.0015, optimizer:beta2 0.999), 33 % of the run: ")
 
+	// The problem may come from a run's configuration, whatever its method.
+	same := succeeds(t, dir, "tune", "--config", "best-kfac/config.toml", "--methods", "adam", "--trials", "6", "--out", "same", "--json")
+	assert.JSONEq(t, string(read(t, dir, "o", "adam", tuneReport)), same.stdout)
+
+	// compare takes the best settings as a contender's.
+	compared := succeeds(t, dir, "compare", "--preset", "curves", "--dataset", "idx", "--data", data, "--arch", "64,24,6:identity,24,64",
+		"--methods", "tuned=o/adam/best.toml", "--epochs", "3", "--seeds", "1", "--out", "c", "--json")
+	assert.Contains(t, compared.stdout, strconv.FormatFloat(*reportOf(t, dir, "o", "adam", tuneReport).Best.Loss, 'g', -1, 64))
+
 	// Given again, all is there already; and what differs is named.
 	again := succeeds(t, dir, smallTune(data, "--methods", "adam", "--out", "o", "--json", "--workers", "1")...)
 	var r experiment.TuneReport
@@ -67,34 +77,30 @@ func TestTune(t *testing.T) {
 		smallTune(data, "--methods", "adam", "--out", "o", "--seed", "2")...)
 }
 
-// A search whose process is killed goes on to the same files.
-func TestTuneKilled(t *testing.T) {
+// A search whose process is killed or interrupted goes on to the same files.
+func TestTuneGoesOn(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()
-	args := func(out string) []string { return smallTune(data, "--methods", "nesterov", "--out", out) }
-	succeeds(t, dir, args("whole")...)
-	cmd := command(t, dir, args("killed")...)
-	for _, after := range []string{"trial 1 (", "trial 4 (", "half the rate ("} {
-		cmd = command(t, dir, args("killed")...)
-		stderr, err := cmd.StderrPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		lines := make(chan string, 100)
-		go func() {
-			defer close(lines)
-			for s := bufio.NewScanner(stderr); s.Scan(); {
-				lines <- s.Text()
-			}
-		}()
-		waitFor(t, lines, after)
-		require.NoError(t, cmd.Process.Kill())
-		for range lines { //nolint:revive // to their end
-		}
-		_ = cmd.Wait() // it was killed, unless it was done before
+	args := func(out string) []string {
+		return smallTune(data, "--methods", "nesterov", "--epochs", "60", "--out", out)
 	}
-	succeeds(t, dir, args("killed")...)
+	succeeds(t, dir, args("whole")...)
+	for _, after := range []string{"trial 1 (", "trial 4 (", "half the rate ("} {
+		s := start(t, dir, args("broken")...)
+		waitFor(t, s.lines, after)
+		if after == "trial 4 (" {
+			require.NoError(t, s.Process.Signal(os.Interrupt))
+			code, rest := s.end(t)
+			assert.Equal(t, exitInterrupted, code, rest)
+			assert.Contains(t, rest, "interrupted; go on with the same command, files are in broken")
+			continue
+		}
+		require.NoError(t, s.Process.Kill())
+		s.end(t)
+	}
+	succeeds(t, dir, args("broken")...)
 	for _, name := range []string{bestConfig, trialsTable, tuneReport, experiment.TuneJournal} {
-		assert.Equal(t, string(read(t, dir, "whole/nesterov", name)), string(read(t, dir, "killed/nesterov", name)), name)
+		assert.Equal(t, string(read(t, dir, "whole/nesterov", name)), string(read(t, dir, "broken/nesterov", name)), name)
 	}
 }
 
@@ -116,6 +122,8 @@ func TestTuneUsage(t *testing.T) {
 		{"--backend x", `unknown backend "x"`},
 		{"--workers 1000000", "--workers 1000000: must be 1 to"},
 		{"--out=", "--out : must be a folder"},
+		{"--config none.toml", "configuration none.toml: no such file"},
+		{"--config none.toml --preset fast", "--config with --preset or LOCOPROP_PRESET"},
 	} {
 		refuses(t, dir, exitUsage, []string{c.want}, append([]string{"tune"}, strings.Fields(c.args)...)...)
 	}

@@ -219,9 +219,9 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
          return lp_update(nullptr, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n,
                           nullptr, 0, e);
        }},
-      {{LP_KIND, 1, 15, LP_EGU_GD},
+      {{LP_KIND, 1, 16, LP_PNORM},
        [=](lp_error* e) {
-         rule->kind = 15;
+         rule->kind = 16;
          const lp_status s = update(e);
          rule->kind = LP_ADAMW;
          return s;

@@ -9,7 +9,7 @@
 namespace lp_test {
 
 inline int Slots(int kind) {
-  constexpr int count[] = {0, 1, 1, 1, 2, 2, 2, 2, 2, 1, 3, 2, 3, 0, 2};
+  constexpr int count[] = {0, 1, 1, 1, 2, 2, 2, 2, 2, 1, 3, 2, 3, 0, 2, 0};
   return count[kind];
 }
 
@@ -39,6 +39,7 @@ inline std::vector<lp_rule> Rules(float eta = 0.01f) {
       rule(LP_SCHEDULE_FREE, {eta, 0.9f, 0.3f, 0.999f, 0.001f, 1e-8f, eta * 0.1f}),
       rule(LP_EGU, {eta, 0.25f}),
       rule(LP_EGU_GD, {eta}),
+      rule(LP_PNORM, {eta, 6.5f}),
   };
 }
 

@@ -265,7 +265,7 @@ func TestFixedRates(t *testing.T) {
 		assert.Equal(t, r, got)
 		assert.NotEmpty(t, r.Source)
 	}
-	assert.Len(t, fixed, 6)
+	assert.Len(t, fixed, 5)
 	for _, r := range catalog.Rates() {
 		assert.Equal(t, fixed[r.Pair].Source, r.Source, "%v", r.Pair)
 	}

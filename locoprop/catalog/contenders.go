@@ -28,9 +28,10 @@ type Contender struct {
 // Contenders lists them, LocoProp first. The slice and its maps are the caller's.
 //
 // Every rate of a default point is that of the table of default rates, and batch,
-// schedule and warm-up are those that the rate was found with. Every space has two or
-// three dimensions, the rate's among them, spread over its logarithm around the default:
-// what a method's authors tune or name as its most sensitive constant, and the batch.
+// schedule and warm-up are those of the search for it where Source names no others. Every
+// space has two or three dimensions: first that of the rate, over the logarithm of a range
+// around the default, then a constant that the method's authors tune or name as sensitive,
+// and the batch.
 func Contenders() []Contender {
 	list := make([]Contender, 0, len(contenders))
 	for _, c := range contenders {

@@ -137,10 +137,10 @@ var contenders = []Contender{
 		Source:   "Anil et al. 2019; η from docs/rates.md",
 	},
 	{
-		Name: "adafactor", Title: "Adafactor with a rate of its own",
-		Settings: ownSteps("adafactor:variant=fixed"),
-		Space:    []tune.Dimension{span("lr", 1e-4, 0.1), among("batch", "100", "250", "500")},
-		Source:   "Shazeer & Stern 2018, steps not relative to the weights; η from docs/rates.md",
+		Name: "adafactor", Title: "Adafactor",
+		Settings: ownSteps("adafactor"),
+		Space:    []tune.Dimension{span("lr", 1, 100), among("batch", "100", "250", "500")},
+		Source:   "Shazeer & Stern 2018: η is a factor of steps relative to the weights; from docs/rates.md",
 	},
 	{
 		Name: "foof", Title: "FOOF",
@@ -151,7 +151,7 @@ var contenders = []Contender{
 	{
 		Name: "proxprop", Title: "Proximal BackProp, one CG step",
 		Settings: with(ownSteps("proxprop"), "optimizer", "sgd"),
-		Space:    []tune.Dimension{span("lr", 0.1, 10), span("method:tau", 0.05, 20), among("batch", "100", "250", "500")},
+		Space:    []tune.Dimension{span("lr", 0.1, 1000), span("method:tau", 0.05, 20), among("batch", "100", "250", "500")},
 		Source:   "Frerix et al. 2018: τ 1, the step is the solution, so that η is 1",
 	},
 }

@@ -44,7 +44,6 @@ func FixedRates() []Rate {
 		{Pair: Pair{"backprop", "adam", "torch"}, Eta: 1.5e-3, Source: "best of five on MNIST; B = 100, 200 warm-up steps, linear decay"},
 		{Pair: Pair{"kfac", "", ""}, Eta: 1, Source: "none: every step has its own (Martens & Grosse 2015)"},
 		{Pair: Pair{"kfac", "", "plain"}, Eta: 1, Source: "its authors' code (Goldfarb et al. 2020)"},
-		{Pair: Pair{"adafactor", "", ""}, Eta: 1, Source: "none: steps are relative to the weights (Shazeer & Stern 2018)"},
 		{Pair: Pair{"proxprop", "sgd", ""}, Eta: 1, Source: "none: the step is the solution (Frerix et al. 2018)"},
 	}
 }

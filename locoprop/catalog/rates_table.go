@@ -40,8 +40,8 @@ var rates = []Rate{
 	{Pair: Pair{"kbfgs", "", "limited"}, Eta: 1, Gamma: 0, TestLoss: 117.63835368501674, Source: ""},
 	{Pair: Pair{"muon", "", ""}, Eta: 0.1, Gamma: 0, TestLoss: 113.20058600388228, Source: ""},
 	{Pair: Pair{"sm3", "", ""}, Eta: 0.03, Gamma: 0, TestLoss: 123.94622747505673, Source: ""},
-	{Pair: Pair{"adafactor", "", ""}, Eta: 1, Gamma: 0, TestLoss: 0, Source: "none: steps are relative to the weights (Shazeer & Stern 2018)"},
-	{Pair: Pair{"adafactor", "", "fixed"}, Eta: 0.01, Gamma: 0, TestLoss: 106.57051376894033, Source: ""},
+	{Pair: Pair{"adafactor", "", ""}, Eta: 10, Gamma: 0, TestLoss: 104.21494094872997, Source: ""},
+	{Pair: Pair{"adafactor", "", "fixed"}, Eta: 0.01, Gamma: 0, TestLoss: 108.1079087612727, Source: ""},
 	{Pair: Pair{"foof", "sgd", ""}, Eta: 1, Gamma: 0, TestLoss: 123.80012501965744, Source: ""},
 	{Pair: Pair{"proxprop", "sgd", ""}, Eta: 1, Gamma: 0, TestLoss: 0, Source: "none: the step is the solution (Frerix et al. 2018)"},
 }

@@ -13,6 +13,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,10 @@ type Contender struct {
 	// Settings are put over those of the problem. They say all that isn't the problem's:
 	// method, batch, course of the rate.
 	Settings catalog.Values
+	// Suited makes the settings suit data and length: no batch has more examples than there
+	// are, and no warm-up takes more than a fifth of the run, as
+	// [catalog.Contender.Suited] has it.
+	Suited bool
 }
 
 // Length is how long every run is. At most one field is above 0; the zero value leaves the
@@ -79,6 +84,13 @@ type Options struct {
 	Contenders []Contender
 	Seeds      []uint32
 	Length     Length
+	// Fitting are numbers of steps that fit into Length.Time, by contender, where they are
+	// known already: [Fit] has measured them. Others are measured.
+	Fitting map[string]int
+	// Evaluations is how often runs of a given time are evaluated, where the problem
+	// says nothing about it; 0 means 20. It makes a time to a target as exact for long epochs
+	// as for short ones.
+	Evaluations int
 	// Targets are test losses (training losses where there are no test examples) whose
 	// first evaluation at or below is looked for.
 	Targets []float64
@@ -106,11 +118,12 @@ type Job struct {
 	Number    int // from 1
 	Of        int
 	Epochs    int // that it begins
+	Batches   int // in an epoch
+	Steps     int // in all
+	Batch     int // examples in a step
 }
 
-// evaluations is how often runs of a given time are evaluated, so that a time to a target
-// is as exact for long epochs as for short ones.
-const evaluations = 20
+const defaultEvaluations = 20
 
 var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
@@ -149,6 +162,9 @@ func (o *Options) check() error {
 		if slices.Contains(o.Seeds[:i], s) {
 			bad("seed %d is there twice", s)
 		}
+	}
+	if o.Evaluations < 0 {
+		bad("%d evaluations; must be 0 or more", o.Evaluations)
 	}
 	set := 0
 	for _, n := range []int64{int64(o.Length.Epochs), int64(o.Length.Steps), int64(o.Length.Time)} {
@@ -190,16 +206,41 @@ func (o *Options) Resolve(c *Contender, seed uint32, steps int) (catalog.Experim
 	_, every := o.Problem["eval-every"]
 	_, often := o.Problem["eval-steps"]
 	if o.Length.Time > 0 && !every && !often {
-		length["eval-every"], length["eval-steps"] = strconv.Itoa(catalog.MaxCount), strconv.Itoa(max(1, (steps+evaluations-1)/evaluations))
+		often := cmp.Or(o.Evaluations, defaultEvaluations)
+		length["eval-every"], length["eval-steps"] = strconv.Itoa(catalog.MaxCount), strconv.Itoa(max(1, (steps+often-1)/often))
+	}
+	settings, err := o.suited(c, steps)
+	if err != nil {
+		return catalog.Experiment{}, err
 	}
 	e, _, err := catalog.Resolve(
 		catalog.Layer{Source: "problem", Values: o.Problem},
-		catalog.Layer{Source: "contender " + c.Name, Values: c.Settings},
+		catalog.Layer{Source: "contender " + c.Name, Values: settings},
 		catalog.Layer{Source: "comparison", Values: length}, catalog.Layer{Source: "comparison", Values: own})
 	if err != nil {
 		return catalog.Experiment{}, &train.ConfigError{Err: err}
 	}
 	return e, nil
+}
+
+// suited are a contender's settings for a run of so many steps, 0 where its length is in
+// epochs.
+func (o *Options) suited(c *Contender, steps int) (catalog.Values, error) {
+	if !c.Suited {
+		return c.Settings, nil
+	}
+	epochs := o.Length.Epochs
+	if epochs == 0 && steps == 0 {
+		e, _, err := catalog.Resolve(catalog.Layer{Source: "problem", Values: o.Problem})
+		if err != nil {
+			return nil, &train.ConfigError{Err: err}
+		}
+		epochs, steps = e.Epochs, e.Steps
+	}
+	own := catalog.Contender{Settings: c.Settings}
+	own = own.Suited(o.Data.Train.Len(), epochs, steps)
+	maps.DeleteFunc(own.Settings, func(_, text string) bool { return text == "" }) // what wasn't there
+	return own.Settings, nil
 }
 
 // Run makes the runs that the folder doesn't hold yet and returns the result. It begins
@@ -225,8 +266,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	case err != nil:
 		return nil, fmt.Errorf("folder of the comparison: %w", err)
 	}
-	err = r.run(ctx)
-	if err = errors.Join(err, lock.Release()); err != nil {
+	if err := errors.Join(r.run(ctx), lock.Release()); err != nil {
 		return nil, err
 	}
 	return Read(o.Dir)

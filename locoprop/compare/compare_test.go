@@ -22,7 +22,7 @@ import (
 // toy compares two contenders with two seeds, five steps each of three batches an epoch.
 func toy(dir string) Options {
 	return Options{
-		Dir: dir, Problem: catalog.Values{"arch": "9,5,9", "workers": "1", "eval-steps": "2"},
+		Dir: dir, Problem: catalog.Values{"arch": "9,5,9", "workers": "1", "eval-steps": "2", "checkpoint-every": "1h"},
 		Contenders: []Contender{
 			{Name: "fast", Settings: catalog.Values{"batch": "20"}},
 			{Name: "adam", Title: "Adam", Source: "a paper", Settings: catalog.Values{"method": "backprop", "optimizer": "adam", "lr": "0.01", "batch": "20"}},
@@ -198,7 +198,8 @@ func TestInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		steps := 0
 		o.OnStep = func(train.Progress) {
-			if steps++; steps == stop {
+			steps++
+			if steps == stop {
 				cancel()
 			}
 		}
@@ -376,7 +377,7 @@ func TestDamaged(t *testing.T) {
 		`line 1: event "started"; the first line, and no other,`:     string(whole[bytes.IndexByte(whole, '\n')+1:]),
 		"line 1: journal of version 9; this program reads version 1": strings.Replace(string(whole), `"version":1`, `"version":9`, 1),
 		"line 3: says nothing about how the run ended":               strings.Replace(string(whole), `"outcome"`, `"outcom"`, 1),
-		"line 1: says nothing about the comparison":                  strings.Replace(string(whole), `"comparison"`, `"comparisn"`, 1),
+		"line 1: says nothing about the comparison":                  strings.Replace(string(whole), `"comparison"`, `"other"`, 1),
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, JournalName), []byte(text), 0o666))
 		for _, err := range []error{second(Read(dir)), second(Run(context.Background(), toy(dir)))} {
@@ -385,7 +386,7 @@ func TestDamaged(t *testing.T) {
 		}
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, JournalName), whole, 0o666))
-	require.NoError(t, os.Remove(filepath.Join(dir, "runs/adam-1", train.MetricsName)))
+	require.NoError(t, os.Remove(filepath.Join(dir, RunsName, "adam-1", train.MetricsName)))
 	_, err = Read(dir)
 	assert.ErrorContains(t, err, "no such file, though the journal says that the run is finished")
 }

@@ -43,9 +43,6 @@ func (r *runner) warnings() ([]string, error) {
 	if cpus := runtime.NumCPU(); all[0].Workers > cpus {
 		warn("%d workers on %d processors: times depend on how they are shared", all[0].Workers, cpus)
 	}
-	if load := loadAverage(); load > float64(runtime.NumCPU()) {
-		warn("the machine is loaded (%.1f processes for %d processors): times will be too long", load, runtime.NumCPU())
-	}
 	return list, nil
 }
 

@@ -25,10 +25,17 @@ const (
 // every step repeat themselves, by their defaults.
 const refresh = 20
 
+// Fit is the number of steps of a contender that fit into Length.Time, and the time of a
+// step, both by a run that is thrown away and leaves no files. Of the options it takes
+// those of the problem.
+func Fit(ctx context.Context, o Options, c *Contender) (steps int, perStep float64, err error) {
+	return (&runner{Options: o}).fit(ctx, c)
+}
+
 // fit is the number of steps of a contender that fit into Length.Time, by a run that is
 // thrown away.
 func (r *runner) fit(ctx context.Context, c *Contender) (steps int, perStep float64, err error) {
-	e, err := r.Resolve(c, r.Seeds[0], r.provisional())
+	e, err := r.Resolve(c, 1, r.provisional())
 	if err != nil {
 		return 0, 0, err
 	}

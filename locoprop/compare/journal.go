@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -33,6 +34,7 @@ type headerEntry struct {
 	Title    string         `json:"title,omitempty"`
 	Source   string         `json:"source,omitempty"`
 	Settings catalog.Values `json:"settings"`
+	Suited   bool           `json:"suited,omitempty"`
 }
 
 const journalVersion = 1
@@ -45,8 +47,9 @@ type record struct {
 
 	Contender string  `json:"contender,omitempty"`
 	Seed      uint32  `json:"seed,omitempty"`
-	Time      string  `json:"time,omitempty"` // by the calendar, of begun, started and finished
-	Load      float64 `json:"load,omitempty"` // the machine's, where the run was started
+	Time      string  `json:"time,omitempty"`   // by the calendar, of begun, started and finished
+	Load      float64 `json:"load,omitempty"`   // the machine's, where the run was started
+	Loaded    bool    `json:"loaded,omitempty"` // more processes than processors
 
 	Steps       int     `json:"steps,omitempty"`        // planned: what fits; finished: made
 	StepSeconds float64 `json:"step_seconds,omitempty"` // planned
@@ -210,6 +213,7 @@ func (h *header) differences(now *header) error {
 		for _, d := range now.Contenders {
 			if c.Name == d.Name {
 				settings("contender "+c.Name+": ", c.Settings, d.Settings)
+				differ("contender "+c.Name+": suited", strconv.FormatBool(c.Suited), strconv.FormatBool(d.Suited))
 			}
 		}
 	}

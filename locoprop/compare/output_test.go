@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"image/png"
 	"io"
@@ -143,7 +144,7 @@ func TestCharts(t *testing.T) {
 	_, err = png.Decode(bytes.NewReader(readFile(t, dir, "loss-by-epoch.png")))
 	require.NoError(t, err)
 	for d := xml.NewDecoder(bytes.NewReader(readFile(t, dir, "loss-by-seconds.svg"))); ; {
-		if _, err := d.Token(); err == io.EOF {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
 			break
 		}
 		require.NoError(t, err)

@@ -208,6 +208,15 @@ func Read(dir string) (*Result, error) {
 			r.Runs = append(r.Runs, runResult(&f, history, h.Targets))
 		}
 	}
+	loaded := 0
+	for _, s := range j.started {
+		if s.Loaded {
+			loaded++
+		}
+	}
+	if loaded > 0 {
+		r.Warnings = append(slices.Clip(r.Warnings), fmt.Sprintf("%d of %d runs began while the machine was loaded: their times are too long", loaded, len(j.started)))
+	}
 	for _, c := range h.Contenders {
 		r.Contenders = append(r.Contenders, r.summary(c))
 	}

@@ -145,12 +145,16 @@ func (r *runner) plan(ctx context.Context) error {
 		if _, done := r.journal.planned[c.Name]; done {
 			continue
 		}
-		r.log("%s: measuring the time of a step", c.Name)
-		steps, perStep, err := r.time(ctx, c)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.Name, err)
+		steps, known := r.Fitting[c.Name]
+		perStep := 0.0
+		if !known {
+			r.log("%s: measuring the time of a step", c.Name)
+			var err error
+			if steps, perStep, err = r.time(ctx, c); err != nil {
+				return fmt.Errorf("%s: %w", c.Name, err)
+			}
+			r.log("%s: %.4g s a step, so that %d steps fit into %v", c.Name, perStep, steps, r.Length.Time)
 		}
-		r.log("%s: %.4g s a step, so that %d steps fit into %v", c.Name, perStep, steps, r.Length.Time)
 		if err := r.journal.add(record{Event: eventPlanned, Contender: c.Name, Steps: steps, StepSeconds: perStep}); err != nil {
 			return err
 		}
@@ -175,10 +179,11 @@ func (r *runner) make(ctx context.Context, c *Contender, seed uint32, number int
 			return err
 		}
 		load := loadAverage()
-		if load > float64(runtime.NumCPU()) {
-			r.log("warning: the machine is loaded (%.1f waiting for %d processors): times will be too long", load, runtime.NumCPU())
+		loaded := load > float64(runtime.NumCPU())
+		if loaded {
+			r.log("warning: the machine is loaded (%.1f processes for %d processors): times will be too long", load, runtime.NumCPU())
 		}
-		if err := r.journal.add(record{Event: eventStarted, Contender: c.Name, Seed: seed, Time: now(), Load: load}); err != nil {
+		if err := r.journal.add(record{Event: eventStarted, Contender: c.Name, Seed: seed, Time: now(), Load: load, Loaded: loaded}); err != nil {
 			return err
 		}
 	}
@@ -212,9 +217,13 @@ func (r *runner) make(ctx context.Context, c *Contender, seed uint32, number int
 		return nil
 	}
 	config.OnWarning = func(err error) { r.log("warning: %v", err) }
+	examples := r.Data.Train.Len()
 	job := Job{
 		Contender: c.Name, Seed: seed, Number: number, Of: len(r.Seeds) * len(r.Contenders),
-		Epochs: e.RunEpochs(r.Data.Train.Len()),
+		Epochs: e.RunEpochs(examples), Batches: e.Batches(examples), Steps: e.Steps, Batch: e.Batch,
+	}
+	if job.Steps == 0 {
+		job.Steps = job.Epochs * job.Batches
 	}
 	if r.OnBegin != nil {
 		r.OnBegin(job)

@@ -85,6 +85,13 @@ func (s *Scaling) at(j int, x float64) float32 {
 	return float32(v)
 }
 
+// Apply scales an example in place; it has as many values as the scaling has places.
+func (s *Scaling) Apply(example []float32) {
+	for j, x := range example {
+		example[j] = s.at(j, float64(x))
+	}
+}
+
 // Fit finds the scaling of a kind from training examples; nil where there is nothing to
 // do. With N examples and x_j the value of an example at place j:
 //
@@ -260,10 +267,7 @@ func (s *scaledSplit) Rows(dst blas32.General, index []int) error {
 		return err
 	}
 	for r := range index {
-		row := dst.Data[r*dst.Stride:][:dst.Cols]
-		for j, x := range row {
-			row[j] = s.scaling.at(j, float64(x))
-		}
+		s.scaling.Apply(dst.Data[r*dst.Stride:][:dst.Cols])
 	}
 	return nil
 }

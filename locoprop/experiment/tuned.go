@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/tune"
 )
 
@@ -21,13 +22,15 @@ type TuneReport struct {
 	RateKey   string   `json:"rate_key"`
 	// Budget is that of the search; one contender's is as good as another's where they
 	// are equal.
-	Budget   tune.Budget `json:"budget"`
-	Rungs    []int       `json:"rungs"`
-	Default  TunePoint   `json:"default"`
-	Best     TunePoint   `json:"best"`
-	Beside   []TunePoint `json:"beside"` // half and double the rate of the best
-	Trials   []TunePoint `json:"trials"` // those that came furthest first, then the best
-	Warnings []string    `json:"warnings"`
+	Budget  tune.Budget `json:"budget"`
+	Rungs   []int       `json:"rungs"`
+	Default TunePoint   `json:"default"`
+	Best    TunePoint   `json:"best"`
+	// Settings are all of the contender's at the best point, to be put over any problem.
+	Settings catalog.Values `json:"settings"`
+	Beside   []TunePoint    `json:"beside"` // half and double the rate of the best
+	Trials   []TunePoint    `json:"trials"` // those that came furthest first, then the best
+	Warnings []string       `json:"warnings"`
 }
 
 // TunePoint is a trial and what it reached.
@@ -61,7 +64,7 @@ func (t *Tuned) Report() TuneReport {
 	r := TuneReport{
 		Contender: t.Contender.Name, Title: t.Contender.Title, Source: t.Contender.Source,
 		Metric: t.Metric, Unit: t.Unit, RateKey: t.RateKey,
-		Budget: t.Budget, Rungs: t.Rungs, Default: Point(t.Default), Best: Point(t.Best),
+		Budget: t.Budget, Rungs: t.Rungs, Default: Point(t.Default), Best: Point(t.Best), Settings: t.Settings,
 		Beside: points(t.Probes), Trials: points(t.Results), Warnings: slices.Concat([]string{}, t.Warnings),
 	}
 	for _, d := range t.Contender.Space {

@@ -40,10 +40,11 @@ type Tuner struct {
 	// WriteConfig writes an experiment's configuration into the folder of a trial; nil: none.
 	WriteConfig func(dir string, e *catalog.Experiment) error
 
-	OnStart   func(tune.Budget)    // told of the budget before the first trial
-	OnResult  func(tune.Result)    // told of each result
-	OnStep    func(train.Progress) // of the run in hand
-	OnWarning func(error)          // as train.Config has it
+	OnStart   func(tune.Budget)             // told of the budget before the first trial
+	OnResult  func(tune.Result)             // told of each result
+	OnTrial   func(t tune.Trial, steps int) // told of each trial before it runs up to so many steps
+	OnStep    func(train.Progress)          // of the run in hand
+	OnWarning func(error)                   // as train.Config has it
 }
 
 // What trials are compared by, as a run's metrics name it.
@@ -56,6 +57,7 @@ const (
 type Tuned struct {
 	tune.Outcome
 	Contender  catalog.Contender  // with its space as it suits the data
+	Settings   catalog.Values     // of the contender at the best point, to be put over any problem
 	Experiment catalog.Experiment // the best one
 	RateKey    string             // the setting that the probes halve and double
 	Metric     string             // what is compared: test_loss; train_loss where there are no test examples
@@ -111,11 +113,14 @@ func (t *Tuner) Run(ctx context.Context) (*Tuned, error) {
 			t.discard(r.Trial.Number)
 		}
 	}
+	if tuned.Settings, err = s.c.At(outcome.Best.Trial.Point); err != nil {
+		return tuned, err
+	}
 	if tuned.Experiment, err = s.experiment(outcome.Best.Trial); err != nil {
 		return tuned, err
 	}
 	tuned.FullSteps = s.steps(&tuned.Experiment)
-	return tuned, nil
+	return tuned, s.warnOfShortRuns(tuned)
 }
 
 // discard removes what a trial would need to go on. That it can't be removed is no reason
@@ -269,6 +274,9 @@ func (s *tuning) evaluate(ctx context.Context, trial tune.Trial, length int) (lo
 	c.Steps = max(int(math.Ceil(float64(all)*(float64(length)/float64(s.length)))), 1)
 	c.EvalEvery, c.EvalSteps, c.Keep, c.TimeLimit = catalog.MaxCount, 0, 1, 0
 	c.OnStep, c.OnWarning = s.OnStep, s.OnWarning
+	if s.OnTrial != nil {
+		s.OnTrial(trial, c.Steps)
+	}
 	t, err := train.New(c)
 	if err != nil {
 		return 0, err
@@ -299,6 +307,27 @@ func (s *tuning) evaluate(ctx context.Context, trial tune.Trial, length int) (lo
 		return result.Last.TrainLoss, nil
 	}
 	return result.Last.TestLoss, nil
+}
+
+// learnt is the share of the mean predictor's loss that a search has to come below for
+// its trials to be told apart by more than chance.
+const learnt = 0.99
+
+// warnOfShortRuns warns where no trial has begun to learn.
+func (s *tuning) warnOfShortRuns(tuned *Tuned) error {
+	e := &tuned.Experiment
+	mean, test, err := train.MeanPredictor(s.Data, e.Target, e.Loss, train.Compute{Backend: s.Backend, Workers: e.Workers})
+	if err != nil {
+		return err
+	}
+	if s.metric == testLoss {
+		mean = test
+	}
+	if tuned.Best.Loss > learnt*mean {
+		tuned.Warnings = append(tuned.Warnings, fmt.Sprintf("the best loss, %s, is hardly below that of giving the mean for every example, %s: "+
+			"these runs are too short to tell settings apart", tune.Number(tuned.Best.Loss), tune.Number(mean)))
+	}
+	return nil
 }
 
 // openOrCreate opens the folder of a run, or makes it where there is none.

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/method/adafactor"
+	"github.com/locoprop/locoprop-go/locoprop/method/backprop"
 	"github.com/locoprop/locoprop-go/locoprop/method/foof"
 	"github.com/locoprop/locoprop-go/locoprop/method/kbfgs"
 	"github.com/locoprop/locoprop-go/locoprop/method/kfac"
@@ -136,7 +139,36 @@ func contenders() []contender {
 	rates := func(quadratic, rosenbrock, logistic, linear float64) map[string]float64 {
 		return map[string]float64{"quadratic": quadratic, "rosenbrock": rosenbrock, "logistic": logistic, "deep linear": linear}
 	}
+	first := func(k optimizer.Kind, rates map[string]float64) contender {
+		rule := optimizer.New(k)
+		return contender{"backprop " + strings.TrimSpace(rule.Name()+" "+rule.Variant()), func(r float64) (plan.Method, error) {
+			return made(backprop.New(backprop.Options{Eta: r, Optimizer: rule}))
+		}, rates}
+	}
+	local := func(name string, o locoprop.Options, rates map[string]float64) contender {
+		return contender{"locoprop " + name, func(r float64) (plan.Method, error) {
+			o.Eta = r
+			return made(locoprop.New(o))
+		}, rates}
+	}
+	sgd := optimizer.New(optimizer.SGD)
 	return []contender{
+		local("m", locoprop.Options{Gamma: 10, Steps: 10, Optimizer: sgd}, rates(2e-3, 2e-5, 1e-2, 1e-3)),
+		local("s", locoprop.Options{Gamma: 10, Steps: 10, Loss: locoprop.Squared, Optimizer: sgd}, rates(2e-3, 2e-5, 3e-3, 1e-3)),
+		local("exact", locoprop.Options{Gamma: 20, Loss: locoprop.Squared, Form: locoprop.FormExact, Prox: 0.1}, rates(1, 0, 1, 1)),
+		local("metric", locoprop.Options{Gamma: 0.1, GammaRule: locoprop.GammaFisher, Form: locoprop.FormMetric}, rates(1, 0, 1, 0.3)),
+		first(optimizer.SGD, rates(0.1, 1e-3, 1, 0.1)),
+		first(optimizer.Momentum, rates(0.03, 3e-4, 0.3, 0.03)),
+		first(optimizer.Nesterov, rates(0.03, 3e-4, 0.3, 0.01)),
+		first(optimizer.AdaGrad, rates(0.3, 0.3, 0.3, 0.1)),
+		first(optimizer.RMSPropTorch, rates(0.03, 0.003, 0.03, 0.003)),
+		first(optimizer.AdamTorch, rates(0.03, 0.01, 0.03, 0.01)),
+		first(optimizer.AdamW, rates(0.03, 0.01, 0.03, 0.01)),
+		first(optimizer.NadamW, rates(0.03, 0.01, 0.03, 0.01)),
+		first(optimizer.ScheduleFree, rates(0.1, 0.03, 0.1, 0.03)),
+		{"adafactor relative", func(r float64) (plan.Method, error) {
+			return made(adafactor.New(adafactor.Options{Eta: r}))
+		}, rates(5, 2, 10, 2)},
 		{"kfac", func(r float64) (plan.Method, error) { return made(kfac.New(kfac.Options{Eta: r, Damping: 1})) }, rates(1, 0, 1, 1)},
 		{"kfac empirical", func(r float64) (plan.Method, error) {
 			return made(kfac.New(kfac.Options{Eta: r, Damping: 1, Empirical: true}))

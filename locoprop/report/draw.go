@@ -28,15 +28,7 @@ func (c Chart) WriteSVG(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	canvas := vgsvg.New(chartWidth, height)
-	drawAll(p, legend, draw.New(canvas))
-	var b bytes.Buffer
-	if _, err := canvas.WriteTo(&b); err != nil {
-		return err
-	}
-	// The font isn't in the file, and few systems have it: name others of its measures.
-	_, err = w.Write(bytes.ReplaceAll(b.Bytes(), []byte(`"font-family:Liberation Sans;`), []byte(`"font-family:Liberation Sans,Arial,Helvetica,sans-serif;`)))
-	return err
+	return writeSVG(w, chartWidth, height, func(c draw.Canvas) { drawAbove(p, legend, c) })
 }
 
 // WritePNG writes the chart as a PNG image on white.
@@ -45,15 +37,37 @@ func (c Chart) WritePNG(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	canvas := vgimg.NewWith(vgimg.UseWH(chartWidth, height), vgimg.UseDPI(chartDPI))
-	drawAll(p, legend, draw.New(canvas))
-	_, err = vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
+	return writePNG(w, chartWidth, height, func(c draw.Canvas) { drawAbove(p, legend, c) })
+}
+
+// writeSVG writes what a function draws on white.
+func writeSVG(w io.Writer, width, height vg.Length, paint func(draw.Canvas)) error {
+	canvas := vgsvg.New(width, height)
+	paint(white(draw.New(canvas)))
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return err
+	}
+	// The font isn't in the file, and few systems have it: name others of its measures.
+	_, err := w.Write(bytes.ReplaceAll(b.Bytes(), []byte(`"font-family:Liberation Sans;`), []byte(`"font-family:Liberation Sans,Arial,Helvetica,sans-serif;`)))
 	return err
 }
 
-// drawAll draws a plot above its legend, which covers no line there.
-func drawAll(p *plot.Plot, legend plot.Legend, c draw.Canvas) {
+// writePNG writes what a function draws on white.
+func writePNG(w io.Writer, width, height vg.Length, paint func(draw.Canvas)) error {
+	canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(chartDPI))
+	paint(white(draw.New(canvas)))
+	_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
+	return err
+}
+
+func white(c draw.Canvas) draw.Canvas {
 	c.FillPolygon(color.White, []vg.Point{c.Min, {X: c.Min.X, Y: c.Max.Y}, c.Max, {X: c.Max.X, Y: c.Min.Y}})
+	return c
+}
+
+// drawAbove draws a plot above its legend, which covers no line there.
+func drawAbove(p *plot.Plot, legend plot.Legend, c draw.Canvas) {
 	c = draw.Crop(c, 6, -12, 6, -6)
 	below := legend.Rectangle(c).Size().Y
 	legend.Draw(draw.Crop(c, 40, 0, 0, 0))
@@ -93,11 +107,7 @@ func sans(points float64) font.Font {
 // axes sets titles, ranges, ticks and a grid.
 func (c Chart) axes(p *plot.Plot) {
 	low, high := c.frame()
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = line(c.Title), line(c.X), line(c.Y)
-	p.Title.TextStyle.Font, p.Title.Padding = sans(13), 6
-	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Label.TextStyle.Font, axis.Tick.Label.Font = sans(11), sans(10)
-	}
+	styleAxes(p, c.Title, c.X, c.Y)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = low.x, high.x, low.y, high.y
 	if c.Log {
 		p.Y.Scale = plot.LogScale{}
@@ -115,6 +125,15 @@ func (c Chart) axes(p *plot.Plot) {
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{Y: 0xdd}, color.Gray{Y: 0xdd}
 	p.Add(grid)
+}
+
+// styleAxes sets the names of a plot and its axes, and the fonts.
+func styleAxes(p *plot.Plot, title, x, y string) {
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = line(title), line(x), line(y)
+	p.Title.TextStyle.Font, p.Title.Padding = sans(13), 6
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.TextStyle.Font, axis.Tick.Label.Font = sans(11), sans(10)
+	}
 }
 
 // addSeries adds band, line and lone points of series i and returns what stands for it

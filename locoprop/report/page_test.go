@@ -44,7 +44,7 @@ func pageOf(t *testing.T, p Page) string {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	page := pageOf(t, samplePage(t))
-	assert.Equal(t, page, pageOf(t, samplePage(t)), "the same bytes again")
+	assert.True(t, page == pageOf(t, samplePage(t)), "the same bytes again")
 	assert.NotContains(t, page, "<script>alert")
 	assert.NotContains(t, page, "<b>")
 	assert.NotContains(t, page, "ZgotmplZ", "what html/template puts in place of what it holds for unsafe")

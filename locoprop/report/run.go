@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
@@ -23,38 +22,6 @@ type Run struct {
 	Layers   []plan.LayerReport
 	Machines []Machine
 }
-
-// MachineName is the file in which a run's processes say where they ran.
-const MachineName = "machine.jsonl"
-
-// Machine is a line of machine.jsonl: a process began to work on the run, or ended.
-type Machine struct {
-	Event string    `json:"event"` // EventStart or EventEnd
-	Time  time.Time `json:"time"`
-
-	// At the start.
-	Version string `json:"version,omitempty"` // of the program, with its commit
-	Go      string `json:"go,omitempty"`
-	OS      string `json:"os,omitempty"`
-	Arch    string `json:"arch,omitempty"`
-	CPU     string `json:"cpu,omitempty"`  // model name, "" where it can't be told
-	CPUs    int    `json:"cpus,omitempty"` // threads of the machine
-	Workers int    `json:"workers,omitempty"`
-	Backend string `json:"backend,omitempty"`
-	Detail  string `json:"detail,omitempty"` // libraries of the backend and what of the CPU they use
-
-	// At the end; what this process did alone.
-	Seconds     float64 `json:"seconds,omitempty"` // training
-	EvalSeconds float64 `json:"eval_seconds,omitempty"`
-	Steps       int     `json:"steps,omitempty"`
-	PeakMemory  int64   `json:"peak_memory,omitempty"` // bytes; 0 where it can't be told
-}
-
-// Events of a Machine.
-const (
-	EventStart = "start"
-	EventEnd   = "end"
-)
 
 // Read reads the folders of runs, also while they go on: last lines that aren't whole are
 // left out. A run is named after its folder, or by its path where two have the same
@@ -94,7 +61,7 @@ func readRun(dir string) (*Run, error) {
 	r.Config, errs[0] = readConfig(filepath.Join(dir, train.ConfigName))
 	r.Metrics, errs[1] = train.ReadMetrics(dir)
 	r.Layers, errs[2] = train.ReadLayers(dir)
-	r.Machines, errs[3] = train.ReadLines[Machine](filepath.Join(dir, MachineName))
+	r.Machines, errs[3] = readMachines(dir)
 	return r, errors.Join(errs[:]...)
 }
 

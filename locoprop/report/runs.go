@@ -97,8 +97,8 @@ func reached(runs []*Run) Table {
 	return t
 }
 
-// Curves are the metrics of runs by epoch and by seconds of training, a line for each
-// run. Accuracies are there if a run has them.
+// Curves are the metrics of runs by epoch, by seconds of training and by step, a line
+// for each run. Accuracies are there if a run has them.
 func Curves(runs []*Run) Plot {
 	optional := func(x *float64) float64 {
 		if x == nil {
@@ -118,7 +118,7 @@ func Curves(runs []*Run) Plot {
 		{"train excess", func(m train.Metrics) float64 { return m.TrainExcess }, false},
 		{"test accuracy", func(m train.Metrics) float64 { return optional(m.TestAccuracy) }, true},
 		{"train accuracy", func(m train.Metrics) float64 { return optional(m.TrainAccuracy) }, true},
-		{"rate of the epoch's last batch", func(m train.Metrics) float64 { return m.LR }, false},
+		{"learning rate", func(m train.Metrics) float64 { return m.LR }, false},
 	} {
 		for _, x := range []struct {
 			name string
@@ -126,6 +126,7 @@ func Curves(runs []*Run) Plot {
 		}{
 			{"epoch", func(m train.Metrics) float64 { return float64(m.Epoch) }},
 			{"seconds of training", func(m train.Metrics) float64 { return m.Seconds }},
+			{"step", func(m train.Metrics) float64 { return float64(m.Step) }},
 		} {
 			c := Chart{Title: y.name, X: x.name, Y: y.name, Log: !y.optional}
 			found := false

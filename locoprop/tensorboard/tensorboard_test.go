@@ -15,6 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// points are those of steps and values in turn.
+func points(of ...float64) (list []tensorboardtest.Point) {
+	for i := 0; i < len(of); i += 2 {
+		list = append(list, tensorboardtest.Point{Step: int64(of[i]), Value: of[i+1]})
+	}
+	return list
+}
+
 // writeRun writes a run that was rolled back, then killed and resumed; wanted are the
 // curves that it should show.
 func writeRun(t *testing.T, dir string) (wanted map[string][]tensorboardtest.Point) {
@@ -41,9 +49,9 @@ func writeRun(t *testing.T, dir string) (wanted map[string][]tensorboardtest.Poi
 	add(30, Scalar{"loss/train", 1})
 	require.NoError(t, w.Close())
 	return map[string][]tensorboardtest.Point{
-		"loss/train":      {{0, 8}, {10, 3}, {20, 2}, {30, 1}},
-		"loss/test":       {{0, 9}, {10, 5}},
-		"layers/0/cosine": {{0, 0.5}},
+		"loss/train":      points(0, 8, 10, 3, 20, 2, 30, 1),
+		"loss/test":       points(0, 9, 10, 5),
+		"layers/0/cosine": points(0, 0.5),
 	}
 }
 
@@ -135,7 +143,7 @@ func TestFullDisk(t *testing.T) {
 		assert.Positive(t, errs)
 		disk.room = 1000
 		require.NoError(t, w.Close())
-		assert.Equal(t, []tensorboardtest.Point{{1, 1}, {2, 1}, {3, 1}, {4, 1}}, tensorboardtest.Curves(t, dir)["a"])
+		assert.Equal(t, points(1, 1, 2, 1, 3, 1, 4, 1), tensorboardtest.Curves(t, dir)["a"])
 		assert.ErrorContains(t, w.Close(), "closing ")
 	}
 }

@@ -269,8 +269,8 @@ func TestMetricsJSON(t *testing.T) {
 		want string
 	}{
 		{
-			Metrics{Epoch: 3, Step: 240, LR: 1e-5, TrainLoss: 60.25, TestLoss: 61, TrainExcess: 14.5, TestExcess: 15, Seconds: 12.5, EvalSeconds: 0.125},
-			`{"epoch":3,"step":240,"lr":0.00001,"train_loss":60.25,"test_loss":61,"train_excess":14.5,"test_excess":15,"seconds":12.5,"eval_seconds":0.125}`,
+			Metrics{Epoch: 3, Step: 240, LR: 1e-5, TrainLoss: 60.25, TestLoss: 61, TrainExcess: 14.5, TestExcess: 15, Seconds: 12.5, EvalSeconds: 0.125, Forms: []string{"gram", "direct"}},
+			`{"epoch":3,"step":240,"lr":0.00001,"train_loss":60.25,"test_loss":61,"train_excess":14.5,"test_excess":15,"seconds":12.5,"eval_seconds":0.125,"forms":["gram","direct"]}`,
 		},
 		{
 			Metrics{TrainLoss: 1, TestLoss: math.NaN(), TestExcess: math.Inf(1), TrainAccuracy: &accuracy, TestAccuracy: &accuracy},

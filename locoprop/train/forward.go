@@ -88,6 +88,15 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 // out a *ConfigError; a context that ends gives ErrInterrupted. out is then partly
 // written.
 func Predict(ctx context.Context, m *model.Model, in Examples, out backend.Mat, c Compute) error {
+	if m.Network == nil {
+		return &ConfigError{m.Check()}
+	}
+	return Encode(ctx, m, len(m.Network.Layers)-1, in, out, c)
+}
+
+// Encode writes the outputs of a layer, counted from 0, for all examples into out, Len ×
+// the layer's units. Its errors are those of [Predict].
+func Encode(ctx context.Context, m *model.Model, layer int, in Examples, out backend.Mat, c Compute) error {
 	k, workers, err := c.resolve()
 	if err != nil {
 		return &ConfigError{err}
@@ -95,16 +104,20 @@ func Predict(ctx context.Context, m *model.Model, in Examples, out backend.Mat, 
 	if err := m.Check(); err != nil {
 		return &ConfigError{err}
 	}
-	if in.Dim() != m.Network.Inputs() {
-		return &ConfigError{fmt.Errorf("examples have %d values, but the network reads %d", in.Dim(), m.Network.Inputs())}
+	if layer < 0 || layer >= len(m.Network.Layers) {
+		return &ConfigError{fmt.Errorf("layer %d; must be 0 to %d", layer, len(m.Network.Layers)-1)}
 	}
-	if out.Rows != in.Len() || out.Cols != m.Network.Outputs() {
-		return &ConfigError{fmt.Errorf("output is %d × %d; must be %d × %d", out.Rows, out.Cols, in.Len(), m.Network.Outputs())}
+	net := &nn.Network{Layers: m.Network.Layers[:layer+1]}
+	if in.Dim() != net.Inputs() {
+		return &ConfigError{fmt.Errorf("examples have %d values, but the network reads %d", in.Dim(), net.Inputs())}
+	}
+	if out.Rows != in.Len() || out.Cols != net.Outputs() {
+		return &ConfigError{fmt.Errorf("output is %d × %d; must be %d × %d", out.Rows, out.Cols, in.Len(), net.Outputs())}
 	}
 	pool := plan.NewPool(workers)
 	defer pool.Close()
 	src := &source{name: "input", from: in, n: in.Len(), outputs: in.Dim(), index: consecutive(in.Len())}
-	f := newForward(k, m.Network, src, workers, func(c *output) error {
+	f := newForward(k, net, src, workers, func(c *output) error {
 		for r := range c.t.Rows {
 			if _, finite := mix(0, row(c.t, r)); !finite {
 				return &DataError{src.name, c.lo + r, errNotFinite}
@@ -113,5 +126,5 @@ func Predict(ctx context.Context, m *model.Model, in Examples, out backend.Mat, 
 		backend.Copy(backend.Rows(out, c.lo, c.hi), c.y)
 		return nil
 	})
-	return f.run(ctx, pool, m.EvalWeights())
+	return f.run(ctx, pool, m.EvalWeights()[:layer+1])
 }

@@ -7,8 +7,8 @@ import (
 
 // Metrics is the result of one evaluation. As JSON it is a line of a run's
 // metrics.jsonl, with the keys epoch, step, lr, train_loss, test_loss, train_excess,
-// test_excess, train_accuracy, test_accuracy, seconds, eval_seconds in this order; a
-// number that isn't finite is null, and the accuracies are there only where the target
+// test_excess, train_accuracy, test_accuracy, seconds, eval_seconds, forms in this order;
+// a number that isn't finite is null, and the accuracies are there only where the target
 // is the label.
 type Metrics struct {
 	Epoch int     // epochs completed; 0: the untrained network
@@ -26,21 +26,26 @@ type Metrics struct {
 
 	Seconds     float64 // spent training so far, the method's set-up included, without evaluation and saving
 	EvalSeconds float64 // spent evaluating so far
+
+	// Forms are how each layer's local problem is solved, as the method's Explain has it: in
+	// the first line of a run, of methods that have forms; else nil.
+	Forms []string
 }
 
 // line is Metrics as JSON writes it.
 type line struct {
-	Epoch         int     `json:"epoch"`
-	Step          int     `json:"step"`
-	LR            number  `json:"lr"`
-	TrainLoss     number  `json:"train_loss"`
-	TestLoss      number  `json:"test_loss"`
-	TrainExcess   number  `json:"train_excess"`
-	TestExcess    number  `json:"test_excess"`
-	TrainAccuracy *number `json:"train_accuracy,omitempty"`
-	TestAccuracy  *number `json:"test_accuracy,omitempty"`
-	Seconds       number  `json:"seconds"`
-	EvalSeconds   number  `json:"eval_seconds"`
+	Epoch         int      `json:"epoch"`
+	Step          int      `json:"step"`
+	LR            number   `json:"lr"`
+	TrainLoss     number   `json:"train_loss"`
+	TestLoss      number   `json:"test_loss"`
+	TrainExcess   number   `json:"train_excess"`
+	TestExcess    number   `json:"test_excess"`
+	TrainAccuracy *number  `json:"train_accuracy,omitempty"`
+	TestAccuracy  *number  `json:"test_accuracy,omitempty"`
+	Seconds       number   `json:"seconds"`
+	EvalSeconds   number   `json:"eval_seconds"`
+	Forms         []string `json:"forms,omitempty"`
 }
 
 // number is a float64 whose JSON is null where it isn't finite.
@@ -68,7 +73,7 @@ func (m Metrics) MarshalJSON() ([]byte, error) {
 		TrainLoss: number(m.TrainLoss), TestLoss: number(m.TestLoss),
 		TrainExcess: number(m.TrainExcess), TestExcess: number(m.TestExcess),
 		TrainAccuracy: (*number)(m.TrainAccuracy), TestAccuracy: (*number)(m.TestAccuracy),
-		Seconds: number(m.Seconds), EvalSeconds: number(m.EvalSeconds),
+		Seconds: number(m.Seconds), EvalSeconds: number(m.EvalSeconds), Forms: m.Forms,
 	})
 }
 
@@ -83,7 +88,7 @@ func (m *Metrics) UnmarshalJSON(b []byte) error {
 		TrainLoss: float64(l.TrainLoss), TestLoss: float64(l.TestLoss),
 		TrainExcess: float64(l.TrainExcess), TestExcess: float64(l.TestExcess),
 		TrainAccuracy: (*float64)(l.TrainAccuracy), TestAccuracy: (*float64)(l.TestAccuracy),
-		Seconds: float64(l.Seconds), EvalSeconds: float64(l.EvalSeconds),
+		Seconds: float64(l.Seconds), EvalSeconds: float64(l.EvalSeconds), Forms: l.Forms,
 	}
 	return nil
 }

@@ -127,6 +127,13 @@ func everyMethod(t *testing.T) map[string]plan.Method {
 			}
 		}
 	}
+	for _, p := range catalog.Pairs() {
+		if p.Optimizer == "" && p.Variant != "" {
+			add(catalog.Values{"method": p.Method + ":variant=" + p.Variant})
+		}
+	}
+	add(catalog.Values{"method": "kfac:fisher=empirical"})
+	add(catalog.Values{"method": "proxprop:variant=exact", "optimizer": "nesterov"})
 	add(catalog.Values{"method": "backprop", "optimizer": "momentum:variant=lr-in-buffer"})
 	for _, v := range []catalog.Values{
 		{"form": "direct", "reset-state": "true"},

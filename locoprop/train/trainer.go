@@ -230,10 +230,27 @@ func (t *Trainer) evaluate(ctx context.Context, epoch int) (Metrics, error) {
 	if t.step > 0 {
 		m.LR = t.rate() * t.c.Schedule.At((t.step-1)/t.batches, (t.step-1)%t.batches, t.batches)
 	}
+	if t.lines == 0 {
+		m.Forms = t.forms()
+	}
 	if t.c.Target == TargetLabel {
 		m.TrainAccuracy, m.TestAccuracy = &scores[0].accuracy, &scores[1].accuracy
 	}
 	return m, nil
+}
+
+// forms are the forms of the layers, nil where the method has none.
+func (t *Trainer) forms() []string {
+	var forms []string
+	some := false
+	for _, l := range t.Explain() {
+		forms = append(forms, l.Form)
+		some = some || l.Form != ""
+	}
+	if !some {
+		return nil
+	}
+	return forms
 }
 
 // checkFinite looks for a number in the weights or the method's state that isn't
@@ -259,6 +276,9 @@ func (t *Trainer) checkFinite() error {
 // or 0 where no step is at fault.
 func (t *Trainer) diverged(err error, batch int) error {
 	e := &DivergedError{Epoch: t.epoch + 1, Batch: batch, Batches: t.batches, Step: t.step, Rate: t.rate(), Err: err, Rollbacks: len(t.rollbacks)}
+	if m, ok := t.c.Method.(plan.RateIgnorer); ok {
+		e.Rateless = m.IgnoresRate()
+	}
 	switch {
 	case batch > 0 || t.batch == t.batches:
 	case t.batch == 0:

@@ -14,7 +14,7 @@ import (
 )
 
 // Points are n points of a space that cover it evenly: Halton's sequence, its digits
-// permuted by a seed as in Owen, "A randomized Halton algorithm" (2017). The first k of n
+// permuted by a seed as in Owen, "A randomized Halton algorithm in R" (2017). The first k of n
 // points are those that k alone would be.
 func Points(space []Dimension, n int, seed uint32) []map[string]string {
 	points := make([]map[string]string, n)

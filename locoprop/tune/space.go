@@ -21,7 +21,7 @@ type Dimension struct {
 //
 //	low + u·(high − low), or low·(high/low)ᵘ on a logarithmic scale
 //
-// to three digits, or choice ⌊u·len⌋.
+// to three digits (all of them where that would leave the range), or choice ⌊u·len⌋.
 func (d Dimension) At(u float64) string {
 	if len(d.Choices) > 0 {
 		return d.Choices[min(int(u*float64(len(d.Choices))), len(d.Choices)-1)]
@@ -30,7 +30,12 @@ func (d Dimension) At(u float64) string {
 	if d.Log {
 		v = d.Low * math.Pow(d.High/d.Low, u)
 	}
-	return Number(min(max(v, d.Low), d.High))
+	v = min(max(v, d.Low), d.High)
+	text := Number(v)
+	if d.Contains(text) != nil { // rounded beyond an end
+		text = strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return text
 }
 
 // Number writes a number to three digits, in the shortest form that stands for it.

@@ -24,6 +24,8 @@ func TestDimensionAt(t *testing.T) {
 		{linear, 0, "0.5"},
 		{linear, 0.5, "0.7"},
 		{linear, 1.0 / 3, "0.633"},
+		{Dimension{Key: "lr", Low: 0.12345, High: 0.23456}, 0, "0.12345"},
+		{Dimension{Key: "lr", Low: 0.12345, High: 0.23456}, 0.5, "0.179"},
 		{choices, 0, "50"},
 		{choices, 0.34, "100"},
 		{choices, 0.99, "200"},

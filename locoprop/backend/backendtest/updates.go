@@ -96,7 +96,7 @@ func updateCall(ar *arena, s Shape, r optimizer.Rule, mode string) call {
 		outs: outs,
 		want: func() expected {
 			if r.Kind.WholeRows() {
-				return wantApply(steps[:], delta, w0, g)
+				return wantPNorm(steps[:], delta, w0, g)
 			}
 			return wantUpdate(r, prox, delta, w0, g, slots)
 		},
@@ -173,14 +173,65 @@ func wantReplaced(exact oracle.Optimizer, prox float64, w, base, grad, size orac
 	return e
 }
 
-// wantApply is what package optimizer's own loop gives, to the bit: a rule on whole rows
-// magnifies rounding too much for a bound, and its formula is tested there.
-func wantApply(steps []optimizer.Update, delta, w0, g backend.Mat) expected {
-	d := backend.Mat{Rows: delta.Rows, Cols: delta.Cols, Stride: delta.Stride, Data: append([]float32(nil), delta.Data...)}
-	for _, u := range steps {
-		backend.ApplyRows(u, d, w0, g, nil)
+// wantPNorm takes a row at a time through the rule in float64, and with it a bound of each
+// weight's error: where θ is near 0 a weight changes faster than θ, so the bound is what the
+// error of θ may make of the weight there.
+func wantPNorm(steps []optimizer.Update, delta, w0, g backend.Mat) expected {
+	e := one(oracle.New(delta.Rows, delta.Cols), oracle.New(delta.Rows, delta.Cols))
+	for i := range delta.Rows {
+		base := make([]float64, delta.Cols)
+		if w0.Data != nil {
+			copy(base, oracle.From32(w0).Row(i))
+		}
+		w, err, grad := make([]float64, delta.Cols), make([]float64, delta.Cols), oracle.From32(g).Row(i)
+		for j, d := range oracle.From32(delta).Row(i) {
+			w[j] = base[j] + d
+		}
+		for _, u := range steps {
+			eta, p, prox := float64(u.C[0]), float64(u.C[1]), float64(u.Prox)
+			theta, off := linked(w, err, p)
+			for j := range theta {
+				theta[j] -= eta * (grad[j] + prox*(w[j]-base[j]))
+				off[j] += eta * (prox*err[j] + 2*epsilon*prox*math.Abs(grad[j]) + 2*epsilon*prox*math.Abs(w[j]-base[j]))
+			}
+			w, err = linked(theta, off, p/(p-1))
+			for j := range w {
+				err[j] += epsilon * math.Abs(w[j]-base[j])
+			}
+		}
+		for j := range w {
+			e.outs[0].Set(i, j, w[j]-base[j])
+			e.bounds[0].Set(i, j, 2*err[j])
+		}
 	}
-	return one(oracle.From32(d), oracle.New(d.Rows, d.Cols))
+	return e
+}
+
+// linked is ∇½‖x‖ᵣ², and how far it may be off where x is by err.
+func linked(x, err []float64, r float64) (link, off []float64) {
+	norm := func(v []float64) (sum float64) {
+		for _, e := range v {
+			sum += math.Pow(math.Abs(e), r)
+		}
+		return math.Pow(sum, 1/r)
+	}
+	size := norm(x)
+	at := func(v float64) float64 {
+		if v == 0 || r == 2 {
+			return v
+		}
+		return math.Copysign(size*math.Pow(math.Abs(v)/size, r-1), v)
+	}
+	share := 0.0 // how much of the norm may be off
+	if size > 0 {
+		share = norm(err) / size
+	}
+	for i, v := range x {
+		l := at(v)
+		link = append(link, l)
+		off = append(off, math.Max(math.Abs(at(v+err[i])-l), math.Abs(at(v-err[i])-l))+math.Abs(l)*(math.Abs(r-2)*share+1e-12))
+	}
+	return link, off
 }
 
 func updateBound(size oracle.Mat) oracle.Mat { return scaled(testSteps*16*epsilon, size) }

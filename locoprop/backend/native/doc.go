@@ -12,6 +12,5 @@
 //
 // Besides the kernels it implements backend.BlockSolver, KernelSolver, GramSolver and
 // MetricSolver: all iterations of a block's local problem in one call, bit for bit those
-// of the generic loop. The one optimiser that has no C++ kernel is p-norm: its updates run
-// in Go, and its blocks by the loop.
+// of the generic loop.
 package native

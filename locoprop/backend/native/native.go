@@ -204,14 +204,9 @@ func slotMats(slots []backend.Mat) (s [optimizer.MaxSlots]backend.Mat) {
 	return s
 }
 
-// Update implements backend.Kernels. A rule that works on whole rows (p-norm) isn't
-// element-wise and takes powers; it runs as Go's own loop.
+// Update implements backend.Kernels.
 func (k *Backend) Update(u optimizer.Update, delta, w0, g backend.Mat, slots []backend.Mat) {
 	backend.CheckUpdate(u, delta, w0, g, slots)
-	if u.Kind.WholeRows() {
-		backend.ApplyRows(u, delta, w0, g, slots)
-		return
-	}
 	s := slotMats(slots)
 	must(bindings.Update(rule(&u), delta.Rows, delta.Cols, data(delta), delta.Stride, data(w0), w0.Stride, data(g), g.Stride,
 		data(s[0]), s[0].Stride, data(s[1]), s[1].Stride, data(s[2]), s[2].Stride))
@@ -224,23 +219,13 @@ func (k *Backend) AddInto(w, delta backend.Mat) {
 }
 
 // SolveBlock implements backend.BlockSolver. It returns an error only for sizes above
-// OpenBLAS's 32-bit integers. For rules that C doesn't have it is the loop over kernels.
+// OpenBLAS's 32-bit integers.
 func (k *Backend) SolveBlock(b *backend.Block, updates []optimizer.Update, scratch []float32) error {
 	backend.CheckBlock(b, updates, scratch)
-	for _, u := range updates {
-		if u.Kind.WholeRows() {
-			backend.Loop(k, b, updates, scratch)
-			return nil
-		}
-	}
 	s := slotMats(b.Slots)
-	var rules *bindings.Rule
-	if len(updates) > 0 {
-		rules = rule(&updates[0])
-	}
 	return bindings.SolveDirect(b.X.Rows, b.X.Cols, b.W.Rows, data(b.X), b.X.Stride, data(b.Ahat), b.Ahat.Stride,
 		data(b.Yhat), b.Yhat.Stride, data(b.D), b.D.Stride, data(b.W), b.W.Stride,
-		data(s[0]), s[0].Stride, data(s[1]), s[1].Stride, data(s[2]), s[2].Stride, int(b.F.Kind()), b.F.Param(), b.Gamma, rules, len(updates), unsafe.SliceData(scratch), len(scratch))
+		data(s[0]), s[0].Stride, data(s[1]), s[1].Stride, data(s[2]), s[2].Stride, int(b.F.Kind()), b.F.Param(), b.Gamma, firstRule(updates), len(updates), unsafe.SliceData(scratch), len(scratch))
 }
 
 // because tells whether a call failed with a status.

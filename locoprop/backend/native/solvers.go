@@ -30,15 +30,9 @@ func (k *Backend) SolveKernel(b *backend.KernelBlock, updates []optimizer.Update
 }
 
 // SolveGram implements backend.GramSolver. It returns an error only for sizes above
-// OpenBLAS's 32-bit integers. For rules that C doesn't have it is the loop over kernels.
+// OpenBLAS's 32-bit integers.
 func (k *Backend) SolveGram(b *backend.GramBlock, updates []optimizer.Update, scratch []float32) error {
 	backend.CheckGram(b, updates, scratch)
-	for _, u := range updates {
-		if u.Kind.WholeRows() {
-			backend.LoopGram(k, b, updates, scratch)
-			return nil
-		}
-	}
 	s := slotMats(b.Slots)
 	return bindings.SolveGram(b.X.Rows, b.X.Cols, b.W.Rows, data(b.X), b.X.Stride, data(b.Second), b.Second.Stride,
 		data(b.D), b.D.Stride, data(b.W), b.W.Stride, data(s[0]), s[0].Stride, data(s[1]), s[1].Stride,

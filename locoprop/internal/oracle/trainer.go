@@ -33,6 +33,8 @@ type Settings struct {
 	Second Second
 	Fisher bool // γ over the layer's own gradient scale; Metric only
 
+	WeightDecay float64 // wd of W ← (1 − ηs·wd)W before a batch; 0: off
+
 	// Of Metric.
 	Step, OuterMomentum float64
 	Every               int
@@ -87,13 +89,26 @@ func NewTrainer(n *Network, layers []Settings) *Trainer {
 // Step trains on a batch and returns its mean loss before that. ids name the examples
 // where MomentumD is on.
 func (t *Trainer) Step(x, target Mat, ids []int, scale float64) float64 {
+	t.Decay(scale)
 	before := t.Net.MeanLoss(x, target)
 	t.Solve(t.Net.Backward(x, target), x.Rows, ids, scale)
 	return before
 }
 
-// Solve is Step for passes that are given: their X may have several rows for an example,
-// those of an example together.
+// Decay takes the weights' decay off them, not the biases': what a batch begins with.
+func (t *Trainer) Decay(scale float64) {
+	for ℓ, s := range t.Layers {
+		w := t.Net.Layers[ℓ].W
+		for u := range w.Rows {
+			for j := range w.Cols - 1 {
+				w.Set(u, j, (1-s.Eta*scale*s.WeightDecay)*w.At(u, j))
+			}
+		}
+	}
+}
+
+// Solve is Step for passes that are given, made after Decay: their X may have several rows
+// for an example, those of an example together.
 func (t *Trainer) Solve(passes []Pass, examples int, ids []int, scale float64) {
 	for ℓ := range passes {
 		p := &passes[ℓ]

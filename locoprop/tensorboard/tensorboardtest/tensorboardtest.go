@@ -87,7 +87,7 @@ func decodeEvent(t testing.TB, b []byte) (r Record) {
 			return size
 		case fmt.Sprint(7, protowire.BytesType):
 			v, size := protowire.ConsumeBytes(b)
-			assert.Equal(t, []byte{1<<3 | 0, 1}, v, "status START")
+			assert.Equal(t, []byte{8, 1}, v, "field 1, a varint: status START")
 			r.Start = true
 			return size
 		}
