@@ -407,6 +407,12 @@ void lp_get_info(lp_info* info) LP_NOEXCEPT;
 int32_t lp_get_threads(void) LP_NOEXCEPT;
 void lp_set_threads(int32_t threads) LP_NOEXCEPT;
 
+/* lp_set_target makes the whole process use one of Highway's targets, for tests: AVX2, SSE4,
+ * NEON, ..., or baseline for the one that every CPU of this architecture has. It returns
+ * LP_KIND, and changes nothing, where this CPU has no target of that name. Call it while
+ * nothing computes. */
+lp_status lp_set_target(const char* name) LP_NOEXCEPT;
+
 /* lp_fma_peak performs about `rounds` times 1000 floating-point operations as fast as
  * this CPU can, in registers, and returns how many; *sink (one float) takes a result, so
  * that no compiler may leave them out. Its rate is what other rates are compared with. */

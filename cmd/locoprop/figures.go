@@ -68,7 +68,7 @@ func judge(r *figuresReport) []judgement {
 	for _, name := range []string{stepOne, stepMatching} {
 		m := steps[name]
 		step := m.Steps[0]
-		on := fmt.Sprintf("LocoProp-M, direct, %d workers: ", m.Workers)
+		on := fmt.Sprintf("LocoProp-M, direct, --workers %d: ", m.Workers)
 		l.add(on+"rate over that of its products alone", step.OfCeiling).least(0.94)
 		f := l.add(on+"over square products", step.OfSgemm)
 		if name == stepMatching {
