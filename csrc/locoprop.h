@@ -18,7 +18,10 @@
  * - Arguments that are only read are const; matrices of one call don't overlap unless
  *   the function says they may be the same (same pointer and stride).
  * - A function that can fail returns an lp_status and, when that isn't LP_OK and err
- *   isn't NULL, fills *err. Nothing is written elsewhere then, except where said.
+ *   isn't NULL, fills *err. Nothing is written elsewhere then, except where said. Each
+ *   may find LP_NULL, LP_SIZE, LP_STRIDE and, where OpenBLAS takes the matrix,
+ *   LP_STRIDE_LIMIT; LP_KIND where it takes a kind, LP_SCRATCH where it takes memory to
+ *   work in. What else one may find stands at its declaration.
  * - Safe to call from any number of threads at once, on results that don't overlap.
  *   No function keeps state, allocates, prints, starts threads (OpenBLAS is to be set
  *   to one thread: lp_set_threads) or ends the process.
@@ -197,28 +200,35 @@ lp_status lp_syrk(int32_t trans, int64_t rows, int64_t cols, float alpha, const 
  * By OpenBLAS and its LAPACK. All but lp_gemm64 take square matrices without gaps between
  * rows. */
 
-/* lp_gemm64: lp_gemm in float64. */
+/* lp_gemm64: C = alpha op(A) op(B) + beta C, lp_gemm in float64, shapes and strides as there. */
 lp_status lp_gemm64(int32_t trans_a, int32_t trans_b, int64_t m, int64_t n, int64_t k, double alpha,
                     const double* a, int64_t lda, const double* b, int64_t ldb, double beta,
                     double* c, int64_t ldc, lp_error* err) LP_NOEXCEPT;
 
-/* lp_cholesky: A = L L' in place, for a symmetric positive definite n x n matrix. Reads
+/* lp_cholesky: A = L L' in place, for a symmetric positive definite a, n x n, stride n. Reads
  * the lower triangle (row-major) and leaves L there; the strict upper triangle is
- * neither read nor changed. LP_NOT_POSITIVE: a is spoilt. */
+ * neither read nor changed. LP_NOT_POSITIVE: the leading minor of order got isn't positive
+ * definite, or is NaN; a is spoilt. */
 lp_status lp_cholesky(int64_t n, double* a, lp_error* err) LP_NOEXCEPT;
 
-/* lp_solve: solves A X = B with l as lp_cholesky left it; b (n x k) becomes X. */
+/* lp_solve: X = (L L')^-1 B. l: n x n, stride n, the lower triangle as lp_cholesky left it,
+ * only read; b: n x k, stride k, which becomes X. A diagonal of l with a 0 gives infinity or
+ * NaN, no error. */
 lp_status lp_solve(int64_t n, int64_t k, const double* l, double* b, lp_error* err) LP_NOEXCEPT;
 
-/* lp_invert: l, as lp_cholesky left it, becomes (L L')^-1: both triangles, with the same
- * bits. LP_NOT_POSITIVE: the pivot number got is 0 and l unchanged. */
+/* lp_invert: A^-1 = (L L')^-1 in place. l: n x n, stride n, of which the lower triangle is
+ * read, as lp_cholesky left it; A^-1 overwrites both triangles, with the same bits.
+ * LP_NOT_POSITIVE: element got of the diagonal, from 1, is 0, and l is unchanged. */
 lp_status lp_invert(int64_t n, double* l, lp_error* err) LP_NOEXCEPT;
 
-/* lp_symeig: A = V diag(w) V' of a symmetric n x n matrix, whose lower triangle is read.
- * w (n) ascends; a becomes V, an eigenvector per column. work has work_len >=
- * lp_symeig_work(n) elements. LP_NO_CONVERGENCE: a and w are spoilt. */
+/* lp_symeig: A = V diag(w) V'. a: n x n, stride n, symmetric, whose lower triangle is read;
+ * V overwrites all of it, an eigenvector per column. n is at most 32766. w (n) ascends. work:
+ * work_len >= lp_symeig_work(n) elements, of unspecified content afterwards. LP_NO_CONVERGENCE: an
+ * element that is read isn't finite (got is 0, nothing is changed), or the iteration failed
+ * (a and w are spoilt). */
 lp_status lp_symeig(int64_t n, double* a, double* w, double* work, int64_t work_len,
                     lp_error* err) LP_NOEXCEPT;
+/* The elements of work that lp_symeig needs; INT64_MAX where n is out of range. */
 int64_t lp_symeig_work(int64_t n) LP_NOEXCEPT;
 
 /* ---- element by element --------------------------------------------------------------
@@ -294,9 +304,12 @@ lp_status lp_add_into(int64_t rows, int64_t cols, float* w, int64_t ldw, const f
  *
  * with the bits of these very functions called one by one on E, dA, Delta, G without
  * gaps between rows. x: batch x cols; ahat, yhat (unused for LP_IDENTITY), d: batch x
- * units; w, s0, s1, s2: units x cols. All rules have the same number of slots. scratch:
- * scratch_len >= lp_solve_direct_scratch(batch, cols, units) floats, 64-byte aligned for
- * speed; it holds E, dA, Delta, G in this order, each from a multiple of 16 floats. */
+ * units; w, s0, s1, s2: units x cols. w and the slots that the rules have are overwritten,
+ * the rest is only read; other slots aren't used. rules: steps of them, all with the same
+ * number of slots (LP_KIND: a rule that isn't known, or has others). scratch: scratch_len >=
+ * lp_solve_direct_scratch(batch, cols, units) floats, 64-byte aligned for speed; it holds E,
+ * dA, Delta, G in this order, each from a multiple of 16 floats, of unspecified content
+ * afterwards. */
 lp_status lp_solve_direct(int64_t batch, int64_t cols, int64_t units, const float* x, int64_t ldx,
                           const float* ahat, int64_t ldahat, const float* yhat, int64_t ldyhat,
                           const float* d, int64_t ldd, float* w, int64_t ldw, float* s0,
@@ -319,16 +332,18 @@ int64_t lp_solve_direct_scratch(int64_t batch, int64_t cols, int64_t units) LP_N
  *     W~ = W~ + Z'X~ + share[T] V0,   V0 = U'X~ + velocity V0
  *
  * with the bits of lp_scale, lp_affine, lp_gemm, lp_residual and lp_update one by one, a
- * product being added to what lp_scale made of A0 or V0. k: batch x batch; v (V0): units x
- * cols, or NULL where no velocity is carried from batch to batch, and then share, T + 1
- * numbers, isn't used. The rest as for lp_solve_direct; a proximal term's part in p is in
- * share. */
+ * product being added to what lp_scale made of A0 or V0. k: batch x batch, symmetric, only
+ * read; v (V0): units x cols, overwritten, or NULL where no velocity is carried from batch to
+ * batch, and then share, T + 1 numbers, isn't used. x, ahat, yhat, d, w, rules as for
+ * lp_solve_direct; a proximal term's part in p is in share. LP_KIND: a rule that isn't linear.
+ * scratch: lp_solve_kernel_scratch(batch, cols, units) floats, for E, Z, R, A0, U, Delta. */
 lp_status lp_solve_kernel(int64_t batch, int64_t cols, int64_t units, const float* x, int64_t ldx,
                           const float* k, int64_t ldk, const float* ahat, int64_t ldahat,
                           const float* yhat, int64_t ldyhat, const float* d, int64_t ldd, float* w,
                           int64_t ldw, float* v, int64_t ldv, const float* share, float velocity,
                           int32_t f, float alpha, float gamma, const lp_rule* rules, int64_t steps,
                           float* scratch, int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
+/* The floats that lp_solve_kernel needs; INT64_MAX where a size is out of range. */
 int64_t lp_solve_kernel_scratch(int64_t batch, int64_t cols, int64_t units) LP_NOEXCEPT;
 
 /* lp_solve_gram: the iterates of lp_solve_direct for LP_IDENTITY, by way of C = X~'X~:
@@ -341,12 +356,14 @@ int64_t lp_solve_kernel_scratch(int64_t batch, int64_t cols, int64_t units) LP_N
  *     W~ = W~ + Delta
  *
  * with the bits of lp_gemm, lp_update and lp_add_into one by one, Delta C being added to a
- * copy of F. c: cols x cols; the rest as for lp_solve_direct. */
+ * copy of F. c: cols x cols, symmetric, only read; x, d, w, slots and rules as for
+ * lp_solve_direct. scratch: lp_solve_gram_scratch(cols, units) floats, for F, Delta, G. */
 lp_status lp_solve_gram(int64_t batch, int64_t cols, int64_t units, const float* x, int64_t ldx,
                         const float* c, int64_t ldc, const float* d, int64_t ldd, float* w,
                         int64_t ldw, float* s0, int64_t lds0, float* s1, int64_t lds1, float* s2,
                         int64_t lds2, float gamma, const lp_rule* rules, int64_t steps,
                         float* scratch, int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
+/* The floats that lp_solve_gram needs; INT64_MAX where a size is out of range. */
 int64_t lp_solve_gram_scratch(int64_t cols, int64_t units) LP_NOEXCEPT;
 
 /* lp_solve_metric: T = steps >= 1 iterations in the metric P of running statistics, and
@@ -357,14 +374,17 @@ int64_t lp_solve_gram_scratch(int64_t cols, int64_t units) LP_NOEXCEPT;
  *     Delta = rate Z'XP,  V = mu V + Delta,  W~ = W~ + mu V + Delta
  *
  * with the bits of lp_scale, lp_gemm, lp_residual and lp_update (LP_SGD of rate eta on Z,
- * LP_NESTEROV of rate -1 on W~) one by one. T = 0 does nothing. k: batch x batch; xp:
- * batch x cols; v: units x cols; the rest as for lp_solve_direct. */
+ * LP_NESTEROV of rate -1 on W~) one by one. T = 0 does nothing. k: batch x batch, symmetric;
+ * xp: batch x cols; both only read. v, w: units x cols, overwritten. ahat, yhat (unused for
+ * LP_IDENTITY), d: batch x units, only read. scratch: lp_solve_metric_scratch(batch, cols,
+ * units) floats, for E, Z, R, Delta. */
 lp_status lp_solve_metric(int64_t batch, int64_t cols, int64_t units, const float* k, int64_t ldk,
                           const float* xp, int64_t ldxp, const float* ahat, int64_t ldahat,
                           const float* yhat, int64_t ldyhat, const float* d, int64_t ldd, float* w,
                           int64_t ldw, float* v, int64_t ldv, int32_t f, float alpha, float gamma,
                           float eta, float rate, float mu, int64_t steps, float* scratch,
                           int64_t scratch_len, lp_error* err) LP_NOEXCEPT;
+/* The floats that lp_solve_metric needs; INT64_MAX where a size is out of range. */
 int64_t lp_solve_metric_scratch(int64_t batch, int64_t cols, int64_t units) LP_NOEXCEPT;
 
 /* ---- what this is built on -----------------------------------------------------------*/

@@ -209,3 +209,38 @@ func TestInvalidValuesAreRefused(t *testing.T) {
 	_, err = newMethod(t, locoprop.Options{Eta: 1}).Plan(p.network(t, 1), loss.SoftmaxCE, 3, gonum.New())
 	require.EqualError(t, err, "loss softmax-ce needs softmax as the last transfer function, not sigmoid")
 }
+
+// What UsesRate says is so: without, a batch at another rate ends at the same weights, bit for
+// bit, and with, it doesn't.
+func TestUsesRate(t *testing.T) {
+	all := factors()
+	form, method, prox := 1, 0, 3
+	require.Equal(t, []string{"form", "method", "prox"}, []string{all[form].name, all[method].name, all[prox].name})
+	pool := plan.NewPool(1)
+	defer pool.Close()
+	ignored := 0
+	for f := range all[form].choices {
+		for m := range all[method].choices {
+			for p := range all[prox].choices {
+				for _, decay := range []float64{0, 0.1} {
+					pick := make([]int, len(all))
+					pick[form], pick[method], pick[prox] = f, m, p
+					s := newSetup(all, pick)
+					if s.o.WeightDecay = decay; !s.valid() {
+						continue
+					}
+					n, _ := s.run(t, gonum.New(), pool, 1)
+					s.o.Eta /= 2
+					half, _ := s.run(t, gonum.New(), pool, 1)
+					uses := newMethod(t, s.o).Options().UsesRate()
+					require.Equal(t, uses, !newMethod(t, s.o).IgnoresRate())
+					require.Equal(t, !uses, assert.ObjectsAreEqual(snapshot(n), snapshot(half)), caseName(all, pick))
+					if !uses {
+						ignored++
+					}
+				}
+			}
+		}
+	}
+	assert.Positive(t, ignored)
+}

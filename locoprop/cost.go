@@ -26,9 +26,8 @@ type Costs struct{ Product, Square, Operand, Element, Transfer, Call float64 }
 
 // DefaultCosts are compiled in and never measured at run time: FormAuto's choice, and
 // with it the bits of a run, must not depend on the machine or on what else it does.
-// Fitted as `locoprop bench forms --fit` does, to processor times of one core of an AMD
-// EPYC (Zen 3).
-var DefaultCosts = Costs{Product: 1.08e-11, Square: 1.46e-11, Operand: 4.94e-10, Element: 0, Transfer: 1.05e-9, Call: 1.64e-7}
+// Fitted by `locoprop bench forms --fit`, with one worker on a machine at rest.
+var DefaultCosts = Costs{Product: 9.9e-12, Square: 1.16e-11, Operand: 4.55e-10, Element: 0, Transfer: 8.67e-10, Call: 0}
 
 // Seconds is the predicted time of some work on one core:
 //

@@ -14,7 +14,10 @@ import (
 // Method is LocoProp with its settings. Make one with [New].
 type Method struct{ o Options }
 
-var _ plan.ShortPlanner = (*Method)(nil)
+var (
+	_ plan.ShortPlanner = (*Method)(nil)
+	_ plan.RateIgnorer  = (*Method)(nil)
+)
 
 // New checks the settings and fills in defaults. The error lists all that is wrong.
 func New(o Options) (*Method, error) {
@@ -57,6 +60,15 @@ func (m *Method) Name() string {
 
 // Rate is η.
 func (m *Method) Rate() float64 { return m.o.Eta }
+
+// IgnoresRate reports whether η changes no step of any layer; see Options.UsesRate.
+func (m *Method) IgnoresRate() bool {
+	uses := m.o.UsesRate()
+	for _, l := range m.o.Layers {
+		uses = uses || l.UsesRate()
+	}
+	return !uses
+}
 
 // Plan makes a stepper for n. Under Matching it refuses a transfer function that isn't
 // the gradient of a convex function.

@@ -204,6 +204,14 @@ func (o Options) iterates() bool {
 	return false
 }
 
+// UsesRate reports whether Eta changes a step: as the rate of an optimiser or of steps on
+// statistics, as the factor of the metric form, in the λ that ProxAuto makes of it, or in
+// the decay of weights. Else the form solves its problem whatever the rate is.
+func (o Options) UsesRate() bool {
+	return o.iterates() || o.Form == FormSpectral || o.Form == FormMetric || o.Prox == ProxAuto || o.WeightDecay != 0 ||
+		o.Form == FormStatistics && o.Statistics.Iterate
+}
+
 // checkDecay checks the weight decay, given a valid η.
 func (o Options) checkDecay() error {
 	switch {

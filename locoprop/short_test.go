@@ -159,7 +159,7 @@ func alone() map[string]locoprop.Options {
 		"mm":       {Form: locoprop.FormMajorised, Prox: 0.5},
 		"clipped":  {Clip: true, Form: locoprop.FormKernel},
 		"safe":     {Safety: locoprop.Safety{Armijo: true, Tolerance: 0.2, Cap: 0.01, Reject: true}},
-		"moved":    {Correction: 0.1},
+		"moved":    {Form: locoprop.FormDirect, Correction: 0.1},
 	}
 	for i, solver := range locoprop.ImplicitSolvers {
 		all[solver] = locoprop.Options{Form: locoprop.FormImplicit, Prox: 0.5, Implicit: locoprop.Implicit{Solver: locoprop.ImplicitSolver(i)}}

@@ -135,10 +135,21 @@ func checkUnfolded(t *testing.T, s setup, data problem) {
 			require.NoError(t, e.SetExamples(ids))
 		}
 		x, y := data.data(uint32(batch))
-		passes, start := unfolded(t, n, data.loss, gonum.New(), x, y), snapshot(n)
+		start := snapshot(n)
 		for ℓ, w := range start {
-			trainer.Net.Layers[ℓ].W = w
+			trainer.Net.Layers[ℓ].W = w.Clone()
 		}
+		trainer.Decay(1)
+		set := func(weight func(ℓ, i int) float64) {
+			for ℓ, w := range n.Weights() {
+				for i := range w.Data {
+					w.Data[i] = float32(weight(ℓ, i))
+				}
+			}
+		}
+		set(func(ℓ, i int) float64 { return trainer.Net.Layers[ℓ].W.Data[i] })
+		passes := unfolded(t, n, data.loss, gonum.New(), x, y)
+		set(func(ℓ, i int) float64 { return start[ℓ].Data[i] })
 		trainer.Solve(passes, data.batch, ids, 1)
 		step(t, stepper, 2, x, y, 1)
 		requireNear(t, n, start, trainer.Net, goldenTolerance(s))

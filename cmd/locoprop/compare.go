@@ -32,6 +32,7 @@ const (
 	defaultMethods = "fast,locoprop-m,adam"
 	defaultSeeds   = "1,2,3"
 	defaultSeconds = 45
+	compareSaves   = "30s" // runs of small data have many epochs a second
 )
 
 var errAllRunsDiverged = errors.New("every run diverged")
@@ -53,7 +54,7 @@ func compareCommand() *cli.Command {
 			"included, and no evaluation. --seconds makes each run as many steps long as fit, measured beforehand, and its\n" +
 			"schedule as long as the run. Ctrl-C leaves a folder that --resume goes on with; finished runs aren't repeated.\n" +
 			"The folder holds " + compare.JournalName + ", a folder for each run, " + compare.CSVName + ", " + compare.JSONName + ", pictures and " + comparePage + ".",
-		Flags: append(flagsFor(sharedKeys()...),
+		Flags: append(sharedFlags(),
 			&cli.StringFlag{
 				Name: "methods", Category: groupMethod, DefaultText: defaultMethods,
 				Usage: "`NAMES` with commas between: contenders (" + strings.Join(contenderNames(), ", ") +
@@ -75,6 +76,21 @@ func compareCommand() *cli.Command {
 		),
 		Action: compareAction,
 	}
+}
+
+// sharedFlags are those of sharedKeys.
+func sharedFlags() []cli.Flag {
+	flags := flagsFor(sharedKeys()...)
+	for _, f := range flags {
+		switch f, _ := f.(*cli.StringFlag); {
+		case f == nil:
+		case f.Name == "checkpoint-every":
+			f.DefaultText = compareSaves
+		case f.Name == "eval-every", f.Name == "eval-steps":
+			f.DefaultText += "; with --seconds, and neither of the two given, 20 times in all"
+		}
+	}
+	return flags
 }
 
 func compareAction(c *cli.Context) error {
@@ -140,6 +156,9 @@ func (r *comparison) settle(spec *compareSpec) error {
 }
 
 func (r *comparison) options(spec *compareSpec, kernels backend.Kernels, workers int) (compare.Options, error) {
+	if spec.problem["checkpoint-every"] == "" {
+		spec.problem["checkpoint-every"] = compareSaves
+	}
 	// What the program found out goes with the problem: another machine's times are others.
 	spec.problem["backend"], spec.problem["workers"] = kernels.Info().Name, strconv.Itoa(workers)
 	for _, key := range []string{"data", "test-data"} {
@@ -151,9 +170,12 @@ func (r *comparison) options(spec *compareSpec, kernels backend.Kernels, workers
 	if err != nil {
 		return compare.Options{}, err
 	}
+	encode := func(e *catalog.Experiment) ([]byte, error) {
+		return encodeConfig(e, train.Arithmetic(kernels, e.Block))
+	}
 	return compare.Options{
 		Problem: spec.problem, Contenders: spec.contenders, Seeds: spec.seeds, Length: spec.length, Targets: spec.targets,
-		Data: data, Backend: kernels, Machine: thisMachine(kernels), Encode: encodeConfig,
+		Data: data, Backend: kernels, Machine: thisMachine(kernels), Encode: encode,
 		Log: func(text string) { r.say("%s", text) }, OnBegin: r.begin, OnStep: r.step, OnEvaluation: r.evaluation, OnEnd: r.end,
 	}, nil
 }

@@ -189,12 +189,10 @@ func TestCompareRefuses(t *testing.T) {
 		{exitUsage, "--out : must be a folder", []string{"--out", ""}},
 		{exitUsage, "unknown flag --lr", []string{"--lr", "1"}},
 		{exitUsage, "configuration none.toml: no such file or directory", []string{"--config", "none.toml"}},
-		{exitUsage, "contender adam: --batch 100: must be 1 to 20, the number of training examples", []string{"--dataset", "csv", "--data", "x.csv", "--methods", "adam"}},
 		{exitData, "nothing: holds no comparison: there is no compare.toml", []string{"--resume", "nothing"}},
 		{exitUsage, "--resume with --seeds: a comparison goes on as it was begun", []string{"--resume", "nothing", "--seeds", "1"}},
 		{exitData, "mnist", []string{"--dataset", "mnist", "--data", dir}},
 	} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "x.csv"), []byte(strings.Repeat("0.1,0.2\n", 25)), 0o666))
 		refuses(t, dir, c.code, []string{c.want}, append([]string{"compare"}, c.args...)...)
 	}
 	for text, want := range map[string]string{
@@ -206,7 +204,8 @@ func TestCompareRefuses(t *testing.T) {
 		"methods = ['x']\n[contenders.x]\nbatch = 1": `c.toml: contenders.x: base: unknown contender "x"`,
 		"epochs = 1\nseconds = 2.0":                  "epochs, seconds: each says how long runs are; give one of them",
 		"seeds = [-1]":                               `--seeds -1: "-1" must be a whole number from 0 to 4294967295`,
-		"[contenders.adam]\narch = '1,2'":            "contender adam: arch belongs to the problem, which all contenders share",
+		"methods = ['big']\n[contenders.big]\nbase = 'none'\nbatch = 500": "contender big: --batch 500: must be 1 to 120, the number of training examples",
+		"[contenders.adam]\narch = '1,2'":                                 "contender adam: arch belongs to the problem, which all contenders share",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "c.toml"), []byte(text), 0o666))
 		refuses(t, dir, exitUsage, []string{want}, "compare", "--config", "c.toml", "--dataset", "idx", "--data", data)

@@ -68,7 +68,7 @@ func prepare(c *cli.Command) {
 			if c.ArgsUsage == "" && ctx.Args().Present() && !c.SkipFlagParsing {
 				return usagef("%s takes flags only, but found %q", ctx.Command.HelpName, ctx.Args().First())
 			}
-			return act(ctx)
+			return inPlace(ctx, act(ctx))
 		}
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// fromEnvironment is how errors and config show name settings of environment variables.
+// fromEnvironment is the place of settings that environment variables name.
 const fromEnvironment = "environment"
 
 // variableOf is the environment variable of a setting.
@@ -24,7 +25,7 @@ func variableOf(key string) string {
 // variable names none. The folder of data isn't among them: its variable counts where
 // nothing else names one, since it is the same for all data sets and runs.
 func environment(keys []string) catalog.Layer {
-	l := catalog.Layer{Source: fromEnvironment, Values: catalog.Values{}}
+	l := catalog.Layer{Source: fromEnvironment, Named: variableOf, Values: catalog.Values{}}
 	for _, key := range keys {
 		if text := os.Getenv(variableOf(key)); text != "" && variableOf(key) != dataVariable {
 			l.Values[key] = text
@@ -32,6 +33,31 @@ func environment(keys []string) catalog.Layer {
 	}
 	return l
 }
+
+// inPlace makes an error that begins with a flag's name begin with the environment variable
+// instead, where that has set what the flag didn't.
+func inPlace(c *cli.Context, err error) error {
+	if err == nil || c.IsSet("resume") { // it goes on as it was begun
+		return err
+	}
+	rest, found := strings.CutPrefix(err.Error(), "--")
+	key, _, _ := strings.Cut(rest, " ")
+	key = strings.TrimSuffix(key, ":")
+	if !found || !slices.Contains(catalog.Keys(), key) || c.IsSet(key) || os.Getenv(variableOf(key)) == "" {
+		return err
+	}
+	return &placedError{err, variableOf(key) + strings.TrimPrefix(rest, key)}
+}
+
+// placedError is an error that names another place.
+type placedError struct {
+	err  error
+	text string
+}
+
+func (e *placedError) Error() string { return e.text }
+
+func (e *placedError) Unwrap() error { return e.err }
 
 func configCommand() *cli.Command {
 	return &cli.Command{
@@ -67,7 +93,7 @@ func showConfig(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(r.kernels)
-	content, err := encodeConfig(&r.e)
+	content, err := encodeConfig(&r.e, "")
 	if err != nil {
 		return err
 	}

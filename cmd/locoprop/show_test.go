@@ -61,10 +61,11 @@ func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct{ variable, want string }{
-		{"LOCOPROP_BATCH=0", "environment: batch 0: must be a whole number from 1"},
-		{"LOCOPROP_OPTIMIZER=adma", "did you mean adam?"},
-		{"LOCOPROP_BACKEND=none", "none"},
-		{"LOCOPROP_WORKERS=100000", "--workers 100000"},
+		{"LOCOPROP_BATCH=0", "locoprop: LOCOPROP_BATCH 0: must be a whole number from 1"},
+		{"LOCOPROP_OPTIMIZER=adma", "locoprop: LOCOPROP_OPTIMIZER adma: unknown optimizer \"adma\"; did you mean adam?"},
+		{"LOCOPROP_BACKEND=none", "locoprop: LOCOPROP_BACKEND: unknown backend \"none\""},
+		{"LOCOPROP_WORKERS=100000", "locoprop: LOCOPROP_WORKERS 100000: must be 1 to "},
+		{"LOCOPROP_SOLVER=newton", "locoprop: LOCOPROP_SOLVER: only form implicit has a solver"},
 	} {
 		out := withEnvironment(t, dir, []string{c.variable}, "train", "--epochs", "0")
 		assert.Equal(t, exitUsage, out.code, c.variable)
@@ -75,7 +76,13 @@ func TestEnvironment(t *testing.T) {
 	assert.Contains(t, out.stderr, "--config with --preset or LOCOPROP_PRESET")
 	out = withEnvironment(t, dir, []string{"LOCOPROP_BACKEND=gonum", "LOCOPROP_WORKERS=0"}, "info")
 	assert.Equal(t, exitUsage, out.code)
-	assert.Contains(t, out.stderr, "environment: workers 0")
+	assert.Contains(t, out.stderr, "locoprop: LOCOPROP_WORKERS 0: must be")
+	out = withEnvironment(t, dir, []string{"LOCOPROP_WORKERS=3"}, "info", "--workers", "100000")
+	assert.Equal(t, exitUsage, out.code)
+	assert.Contains(t, out.stderr, "locoprop: --workers 100000: must be", "the flag's own")
+	out = withEnvironment(t, dir, []string{"LOCOPROP_BATCH=100000"}, "train", "--plan")
+	assert.Equal(t, exitUsage, out.code)
+	assert.Contains(t, out.stderr, "locoprop: LOCOPROP_BATCH 100000: must be 1 to 20000, the number of training examples")
 	assert.Empty(t, tree(t, dir))
 }
 

@@ -76,13 +76,18 @@ func studyAction(c *cli.Context) error {
 	if err := s.read(c.String("config")); err != nil {
 		return err
 	}
-	problems := make([]*comparison, len(s.file.Problems))
+	var problems []*comparison
+	defer func() {
+		for _, r := range problems {
+			closeBackend(r.o.Backend)
+		}
+	}()
 	for i := range s.file.Problems { // all data before any work
-		var err error
-		if problems[i], err = s.settle(&s.file.Problems[i]); err != nil {
+		r, err := s.settle(&s.file.Problems[i])
+		if err != nil {
 			return fmt.Errorf("problem %s: %w", s.file.Problems[i].Name, err)
 		}
-		defer closeBackend(problems[i].o.Backend)
+		problems = append(problems, r)
 	}
 	if err := os.MkdirAll(s.out, 0o777); err != nil {
 		return fmt.Errorf("folder of the study: %w", err)

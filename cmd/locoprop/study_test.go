@@ -35,6 +35,7 @@ dataset = "idx"
 data = %q
 arch = "64,6,64"
 workers = 1
+checkpoint-every = "1h"
 `, data), 0o666))
 }
 

@@ -59,7 +59,7 @@ func (l Layer) table() string { return strings.TrimSuffix(l.name(""), ".") }
 
 // split takes the settings for single layers of the network out of a source.
 func (r *resolver) split(l Layer) (run Layer, tables map[int]Layer) {
-	run, tables = Layer{Source: l.Source, Values: Values{}}, map[int]Layer{}
+	run, tables = Layer{Source: l.Source, Named: l.Named, Values: Values{}}, map[int]Layer{}
 	for _, key := range slices.Sorted(maps.Keys(l.Values)) {
 		layer, name, ok := SplitLayerKey(key)
 		switch {
@@ -72,7 +72,7 @@ func (r *resolver) split(l Layer) (run Layer, tables map[int]Layer) {
 		}
 		t, found := tables[layer]
 		if !found {
-			t = Layer{Source: l.Source, prefix: LayerKey(layer, ""), Values: Values{}}
+			t = Layer{Source: l.Source, Named: l.Named, prefix: LayerKey(layer, ""), Values: Values{}}
 		}
 		t.Values[name] = l.Values[key]
 		tables[layer] = t

@@ -147,12 +147,9 @@ func usesOptimizer(e *Experiment) bool {
 	return !local(e) || iterates(e.Form)
 }
 
-// usesRate reports whether η matters: as the rate of an optimiser or of steps on
-// statistics, as the factor of the metric form, in the λ that prox auto makes of it, or in
-// the decay of weights.
+// usesRate reports whether η matters.
 func usesRate(e *Experiment) bool {
-	return !local(e) || iterates(e.Form) || e.Form == locoprop.FormMetric || e.Prox == locoprop.ProxAuto ||
-		e.Statistics.Iterate && inStatistics(e) || e.WeightDecay != 0
+	return !local(e) || e.options(locoprop.Matching).UsesRate() // the local loss makes no difference
 }
 
 func usesSteps(e *Experiment) bool {

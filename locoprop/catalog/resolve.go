@@ -17,13 +17,18 @@ import (
 type Layer struct {
 	Source string // names the place in errors: a file; "" for flags
 	Values Values
+	// Named is how errors name a key of the place; nil: by Source.
+	Named func(key string) string
 
 	prefix string // of its keys: layers.3. in what a source says about one layer of the network
 }
 
-// name is how errors name a key of the layer: --batch, or runs/a/config.toml: batch.
+// name is how errors name a key of the layer: --batch, or runs/a/config.toml: batch, or what
+// Named says.
 func (l Layer) name(key string) string {
 	switch {
+	case l.Named != nil:
+		return l.Named(l.prefix + key)
 	case l.Source != "":
 		return l.Source + ": " + l.prefix + key
 	case l.prefix != "":

@@ -22,7 +22,7 @@ import (
 // toy compares two contenders with two seeds, five steps each of three batches an epoch.
 func toy(dir string) Options {
 	return Options{
-		Dir: dir, Problem: catalog.Values{"arch": "9,5,9", "workers": "1", "eval-steps": "2"},
+		Dir: dir, Problem: catalog.Values{"arch": "9,5,9", "workers": "1", "eval-steps": "2", "checkpoint-every": "1h"},
 		Contenders: []Contender{
 			{Name: "fast", Settings: catalog.Values{"batch": "20"}},
 			{Name: "adam", Title: "Adam", Source: "a paper", Settings: catalog.Values{"method": "backprop", "optimizer": "adam", "lr": "0.01", "batch": "20"}},

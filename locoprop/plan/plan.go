@@ -31,6 +31,14 @@ type Method interface {
 	Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (Stepper, error)
 }
 
+// RateIgnorer is a method some of whose settings leave the rate without effect.
+type RateIgnorer interface {
+	Method
+	// IgnoresRate reports whether no step depends on Rate, nor on the schedule's factor
+	// unless that is 0.
+	IgnoresRate() bool
+}
+
 // Stepper performs training steps of a planned method.
 type Stepper interface {
 	// Step trains on one batch: x is B × Inputs, t is B × Outputs, scale the factor of

@@ -81,7 +81,8 @@ type Config struct {
 	Keep            int               // checkpoints kept, the newest counted and the best not; 0 means 2
 	// Rollback makes a run that diverges return to its newest checkpoint and go on from
 	// there at half the rate, up to 8 times; otherwise it ends. Where that leads depends
-	// on which checkpoints there are, so on where the run was interrupted too.
+	// on which checkpoints there are, so on where the run was interrupted too. A run whose
+	// method no rate acts on ends: see plan.RateIgnorer.
 	Rollback bool
 
 	// Settings are further settings by name that a checkpoint of this run depends on,

@@ -70,11 +70,18 @@ type DivergedError struct {
 	Err     error   // what was found where; a *plan.DivergedError where a layer is known
 
 	Rollbacks int // how often the run was rolled back before
+
+	// Rateless tells that the rate changes no step of the method (plan.RateIgnorer): neither
+	// a smaller one nor a rollback would lead elsewhere.
+	Rateless bool
 }
 
 func (e *DivergedError) Error() string {
 	if e.Epoch == 0 {
 		return fmt.Sprintf("initial weights give no finite loss: %v", e.Err)
+	}
+	if e.Rateless {
+		return e.found() + "; no rate acts on this method, so that to roll back would lead here again: try a smaller gamma, or more damping (a smaller λ)"
 	}
 	text := fmt.Sprintf("%s; try a smaller learning rate (now η = %g) or more warm-up steps", e.found(), e.Rate)
 	if e.Rollbacks > 0 {

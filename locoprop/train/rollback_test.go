@@ -130,6 +130,31 @@ func TestRollbacksAreBounded(t *testing.T) {
 	require.ErrorAs(t, err, &d, "without a folder there are no checkpoints")
 }
 
+// Where no rate acts on the method, half of it leads where the whole did: the run stops at
+// once and says so.
+func TestNoRollbackWithoutRate(t *testing.T) {
+	for _, o := range []locoprop.Options{
+		{Loss: locoprop.Squared, Form: locoprop.FormExact, Eta: 1, Prox: 1e-3},
+		{Loss: locoprop.Squared, Form: locoprop.FormExact, Eta: 1e-3, Prox: locoprop.ProxAuto},
+	} {
+		m, err := locoprop.New(o)
+		require.NoError(t, err)
+		c := autoencoder(t)
+		c.Method, c.Rollback = m, true
+		poison(&c, 6, 100)
+		r, err := runIn(t, t.TempDir(), c)
+		var d *DivergedError
+		require.ErrorAs(t, err, &d)
+		assert.Equal(t, o.Prox != locoprop.ProxAuto, d.Rateless)
+		if d.Rateless {
+			assert.Empty(t, r.Rollbacks)
+			assert.ErrorContains(t, err, "found NaN; no rate acts on this method, so that to roll back would lead here again: try a smaller gamma")
+		} else {
+			assert.Len(t, r.Rollbacks, maxRollbacks)
+		}
+	}
+}
+
 // A loss that isn't finite is rolled back from like weights; the line of it goes.
 func TestRollbackOfAnEvaluation(t *testing.T) {
 	dir := t.TempDir()

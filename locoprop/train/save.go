@@ -96,10 +96,10 @@ func (t *Trainer) rollbackFactor() float64 { return math.Ldexp(1, -len(t.rollbac
 func (t *Trainer) rate() float64 { return t.c.Method.Rate() * t.rollbackFactor() }
 
 // reversible is the divergence, if an error is one, that a checkpoint and a lower rate
-// may help against; one of the initial weights isn't.
+// may help against; one of the initial weights isn't, nor one that no rate acts on.
 func (t *Trainer) reversible(err error) *DivergedError {
 	d, diverged := err.(*DivergedError) //nolint:errorlint // one that came with another error ends the run
-	if diverged && t.c.Rollback && t.folder != nil && d.Epoch > 0 && len(t.rollbacks) < maxRollbacks {
+	if diverged && t.c.Rollback && t.folder != nil && d.Epoch > 0 && !d.Rateless && len(t.rollbacks) < maxRollbacks {
 		return d
 	}
 	return nil

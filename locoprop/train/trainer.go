@@ -276,6 +276,9 @@ func (t *Trainer) checkFinite() error {
 // or 0 where no step is at fault.
 func (t *Trainer) diverged(err error, batch int) error {
 	e := &DivergedError{Epoch: t.epoch + 1, Batch: batch, Batches: t.batches, Step: t.step, Rate: t.rate(), Err: err, Rollbacks: len(t.rollbacks)}
+	if m, ok := t.c.Method.(plan.RateIgnorer); ok {
+		e.Rateless = m.IgnoresRate()
+	}
 	switch {
 	case batch > 0 || t.batch == t.batches:
 	case t.batch == 0:

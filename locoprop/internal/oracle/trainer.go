@@ -89,6 +89,14 @@ func NewTrainer(n *Network, layers []Settings) *Trainer {
 // Step trains on a batch and returns its mean loss before that. ids name the examples
 // where MomentumD is on.
 func (t *Trainer) Step(x, target Mat, ids []int, scale float64) float64 {
+	t.Decay(scale)
+	before := t.Net.MeanLoss(x, target)
+	t.Solve(t.Net.Backward(x, target), x.Rows, ids, scale)
+	return before
+}
+
+// Decay takes the weights' decay off them, not the biases': what a batch begins with.
+func (t *Trainer) Decay(scale float64) {
 	for ℓ, s := range t.Layers {
 		w := t.Net.Layers[ℓ].W
 		for u := range w.Rows {
@@ -97,13 +105,10 @@ func (t *Trainer) Step(x, target Mat, ids []int, scale float64) float64 {
 			}
 		}
 	}
-	before := t.Net.MeanLoss(x, target)
-	t.Solve(t.Net.Backward(x, target), x.Rows, ids, scale)
-	return before
 }
 
-// Solve is Step for passes that are given: their X may have several rows for an example,
-// those of an example together.
+// Solve is Step for passes that are given, made after Decay: their X may have several rows
+// for an example, those of an example together.
 func (t *Trainer) Solve(passes []Pass, examples int, ids []int, scale float64) {
 	for ℓ := range passes {
 		p := &passes[ℓ]
