@@ -26,7 +26,7 @@ func flagsFirst(commands []*cli.Command, args []string) []string {
 			plain = append(plain, arg)
 		default:
 			flags = append(flags, arg)
-			if !takesValue(commands[i], arg) {
+			if valueFlag(commands[i], strings.TrimLeft(arg, "-")) == nil {
 				continue
 			}
 			if len(rest) == 1 { // the parser misses its value
@@ -36,12 +36,4 @@ func flagsFirst(commands []*cli.Command, args []string) []string {
 		}
 	}
 	return slices.Concat(args[:2], flags, []string{"--"}, plain)
-}
-
-// takesValue tells whether the value of a flag is the argument after it.
-func takesValue(c *cli.Command, arg string) bool {
-	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool {
-		d, ok := f.(cli.DocGenerationFlag)
-		return ok && d.TakesValue() && slices.Contains(f.Names(), strings.TrimLeft(arg, "-"))
-	})
 }

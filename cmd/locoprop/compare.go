@@ -170,9 +170,12 @@ func (r *comparison) options(spec *compareSpec, kernels backend.Kernels, workers
 	if err != nil {
 		return compare.Options{}, err
 	}
+	encode := func(e *catalog.Experiment) ([]byte, error) {
+		return encodeConfig(e, train.Arithmetic(kernels, e.Block))
+	}
 	return compare.Options{
 		Problem: spec.problem, Contenders: spec.contenders, Seeds: spec.seeds, Length: spec.length, Targets: spec.targets,
-		Data: data, Backend: kernels, Machine: thisMachine(kernels), Encode: encodeConfig,
+		Data: data, Backend: kernels, Machine: thisMachine(kernels), Encode: encode,
 		Log: func(text string) { r.say("%s", text) }, OnBegin: r.begin, OnStep: r.step, OnEvaluation: r.evaluation, OnEnd: r.end,
 	}, nil
 }

@@ -88,6 +88,7 @@ func complete(commands []*cli.Command, words []string) (list []string, other str
 			if command != nil && !strings.Contains(word, "=") {
 				flag = valueFlag(command, strings.TrimLeft(word, "-"))
 			}
+		case command != nil && command.ArgsUsage != "": // one of its arguments
 		default:
 			i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.Name == word })
 			if i < 0 {
@@ -108,6 +109,8 @@ func complete(commands []*cli.Command, words []string) (list []string, other str
 		return nil, ""
 	case strings.HasPrefix(typed, "-"):
 		list = flagNames(command)
+	case command != nil && command.ArgsUsage != "":
+		return nil, pathKind(command.ArgsUsage)
 	default:
 		for _, c := range commands {
 			if !c.Hidden {
@@ -186,12 +189,10 @@ func valuesOf(flag cli.Flag) (list []string, other string) {
 	switch value, _ := placeholder(f.GetUsage()); {
 	case !f.TakesValue():
 		return []string{"true", "false"}, ""
-	case strings.HasPrefix(value, "FILE"):
-		other = "file"
 	case name == "data": // of csv and npy it may be a file
 		other = "file"
-	case strings.HasPrefix(value, "FOLDER"), strings.HasPrefix(value, "DIR"):
-		other = "folder"
+	default:
+		other = pathKind(value)
 	}
 	switch name {
 	case "backend", "backends":
@@ -200,6 +201,17 @@ func valuesOf(flag cli.Flag) (list []string, other string) {
 		return problemNames(), other
 	}
 	return catalog.Choices(name), other
+}
+
+// pathKind tells by the name of a value whether it is that of a file or of a folder.
+func pathKind(value string) string {
+	switch {
+	case strings.HasPrefix(value, "FILE"):
+		return "file"
+	case strings.HasPrefix(value, "FOLDER"), strings.HasPrefix(value, "DIR"), strings.HasPrefix(value, "RUN"):
+		return "folder"
+	}
+	return ""
 }
 
 // beginning keeps the words that begin with what was typed.

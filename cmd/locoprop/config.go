@@ -55,6 +55,7 @@ type configFile struct {
 	Block           *int64   `toml:"block,omitempty"`
 	Diagnose        *int64   `toml:"diagnose,omitempty"`
 	Backend         *string  `toml:"backend,omitempty"`
+	Arithmetic      *string  `toml:"arithmetic,omitempty" comment:"not a setting: what the last bits depend on besides those"`
 
 	// Layers holds settings of layers by their number. They are read as part of the file
 	// and written one by one, to stand in order.
@@ -107,8 +108,11 @@ type localConfig struct {
 	ClipTargets         *bool         `toml:"clip-targets,omitempty"`
 }
 
-// layersKey is the key of the tables of layers, which no flag has.
-const layersKey = "layers"
+// Keys that no flag has: of the tables of layers, and of what a run was computed with.
+const (
+	layersKey     = "layers"
+	arithmeticKey = "arithmetic"
+)
 
 // textOrNumber is a string that a file may also give as a number.
 type textOrNumber string
@@ -128,7 +132,7 @@ func eachField(v reflect.Value, f func(key string, field reflect.Value) error) e
 		switch {
 		case field.Anonymous:
 			err = eachField(v.Field(i), f)
-		case key != layersKey:
+		case key != layersKey && key != arithmeticKey:
 			if err = f(key, v.Field(i)); err != nil {
 				err = fmt.Errorf("%s: %w", key, err)
 			}
@@ -163,6 +167,16 @@ func readConfig(path string) (catalog.Layer, error) {
 		take(values, prefix, table)
 	}
 	return catalog.Layer{Source: path, Values: values}, nil
+}
+
+// readArithmetic is what a configuration file says that its run was computed with, "" if
+// nothing.
+func readArithmetic(path string) string {
+	var c struct{ Arithmetic string }
+	if content, err := os.ReadFile(path); err != nil || toml.Unmarshal(content, &c) != nil {
+		return "" // whoever needs the file complains
+	}
+	return c.Arithmetic
 }
 
 func decodeStrictly(content []byte, to any) error {
@@ -258,10 +272,15 @@ func splitLayers(values catalog.Values) (run catalog.Values, tables map[int]cata
 	return run, tables
 }
 
-// encodeConfig writes an experiment as a configuration file.
-func encodeConfig(e *catalog.Experiment) ([]byte, error) {
+// encodeConfig writes an experiment as a configuration file, and what it is computed with,
+// unless that is "".
+func encodeConfig(e *catalog.Experiment, arithmetic string) ([]byte, error) {
 	run, tables := splitLayers(e.Values())
-	content, err := encodeStruct(&configFile{}, run)
+	file := &configFile{}
+	if arithmetic != "" {
+		file.Arithmetic = &arithmetic
+	}
+	content, err := encodeStruct(file, run)
 	for _, layer := range slices.Sorted(maps.Keys(tables)) {
 		var table []byte
 		if err == nil {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -51,7 +52,7 @@ func TestConfigRoundTrip(t *testing.T) {
 	} {
 		e, _, err := catalog.Resolve(catalog.Layer{Values: v})
 		require.NoError(t, err)
-		content, err := encodeConfig(&e)
+		content, err := encodeConfig(&e, "backend = gonum")
 		require.NoError(t, err)
 		path := filepath.Join(t.TempDir(), "c.toml")
 		require.NoError(t, os.WriteFile(path, content, 0o644))
@@ -147,4 +148,32 @@ func TestConfigRepeatsARun(t *testing.T) {
 	// Another pair without a rate takes that pair's.
 	out := succeeds(t, dir, "train", "--config", "a/config.toml", "--method", "backprop", "--optimizer", "adam", "--out", "d")
 	assert.Contains(t, out.stderr, "taking the default rate of this pair")
+}
+
+// A run's configuration says what its last bits depend on; where that has changed, the
+// run that repeats it or goes on with it is told.
+func TestConfigArithmetic(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	succeeds(t, dir, small(data, "--out", "a", "--epochs", "1")...)
+	path := filepath.Join(dir, "a", "config.toml")
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(content), "\narithmetic = ")
+	const warning = "bits may differ from the run of a/config.toml: "
+	out := succeeds(t, dir, "train", "--config", "a/config.toml", "--out", "same")
+	assert.NotContains(t, out.stderr, "bits may differ")
+	out = succeeds(t, dir, "train", "--config", "a/config.toml", "--block", "7", "--out", "block")
+	assert.Contains(t, out.stderr, warning+"block ")
+
+	other := regexp.MustCompile(`Go = [^,]*`).ReplaceAllString(string(content), "Go = go1.0")
+	require.NoError(t, os.WriteFile(path, []byte(other), 0o600))
+	out = succeeds(t, dir, "train", "--config", "a/config.toml", "--out", "b")
+	assert.Contains(t, out.stderr, warning+"Go go1.0 → go1.")
+	out = succeeds(t, dir, "train", "--resume", "a", "--epochs", "2")
+	assert.Contains(t, out.stderr, warning+"Go go1.0 → go1.")
+	out = succeeds(t, dir, "train", "--resume", "a", "--epochs", "3")
+	assert.NotContains(t, out.stderr, "bits may differ", "it went on here before")
+	out = succeeds(t, dir, "train", "--config", "a/config.toml", "--out", "c")
+	assert.Contains(t, out.stderr, warning+"it was itself computed in more than one way")
 }

@@ -147,6 +147,7 @@ func labelledData(c *cli.Context, m *model.Model) (*dataset.Data, error) {
 		if err == nil || !errors.Is(err, dataset.ErrData) {
 			return d, err
 		}
+		fmt.Fprintf(c.App.ErrWriter, "locoprop: no labels: %v\n", err)
 	}
 	return e.LoadDataFor(m)
 }

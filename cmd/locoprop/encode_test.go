@@ -71,6 +71,32 @@ func TestCodesOfOneValueHaveNoScatter(t *testing.T) {
 		"encode", "--model", "r/model.safetensors", "--dataset", "idx", "--data", data, "--output", "x.npy", "--scatter", "x.png")
 }
 
+// Labels are those that the data have, names or numbers, although the model needs none;
+// without any, codes are written all the same.
+func TestLabelsOfCodes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeCSV(t, filepath.Join(dir, "flowers.csv"), 20)
+	table := []string{"--dataset", "csv", "--data", "flowers.csv", "--label-column", "kind"}
+	succeeds(t, dir, append([]string{"train", "--preset", "curves", "--loss", "squared", "--scale", "standard", "--arch", "3,2,3", "--batch", "4", "--epochs", "0", "--out", "r"}, table...)...)
+	succeeds(t, dir, append([]string{"encode", "--model", "r/model.safetensors", "--output", "x.csv", "--split", "train"}, table...)...)
+	lines, err := csv.NewReader(bytes.NewReader(read(t, dir, "x.csv"))).ReadAll()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"code0", "code1", "label"}, lines[0])
+	seen := map[string]bool{}
+	for _, l := range lines[1:] {
+		seen[l[2]] = true
+	}
+	assert.Equal(t, map[string]bool{"aster": true, "rose": true}, seen)
+
+	data := writeData(t)
+	succeeds(t, dir, small(data, "--epochs", "0", "--out", "s")...)
+	require.NoError(t, os.Remove(filepath.Join(data, "t10k-labels-idx1-ubyte")))
+	out := succeeds(t, dir, "encode", "--model", "s/model.safetensors", "--dataset", "idx", "--data", data, "--output", "y.csv", "--scatter", "y.png")
+	assert.Contains(t, out.stderr, "locoprop: no labels: "+data)
+	assert.NotContains(t, string(read(t, dir, "y.csv")), "label")
+}
+
 // The first principal components of points on a plane in space keep their distances.
 func TestPrincipal(t *testing.T) {
 	t.Parallel()

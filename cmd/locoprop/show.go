@@ -93,7 +93,7 @@ func showConfig(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(r.kernels)
-	content, err := encodeConfig(&r.e)
+	content, err := encodeConfig(&r.e, "")
 	if err != nil {
 		return err
 	}

@@ -85,3 +85,56 @@ func TestEnvironment(t *testing.T) {
 	assert.Contains(t, out.stderr, "locoprop: LOCOPROP_BATCH 100000: must be 1 to 20000, the number of training examples")
 	assert.Empty(t, tree(t, dir))
 }
+
+// Flags go before environment variables, these before the file, and that before the
+// preset: every two of them, and all four.
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	write("with.toml", "preset = 'curves'\nbatch = 33\n[layers.0]\nlocal-steps = 3\n")
+	write("without.toml", "preset = 'curves'\n")
+	const flag, variable, file, preset = "11", "22", "33", "250"
+	for _, c := range []struct {
+		flag, variable, file bool
+		want, from           string
+	}{
+		{false, false, false, preset, "preset curves"},
+		{false, false, true, file, "with.toml"},
+		{false, true, false, variable, "LOCOPROP_BATCH"},
+		{false, true, true, variable, "LOCOPROP_BATCH"},
+		{true, false, false, flag, "flag"},
+		{true, false, true, flag, "flag"},
+		{true, true, false, flag, "flag"},
+		{true, true, true, flag, "flag"},
+	} {
+		args := []string{"config", "show", "--config", "without.toml"}
+		if c.file {
+			args[3] = "with.toml"
+		}
+		if c.flag {
+			args = append(args, "--batch", flag)
+		}
+		var variables []string
+		if c.variable {
+			variables = append(variables, "LOCOPROP_BATCH="+variable)
+		}
+		out := withEnvironment(t, dir, variables, args...)
+		require.Equal(t, exitDone, out.code, out.stderr)
+		assert.Regexp(t, `(?m)^batch = `+c.want+` +# `+regexp.QuoteMeta(c.from)+`$`, out.stdout, "%+v", c)
+	}
+
+	// A layer's table goes before what the run has by any of them.
+	out := withEnvironment(t, dir, []string{"LOCOPROP_LOCAL_STEPS=8"}, "config", "show", "--config", "with.toml", "--local-steps", "9")
+	assert.Regexp(t, `(?m)^local-steps = 9 +# flag$`, out.stdout)
+	assert.Regexp(t, `(?ms)^\[layers\.0\]\nlocal-steps = 3 +# with.toml$`, out.stdout)
+
+	// The preset too is named by flag, variable or file, in this order, and the first of them counts.
+	out = withEnvironment(t, dir, []string{"LOCOPROP_PRESET=paper"}, "config", "show")
+	assert.Regexp(t, `(?m)^preset = 'paper' +# LOCOPROP_PRESET$`, out.stdout)
+	out = withEnvironment(t, dir, []string{"LOCOPROP_PRESET=paper"}, "config", "show", "--preset", "curves")
+	assert.Regexp(t, `(?m)^preset = 'curves' +# flag$`, out.stdout)
+	assert.Regexp(t, `(?m)^batch = 250 +# preset curves$`, out.stdout)
+}

@@ -109,7 +109,9 @@ func checkResumeFlags(c *cli.Context) error {
 func (r *training) settle(c *cli.Context) error {
 	var layers []catalog.Layer
 	var err error
+	r.source = c.String("config")
 	if c.IsSet("resume") {
+		r.source = filepath.Join(r.resume, train.ConfigName)
 		if r.folder, err = train.Open(r.resume); err != nil {
 			return err
 		}
@@ -129,6 +131,9 @@ func (r *training) settle(c *cli.Context) error {
 	}
 	if err := locateData(&r.e); err != nil {
 		return err
+	}
+	if r.source != "" {
+		r.before = readArithmetic(r.source)
 	}
 	return r.settleBackend()
 }
@@ -225,9 +230,41 @@ func freeFolder(base string) (string, error) {
 	}
 }
 
+// then separates, in a configuration, what a run was computed with from what it went on
+// with.
+const then = " | "
+
+// arithmetic is what the run is computed with, after all that it was computed with before.
+func (r *training) arithmetic() string {
+	now := train.Arithmetic(r.kernels, r.e.Block)
+	switch {
+	case r.resume == "" || r.before == "":
+		return now
+	case len(r.changes()) == 0:
+		return r.before
+	}
+	return r.before + then + now
+}
+
+// changes tells what differs between how the run is computed and how the one of the
+// configuration was that it repeats or goes on with.
+func (r *training) changes() []string {
+	parts := strings.Split(r.before, then)
+	return train.ArithmeticChanges(parts[len(parts)-1], train.Arithmetic(r.kernels, r.e.Block))
+}
+
+// warnOfBits says why a run may not be that of its configuration bit for bit.
+func (r *training) warnOfBits() {
+	if changes := r.changes(); len(changes) > 0 {
+		r.warn(fmt.Errorf("bits may differ from the run of %s: %s", r.source, strings.Join(changes, ", ")))
+	} else if strings.Contains(r.before, then) && r.resume == "" {
+		r.warn(fmt.Errorf("bits may differ from the run of %s: it was itself computed in more than one way", r.source))
+	}
+}
+
 // writeConfig writes the configuration as it stands.
 func (r *training) writeConfig() error {
-	content, err := encodeConfig(&r.e)
+	content, err := encodeConfig(&r.e, r.arithmetic())
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,9 @@ type training struct {
 	out            string // --out
 	resume         string // --resume
 
+	source string // the configuration that it repeats or goes on with, "" for none
+	before string // what that one's run was computed with
+
 	e       catalog.Experiment
 	rate    *catalog.Rate // the pair's, where the experiment took it
 	kernels backend.Kernels
@@ -136,6 +139,7 @@ func (r *training) announce() {
 	if whyPure != "" {
 		r.say("%s", whyPure)
 	}
+	r.warnOfBits()
 	if s.Kind != schedule.Constant && (e.Steps == 0 && s.Epochs > 0 && e.Epochs > s.Epochs || s.Steps > 0 && e.Steps > s.Steps) {
 		text := "the rate is 0 from there on"
 		if e.Coasts() {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
@@ -54,6 +52,10 @@ func tuneCommand() *cli.Command {
 			"network and length. A search that was interrupted goes on when the same command is given again.\n" +
 			"Each contender's folder then has " + bestConfig + " (for train --config), " + trialsTable + ", " + tuneReport + " and the trials' runs.",
 		Flags: append(flagsFor(tuneKeys()...),
+			&cli.StringFlag{
+				Name: "config", Category: groupExperiment, DefaultText: "none",
+				Usage: "`FILE` of a run's settings, such as its config.toml, for the problem; what it says of the method is left aside",
+			},
 			&cli.StringFlag{Name: "methods", Category: groupMethod, Usage: "`NAMES` of contenders, with commas between: " + strings.Join(contenderNames(), ", "), DefaultText: "fast"},
 			&cli.StringFlag{Name: "trials", Category: groupMethod, Usage: fmt.Sprintf("`NUMBER` of trials of each, the default point counted, from 1 to %d", tune.MostTrials), DefaultText: strconv.Itoa(defaultTrials)},
 			&cli.StringFlag{
@@ -75,25 +77,6 @@ func contenderNames() []string {
 		names = append(names, c.Name)
 	}
 	return names
-}
-
-// printContenders shows every contender with its default point, its space and their
-// source.
-func printContenders(w io.Writer) {
-	for _, c := range catalog.Contenders() {
-		fmt.Fprintf(w, "%s: %s\n", c.Name, c.Title)
-		var items []string
-		for _, key := range catalog.Keys() {
-			if text, named := c.Settings[key]; named {
-				items = append(items, key+" "+text)
-			}
-		}
-		var space []string
-		for _, d := range c.Space {
-			space = append(space, d.String())
-		}
-		fmt.Fprintf(w, "  default  %s\n  space    %s\n  source   %s\n", strings.Join(items, ", "), strings.Join(space, ", "), c.Source)
-	}
 }
 
 // tuningRun is one call of `locoprop tune`.
@@ -153,7 +136,9 @@ func (r *tuningRun) settle(c *cli.Context) error {
 		return err
 	}
 	r.seed = uint32(seed)
-	r.problem = []catalog.Layer{environment(tuneKeys()), flagLayer(c)}
+	if r.problem, err = problemLayers(c); err != nil {
+		return err
+	}
 	if r.e, _, err = catalog.Resolve(r.problem...); err != nil {
 		return &usageError{err}
 	}
@@ -183,6 +168,32 @@ func (r *tuningRun) settle(c *cli.Context) error {
 	}
 	r.problem = append(r.problem, catalog.Layer{Values: known})
 	return nil
+}
+
+// problemLayers are the settings of the problem: those of the file that --config names,
+// what it says of the method left aside, then the environment's, then the flags.
+func problemLayers(c *cli.Context) ([]catalog.Layer, error) {
+	layers := []catalog.Layer{environment(tuneKeys()), flagLayer(c)}
+	if !c.IsSet("config") {
+		return layers, nil
+	}
+	for _, l := range layers {
+		if l.Values["preset"] != "" {
+			return nil, usagef("--config with --preset or %s: the file names its own preset; give one of them", variableOf("preset"))
+		}
+	}
+	file, err := readConfig(c.String("config"))
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(file.Values, func(key, _ string) bool { return !slices.Contains(tuneKeys(), key) })
+	for _, key := range []string{"workers", "backend"} { // of the machine it ran on
+		delete(file.Values, key)
+	}
+	for _, key := range []string{"schedule-epochs", "schedule-steps"} { // the method's course of the rate; here it is as long as the run
+		delete(file.Values, key)
+	}
+	return append([]catalog.Layer{file}, layers...), nil
 }
 
 // contendersOf reads a list of names.
@@ -258,114 +269,4 @@ func (r *tuningRun) tune(ctx context.Context, c catalog.Contender) error {
 		return encodeReport(r.stdout, &report, "")
 	}
 	return printTuned(r.stdout, dir, tuned.Contender.Space, &report)
-}
-
-// writeConfigTo writes a run's configuration into its folder.
-func writeConfigTo(dir string, e *catalog.Experiment) error {
-	return writeExperiment(filepath.Join(dir, train.ConfigName), e)
-}
-
-func writeExperiment(path string, e *catalog.Experiment) error {
-	content, err := encodeConfig(e)
-	if err != nil {
-		return err
-	}
-	return writeBytes(path, content)
-}
-
-func (r *tuningRun) writeFiles(dir string, tuned *experiment.Tuned, report *experiment.TuneReport) error {
-	if err := writeExperiment(filepath.Join(dir, bestConfig), &tuned.Experiment); err != nil {
-		return err
-	}
-	err := train.WriteFile(filepath.Join(dir, trialsTable), func(w io.Writer) error {
-		return report.WriteCSV(w, keysOf(tuned.Contender.Space))
-	})
-	if err != nil {
-		return err
-	}
-	return train.WriteFile(filepath.Join(dir, tuneReport), func(w io.Writer) error { return encodeReport(w, report, "  ") })
-}
-
-func encodeReport(w io.Writer, report *experiment.TuneReport, indent string) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", indent)
-	return e.Encode(report)
-}
-
-func keysOf(space []tune.Dimension) []string {
-	var keys []string
-	for _, d := range space {
-		keys = append(keys, d.Key)
-	}
-	return keys
-}
-
-// describeResult is a line on a trial: trial 3 (batch 100, lr 0.002), 33 % of the run: 58.1234.
-func describeResult(res tune.Result, full int) string {
-	var items []string
-	for _, key := range slices.Sorted(maps.Keys(res.Trial.Point)) {
-		items = append(items, key+" "+res.Trial.Point[key])
-	}
-	return fmt.Sprintf("%s (%s), %d %% of the run: %s", trialName(res.Trial), strings.Join(items, ", "), 100*res.Length/max(full, 1), lossText(experiment.Point(res).Loss))
-}
-
-func trialName(t tune.Trial) string {
-	switch {
-	case t.Number == 0:
-		return "default point"
-	case t.Label != "":
-		return t.Label
-	}
-	return fmt.Sprintf("trial %d", t.Number)
-}
-
-func lossText(loss *float64) string {
-	if loss == nil {
-		return "diverged"
-	}
-	return fmt.Sprintf("%.4f", *loss)
-}
-
-// printTuned shows the best trials, what tuning gave, and what the rate is worth.
-func printTuned(out io.Writer, dir string, space []tune.Dimension, r *experiment.TuneReport) error {
-	fmt.Fprintf(out, "\n%s (%s), by %s, %d trials and %d beside the best, %s full runs' length in all:\n",
-		r.Contender, r.Title, r.Metric, r.Budget.Trials, r.Budget.Probes, r.Runs())
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	keys := keysOf(space)
-	fmt.Fprintf(w, "trial\t%s\t%s\t\n", strings.Join(keys, "\t"), r.Metric)
-	line := func(name string, p experiment.TunePoint) {
-		fmt.Fprintf(w, "%s\t", name)
-		for _, key := range keys {
-			fmt.Fprintf(w, "%s\t", p.Settings[key])
-		}
-		text := lossText(p.Loss)
-		if p.Length < r.Budget.Full {
-			text += fmt.Sprintf(" at %d %%", 100*p.Length/r.Budget.Full)
-		}
-		fmt.Fprintf(w, "%s\t\n", text)
-	}
-	for i, p := range r.Trials {
-		name := strconv.Itoa(p.Trial)
-		if p.Trial == 0 {
-			name = "default"
-		}
-		if i < shownTrials || p.Trial == 0 {
-			line(name, p)
-		}
-	}
-	for _, p := range r.Beside {
-		line(p.Label, p)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if hidden := len(r.Trials) - shownTrials; hidden > 0 {
-		fmt.Fprintf(out, "all %d trials are in %s\n", len(r.Trials), filepath.Join(dir, trialsTable))
-	}
-	for _, text := range r.Warnings {
-		fmt.Fprintf(out, "warning: %s\n", text)
-	}
-	fmt.Fprintf(out, "train with the best: locoprop train --config %s\n", quote(filepath.Join(dir, bestConfig)))
-	return nil
 }

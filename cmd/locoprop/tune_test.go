@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,6 +58,15 @@ func TestTune(t *testing.T) {
 	}
 	assert.Contains(t, out.stdout, "kfac (K-FAC), by test_loss, 6 trials and 2 beside the best, 5.33 full runs' length in all:")
 	assert.Contains(t, out.stderr, "adam: default point (batch 100, lr 0.0015, optimizer:beta2 0.999), 33 % of the run: ")
+
+	// The problem may come from a run's configuration, whatever its method.
+	same := succeeds(t, dir, "tune", "--config", "best-kfac/config.toml", "--methods", "adam", "--trials", "6", "--out", "same", "--json")
+	assert.JSONEq(t, string(read(t, dir, "o", "adam", tuneReport)), same.stdout)
+
+	// compare takes the best settings as a contender's.
+	compared := succeeds(t, dir, "compare", "--preset", "curves", "--dataset", "idx", "--data", data, "--arch", "64,24,6:identity,24,64",
+		"--methods", "tuned=o/adam/best.toml", "--epochs", "3", "--seeds", "1", "--out", "c", "--json")
+	assert.Contains(t, compared.stdout, strconv.FormatFloat(*reportOf(t, dir, "o", "adam", tuneReport).Best.Loss, 'g', -1, 64))
 
 	// Given again, all is there already; and what differs is named.
 	again := succeeds(t, dir, smallTune(data, "--methods", "adam", "--out", "o", "--json", "--workers", "1")...)
@@ -112,6 +122,8 @@ func TestTuneUsage(t *testing.T) {
 		{"--backend x", `unknown backend "x"`},
 		{"--workers 1000000", "--workers 1000000: must be 1 to"},
 		{"--out=", "--out : must be a folder"},
+		{"--config none.toml", "configuration none.toml: no such file"},
+		{"--config none.toml --preset fast", "--config with --preset or LOCOPROP_PRESET"},
 	} {
 		refuses(t, dir, exitUsage, []string{c.want}, append([]string{"tune"}, strings.Fields(c.args)...)...)
 	}

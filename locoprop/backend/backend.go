@@ -45,6 +45,7 @@ type Mat64 = blas64.General
 type Info struct {
 	Name       string // native, gonum, netlib
 	Detail     string // library and version, CPU kernel: "OpenBLAS 0.3.21, Haswell; Highway AVX2"
+	Arithmetic string // what the last bits depend on: "NAME = VALUE" with ", " between; see train.Arithmetic
 	Compiler   string // what compiled the kernels, where it isn't Go: "g++ 12.2.0"
 	MaxWorkers int    // most workers that may call at once; 0: no limit
 	LimitedBy  string // what sets MaxWorkers, for the error message

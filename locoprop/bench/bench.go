@@ -9,7 +9,9 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -28,13 +30,13 @@ type PeakMeter interface {
 	FMAPeak(d time.Duration) float64
 }
 
-// Config says what to measure.
+// Config says what to measure. Arch, Method, Batch and Backends must be given.
 type Config struct {
 	Arch     nn.Arch
-	Loss     loss.Loss
+	Loss     loss.Loss // the zero value is sigmoid cross-entropy
 	Method   plan.Method
-	Batch    int
-	Workers  int
+	Batch    int               // examples in a step, from 1
+	Workers  int               // 0 means GOMAXPROCS
 	Rounds   int               // rounds of measurements, each measuring everything once; 0 means 5
 	Backends []backend.Kernels // the others are compared with the first
 	OnRound  func(done int)    // called after each round; nil: nothing
@@ -47,6 +49,54 @@ type Config struct {
 type Rival struct {
 	Name   string
 	Method plan.Method
+}
+
+const defaultRounds = 5
+
+// check returns all that is wrong with the configuration.
+func (c *Config) check() error {
+	errs := checks{}
+	if len(c.Backends) == 0 {
+		errs.bad("no backend given")
+	}
+	if c.Method == nil {
+		errs.bad("no method given")
+	}
+	if err := c.Arch.Check(); err != nil {
+		errs.bad("%w", err)
+	} else if err := c.Loss.CheckTransfer(c.Arch.Transfer[len(c.Arch.Transfer)-1]); err != nil {
+		errs.bad("%w", err)
+	}
+	if c.Batch < 1 {
+		errs.bad("batch of %d examples; must be 1 or more", c.Batch)
+	}
+	errs.numbers(c.Workers, c.Rounds, c.Sample, c.Sizes)
+	return errors.Join(errs...)
+}
+
+// checks are what is wrong with a configuration.
+type checks []error
+
+func (c *checks) bad(format string, args ...any) {
+	*c = append(*c, fmt.Errorf("bench: "+format, args...))
+}
+
+// numbers checks what all configurations have; 0 stands for a default.
+func (c *checks) numbers(workers, rounds int, sample time.Duration, sizes []int) {
+	if workers < 0 {
+		c.bad("%d workers; must be 1 or more, or 0 for GOMAXPROCS", workers)
+	}
+	if rounds < 0 {
+		c.bad("%d rounds; must be 1 or more, or 0 for %d", rounds, defaultRounds)
+	}
+	if sample < 0 {
+		c.bad("sample of %v; must be above 0, or 0 for the default", sample)
+	}
+	for _, n := range sizes {
+		if n < 1 {
+			c.bad("square products of order %d; must be 1 or more", n)
+		}
+	}
 }
 
 // Spread sums up repeated measurements.
@@ -104,11 +154,14 @@ type Report struct {
 // products and factorisations of that step alone, and the bandwidth of memory; figures are
 // medians over rounds. First steps aren't counted.
 func Run(ctx context.Context, c Config) (*Report, error) {
-	if len(c.Backends) == 0 {
-		return nil, fmt.Errorf("bench: no backend given")
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	if c.Rounds == 0 {
-		c.Rounds = 5
+		c.Rounds = defaultRounds
+	}
+	if c.Workers == 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
 	}
 	pool := plan.NewPool(c.Workers)
 	defer pool.Close()

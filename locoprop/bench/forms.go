@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop"
@@ -79,10 +80,11 @@ func Problems(steps int) []Problem {
 	}
 }
 
-// FormsConfig says which forms to measure on which layers.
+// FormsConfig says which forms to measure on which layers. Kernels, Shapes and Problems
+// must be given.
 type FormsConfig struct {
 	Kernels  backend.Kernels
-	Workers  int
+	Workers  int // 0 means GOMAXPROCS
 	Shapes   []Shape
 	Problems []Problem
 	Rounds   int                                // rounds of measurements; 0 means 5
@@ -91,6 +93,33 @@ type FormsConfig struct {
 	Budget   time.Duration                      // layers that would begin later than this aren't measured; 0: no limit
 	OnLayer  func(done, all int, l *LayerForms) // called after each layer and problem; nil: nothing
 	Sizes    []int                              // as Config.Sizes
+}
+
+// check returns all that is wrong with the configuration.
+func (c *FormsConfig) check() error {
+	errs := checks{}
+	if c.Kernels == nil {
+		errs.bad("no backend given")
+	}
+	if len(c.Shapes) == 0 {
+		errs.bad("no shapes of layers given")
+	}
+	for _, s := range c.Shapes {
+		if s.Inputs < 1 || s.Units < 1 || s.Batch < 1 {
+			errs.bad("layer %v; inputs, units and batch must be 1 or more", s)
+		}
+	}
+	if len(c.Problems) == 0 {
+		errs.bad("no problems given")
+	}
+	if c.Limit < 0 {
+		errs.bad("limit of %v; must be above 0, or 0 for none", c.Limit)
+	}
+	if c.Budget < 0 {
+		errs.bad("budget of %v; must be above 0, or 0 for none", c.Budget)
+	}
+	errs.numbers(c.Workers, c.Rounds, c.Sample, c.Sizes)
+	return errors.Join(errs...)
 }
 
 // FormTime is the measurement of one form on one layer: of the local solve alone, without
@@ -139,11 +168,14 @@ type FormsReport struct {
 // is that of all its phases, on all workers, for one batch of a layer that trains alone:
 // what a form does in one task can't be shared out. A first step isn't counted.
 func Forms(ctx context.Context, c FormsConfig) (*FormsReport, error) {
-	if c.Kernels == nil || len(c.Shapes) == 0 || len(c.Problems) == 0 {
-		return nil, errors.New("bench: forms need a backend, shapes and problems")
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	if c.Rounds == 0 {
-		c.Rounds = 5
+		c.Rounds = defaultRounds
+	}
+	if c.Workers == 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
 	}
 	if c.Sample == 0 {
 		c.Sample = 10 * time.Millisecond

@@ -8,6 +8,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/bench"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -97,7 +98,7 @@ func TestFormsRefuse(t *testing.T) {
 	_, err := bench.Forms(context.Background(), formsConfig())
 	assert.ErrorContains(t, err, "shapes")
 	_, err = bench.Forms(context.Background(), formsConfig(bench.Shape{Inputs: 3, Units: 3}))
-	assert.ErrorContains(t, err, "batch of 0")
+	assert.ErrorContains(t, err, "layer 3x3x0; inputs, units and batch must be 1 or more")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err = bench.Forms(ctx, formsConfig(bench.Shape{Inputs: 3, Units: 3, Batch: 3}))
@@ -146,4 +147,28 @@ func TestFit(t *testing.T) {
 	r.Workers = 2
 	_, err = r.Fit()
 	assert.ErrorContains(t, err, "one worker")
+}
+
+// All that is wrong is told at once, before anything is measured.
+func TestConfigsRefuse(t *testing.T) {
+	_, err := bench.Run(t.Context(), bench.Config{Workers: -1, Rounds: -2, Sample: -time.Second, Sizes: []int{64, 0}})
+	assert.EqualError(t, err, `bench: no backend given
+bench: no method given
+bench: architecture has 0 widths; it needs at least 2 (input and output)
+bench: batch of 0 examples; must be 1 or more
+bench: -1 workers; must be 1 or more, or 0 for GOMAXPROCS
+bench: -2 rounds; must be 1 or more, or 0 for 5
+bench: sample of -1s; must be above 0, or 0 for the default
+bench: square products of order 0; must be 1 or more`)
+	c := config(t)
+	c.Loss = loss.SoftmaxCE
+	_, err = bench.Run(t.Context(), c)
+	assert.ErrorContains(t, err, "bench: loss softmax-ce ")
+	_, err = bench.Forms(t.Context(), bench.FormsConfig{Limit: -1, Budget: -1, Workers: -1})
+	assert.EqualError(t, err, `bench: no backend given
+bench: no shapes of layers given
+bench: no problems given
+bench: limit of -1ns; must be above 0, or 0 for none
+bench: budget of -1ns; must be above 0, or 0 for none
+bench: -1 workers; must be 1 or more, or 0 for GOMAXPROCS`)
 }

@@ -137,10 +137,10 @@ var contenders = []Contender{
 		Source:   "Anil et al. 2019; η from docs/rates.md",
 	},
 	{
-		Name: "adafactor", Title: "Adafactor with a rate of its own",
-		Settings: ownSteps("adafactor:variant=fixed"),
-		Space:    []tune.Dimension{span("lr", 1e-4, 0.1), among("batch", "100", "250", "500")},
-		Source:   "Shazeer & Stern 2018, steps not relative to the weights; η from docs/rates.md",
+		Name: "adafactor", Title: "Adafactor",
+		Settings: ownSteps("adafactor"),
+		Space:    []tune.Dimension{span("lr", 1, 100), among("batch", "100", "250", "500")},
+		Source:   "Shazeer & Stern 2018: η is a factor of steps relative to the weights; from docs/rates.md",
 	},
 	{
 		Name: "foof", Title: "FOOF",

@@ -91,7 +91,7 @@ func (e *Experiment) LoadData() (*dataset.Data, error) {
 // LoadData are.
 func (e *Experiment) LoadDataFor(m *model.Model) (*dataset.Data, error) {
 	classes := m.Classes
-	if classes == nil {
+	if classes == nil && m.Target == model.Label { // an autoencoder knows of none, and any will do
 		classes = []string{}
 	}
 	d, err := e.load(classes)

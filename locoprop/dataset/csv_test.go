@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"compress/gzip"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,12 +112,15 @@ func TestLoadCSVRefuses(t *testing.T) {
 			text: "kind,a\n1,2\nz,3\n", o: TableOptions{Labels: true, LabelColumn: "kind", Classes: []string{}},
 			want: `line 3, column 1 (kind): label "z" must be a whole number from 0`,
 		},
+		{text: "1,2\n", o: TableOptions{TestShare: 1}, want: "share of 1 for testing; must be from 0 to below 1"},
+		{text: "1,2\n", o: TableOptions{TestShare: math.NaN(), Labels: true}, want: "labels are asked for: --label-column must name their column\nFILE: share of NaN for testing"},
+		{text: "1,2\n", o: TableOptions{Header: 3}, want: "unknown answer 3 to whether there is a header; known are 0 to 2"},
 		{text: "1,2\n", o: TableOptions{TestShare: 0.5}, want: "1 examples can't give a share of 0.5 for testing"},
 	} {
 		path := writeText(t, filepath.Join(t.TempDir(), "a.csv"), c.text)
 		_, err := LoadCSV(path, c.o)
 		require.ErrorIs(t, err, ErrData, c.want)
-		assert.ErrorContains(t, err, path+": "+c.want)
+		assert.ErrorContains(t, err, path+": "+strings.ReplaceAll(c.want, "FILE", path))
 	}
 }
 

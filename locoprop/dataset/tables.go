@@ -13,7 +13,9 @@ import (
 // else is said and there is no file of test examples.
 const DefaultTestShare = 0.2
 
-// TableOptions are those of [LoadCSV] and [LoadNPY].
+// TableOptions are those of [LoadCSV] and [LoadNPY]. The zero value reads all examples
+// without labels, as training examples unless the folder has a file of test examples;
+// the command line's own default of TestShare is [DefaultTestShare].
 type TableOptions struct {
 	// Labels asks for labels. A CSV file has them in its LabelColumn, an NPY file
 	// x.npy in x-labels.npy beside it.
@@ -43,6 +45,21 @@ type TableOptions struct {
 	Classes []string
 }
 
+// check returns all that is wrong with the options, whatever the files hold.
+func (o *TableOptions) check(file string, csv bool) error {
+	var errs []error
+	if o.Labels && o.LabelColumn == "" && csv {
+		errs = append(errs, errorf(file, "labels are asked for: --label-column must name their column"))
+	}
+	if !(o.TestShare >= 0 && o.TestShare < 1) {
+		errs = append(errs, errorf(file, "share of %v for testing; must be from 0 to below 1", o.TestShare))
+	}
+	if int(o.Header) >= len(HeaderNames) {
+		errs = append(errs, errorf(file, "unknown answer %d to whether there is a header; known are 0 to %d", o.Header, len(HeaderNames)-1))
+	}
+	return errors.Join(errs...)
+}
+
 // LoadCSV loads the data set "csv" from a file of training examples as [ReadCSV] takes
 // it, or from a folder that holds train.csv and, where there is one, test.csv, plain or
 // with .gz. The test file must have the columns of the training file.
@@ -51,8 +68,8 @@ func LoadCSV(path string, o TableOptions) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Labels && o.LabelColumn == "" {
-		return nil, errorf(trainFile, "labels are asked for: --label-column must name their column")
+	if err := o.check(trainFile, true); err != nil {
+		return nil, err
 	}
 	train, err := readCSV(trainFile, o)
 	if err != nil {
@@ -95,6 +112,9 @@ func LoadCSV(path string, o TableOptions) (*Data, error) {
 func LoadNPY(path string, o TableOptions) (*Data, error) {
 	trainFile, testFile, err := tableFiles(path, ".npy", o)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.check(trainFile, false); err != nil {
 		return nil, err
 	}
 	var splits []*Numbers
@@ -167,13 +187,13 @@ func (d *Data) arrange(splits []*Numbers, files []string, o TableOptions) (*Data
 			return nil, errorf(files[1], "examples are %s, must be %s as in %s", times(test.Shape()), times(all.Shape()), files[0])
 		}
 		d.Train, d.Test = all, splits[1]
-	case o.TestShare > 0 && o.TestShare < 1 && all.Len() > 1:
+	case o.TestShare > 0 && all.Len() > 1:
 		train, test := holdOut(all.Len(), o.TestShare, o.Seed)
 		d.Train, d.Test = all.subset(train), all.subset(test)
 	case o.TestShare == 0:
 		d.Train, d.Test = all, all.subset([]int{})
 	default:
-		return nil, errorf(files[0], "%d examples can't give a share of %v for testing; must be 2 or more, and a share from 0 to below 1", all.Len(), o.TestShare)
+		return nil, errorf(files[0], "%d examples can't give a share of %v for testing; must be 2 or more", all.Len(), o.TestShare)
 	}
 	if !o.Labels {
 		return d, nil

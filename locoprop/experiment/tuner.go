@@ -120,7 +120,7 @@ func (t *Tuner) Run(ctx context.Context) (*Tuned, error) {
 		return tuned, err
 	}
 	tuned.FullSteps = s.steps(&tuned.Experiment)
-	return tuned, nil
+	return tuned, s.warnOfShortRuns(tuned)
 }
 
 // discard removes what a trial would need to go on. That it can't be removed is no reason
@@ -307,6 +307,27 @@ func (s *tuning) evaluate(ctx context.Context, trial tune.Trial, length int) (lo
 		return result.Last.TrainLoss, nil
 	}
 	return result.Last.TestLoss, nil
+}
+
+// learnt is the share of the mean predictor's loss that a search has to come below for
+// its trials to be told apart by more than chance.
+const learnt = 0.99
+
+// warnOfShortRuns warns where no trial has begun to learn.
+func (s *tuning) warnOfShortRuns(tuned *Tuned) error {
+	e := &tuned.Experiment
+	mean, test, err := train.MeanPredictor(s.Data, e.Target, e.Loss, train.Compute{Backend: s.Backend, Workers: e.Workers})
+	if err != nil {
+		return err
+	}
+	if s.metric == testLoss {
+		mean = test
+	}
+	if tuned.Best.Loss > learnt*mean {
+		tuned.Warnings = append(tuned.Warnings, fmt.Sprintf("the best loss, %s, is hardly below that of giving the mean for every example, %s: "+
+			"these runs are too short to tell settings apart", tune.Number(tuned.Best.Loss), tune.Number(mean)))
+	}
+	return nil
 }
 
 // openOrCreate opens the folder of a run, or makes it where there is none.

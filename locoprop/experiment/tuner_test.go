@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -134,6 +135,41 @@ func TestTunerOfDivergence(t *testing.T) {
 	assert.Positive(t, diverged)
 	assert.False(t, tuned.Best.Diverged())
 	assert.Less(t, tuned.Experiment.Eta, 1e3)
+}
+
+// Where no trial has begun to learn, the outcome says so.
+func TestTunerWarnsOfShortRuns(t *testing.T) {
+	const hint = "is hardly below that of giving the mean for every example"
+	tr := tuner(t, "sgd")
+	tr.Contender.Space = []tune.Dimension{{Key: "lr", Low: 1e-9, High: 1e-8, Log: true}}
+	tr.Contender.Settings["lr"] = "1e-9"
+	tuned, err := tr.Run(context.Background())
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(tuned.Warnings, "\n"), hint)
+
+	tr = tuner(t, "kfac")
+	tr.Problem[0].Values["epochs"] = "30"
+	tr.Data = brightness(t)
+	tuned, err = tr.Run(context.Background())
+	require.NoError(t, err)
+	assert.NotContains(t, strings.Join(tuned.Warnings, "\n"), hint)
+}
+
+// brightness is data with something to learn: images of one grey each.
+func brightness(t *testing.T) *dataset.Data {
+	t.Helper()
+	d := images(t)
+	split := func(n int) dataset.Split {
+		pix := make([]byte, 9*n)
+		for i := range pix {
+			pix[i] = byte(37 * (i / 9))
+		}
+		s, err := dataset.NewBytes(pix, []int{3, 3}, 255, nil)
+		require.NoError(t, err)
+		return s
+	}
+	d.Train, d.Test = split(130), split(40)
+	return d
 }
 
 func TestTunerWithoutTestExamples(t *testing.T) {

@@ -23,6 +23,9 @@ type browser struct{ path string }
 
 func findBrowser(t *testing.T) browser {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a browser; run without -short")
+	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return browser{path}
@@ -46,7 +49,7 @@ func (b browser) open(t *testing.T, html string, flags ...string) visit {
 	path, log := filepath.Join(dir, "page.html"), filepath.Join(dir, "net.json")
 	require.NoError(t, os.WriteFile(path, []byte(html), 0o666))
 	cmd := exec.CommandContext(t.Context(), b.path, append(append([]string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+		"--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND",
 		"--virtual-time-budget=3000", "--enable-logging=stderr", "--v=0",
 		"--user-data-dir=" + filepath.Join(dir, "profile"), "--log-net-log=" + log,
@@ -94,10 +97,13 @@ func TestPageInBrowser(t *testing.T) {
 	assert.Empty(t, v.requests)
 	assert.Equal(t, 1, strings.Count(v.stdout, "<canvas"), "a plot of something; two have nothing to draw")
 	assert.True(t, strings.Contains(v.stdout, "There is nothing to draw yet."))
+	assert.Equal(t, 1, strings.Count(v.stdout, `role="img" aria-label="test loss over epoch"`))
 	assert.Equal(t, 2, strings.Count(v.stdout, "logarithmic</label>"))
 	assert.Equal(t, 1, strings.Count(v.stdout, "<select"))
-	for _, name := range []string{"locoprop-m", "back prop &lt; &gt;", "beyond"} {
-		assert.True(t, strings.Contains(v.stdout, name+"</div>"), "legend of "+name)
+	for name, last := range map[string]string{"locoprop-m": "60", "back prop &lt; &gt;": "80", "beyond": "–"} {
+		row := regexp.MustCompile(`>` + name + `</div></th><td class="u-value">([^<]*)<`).FindStringSubmatch(v.stdout)
+		require.NotNil(t, row, "legend of %s", name)
+		assert.Equal(t, last, row[1], "last value of %s", name)
 	}
 }
 

@@ -60,9 +60,11 @@ func describe(i bindings.Info) backend.Info {
 		version += " " + words[1]
 	}
 	info := backend.Info{
-		Name:       "native",
-		Detail:     fmt.Sprintf("%s, %s; Highway %s", version, i.Core, i.SIMD),
-		Compiler:   i.Compiler,
+		Name:     "native",
+		Detail:   fmt.Sprintf("%s, %s; Highway %s", version, i.Core, i.SIMD),
+		Compiler: i.Compiler,
+		Arithmetic: fmt.Sprintf("OpenBLAS = %s, CPU kernel = %s, vectors = %s, compiler = %s",
+			strings.TrimPrefix(version, "OpenBLAS "), i.Core, i.SIMD, strings.ReplaceAll(i.Compiler, ", ", " ")),
 		MaxWorkers: maxCallers,
 		LimitedBy:  fmt.Sprintf("more than %d threads in OpenBLAS at once run out of its buffers", maxCallers),
 	}

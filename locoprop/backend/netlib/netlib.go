@@ -34,6 +34,7 @@ func New() *Backend {
 	info := backend.Info{
 		Name:       "netlib",
 		Detail:     fmt.Sprintf("Go loops over %s, %s", release(built.OpenBLAS), built.Core),
+		Arithmetic: fmt.Sprintf("OpenBLAS = %s, CPU kernel = %s", strings.TrimPrefix(release(built.OpenBLAS), "OpenBLAS "), built.Core),
 		MaxWorkers: maxCallers,
 		LimitedBy:  fmt.Sprintf("more than %d threads in OpenBLAS at once run out of its buffers", maxCallers),
 	}

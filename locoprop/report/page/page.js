@@ -26,6 +26,9 @@
       ? [s.x, clean(s.y), clean(s.low), clean(s.high)] : [s.x, clean(s.y)]));
   };
 
+  // pointed is a line's value where the pointer is, and its last one where there is no pointer.
+  const pointed = (u, v, i) => figure(u.cursor.idx == null ? u.data?.[i]?.findLast(y => y != null) : v);
+
   const wholeSteps = Array.from({ length: 13 }, (_, e) => [1, 2, 5].map(m => m * 10 ** e)).flat();
 
   const options = (chart, log, width) => {
@@ -34,7 +37,7 @@
     const bands = [];
     for (const s of chart.series) {
       series.push({
-        label: s.name || chart.y, stroke: s.colour, width: 2, dash: s.dash || undefined, value: (u, v) => figure(v),
+        label: s.name || chart.y, stroke: s.colour, width: 2, dash: s.dash || undefined, value: pointed,
         points: { show: (u, i) => u.data[i].filter(v => v != null).length < 30 },
       });
       if (s.low) {
@@ -79,6 +82,9 @@
         return;
       }
       drawn = new uPlot(options(chart, log, place.clientWidth), table, canvas);
+      const picture = drawn.root.querySelector('.u-wrap');
+      picture.setAttribute('role', 'img');
+      picture.setAttribute('aria-label', `${chart.y} over ${chart.x}`);
     };
 
     const controls = element('div', { className: 'controls' });
