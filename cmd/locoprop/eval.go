@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -94,14 +95,13 @@ func dataOf(c *cli.Context, m *model.Model) (*catalog.Experiment, error) {
 
 // computeOf opens the backend and checks the number of workers that flags name.
 func computeOf(c *cli.Context) (train.Compute, error) {
-	own := environment([]string{"workers", "backend"})
+	keys, flags := []string{"workers", "backend"}, catalog.Layer{Values: catalog.Values{}}
 	for key, text := range flagLayer(c).Values {
-		if key == "workers" || key == "backend" {
-			own.Source = ""
-			own.Values[key] = text
+		if slices.Contains(keys, key) {
+			flags.Values[key] = text
 		}
 	}
-	wanted, _, err := catalog.Resolve(own)
+	wanted, _, err := catalog.Resolve(environment(keys), flags)
 	if err != nil {
 		return train.Compute{}, &usageError{err}
 	}
