@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"text/tabwriter"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -95,13 +94,14 @@ func dataOf(c *cli.Context, m *model.Model) (*catalog.Experiment, error) {
 
 // computeOf opens the backend and checks the number of workers that flags name.
 func computeOf(c *cli.Context) (train.Compute, error) {
-	keys, flags := []string{"workers", "backend"}, catalog.Layer{Values: catalog.Values{}}
+	own := environment([]string{"workers", "backend"})
 	for key, text := range flagLayer(c).Values {
-		if slices.Contains(keys, key) {
-			flags.Values[key] = text
+		if key == "workers" || key == "backend" {
+			own.Source, own.Named = "", nil
+			own.Values[key] = text
 		}
 	}
-	wanted, _, err := catalog.Resolve(environment(keys), flags)
+	wanted, _, err := catalog.Resolve(own)
 	if err != nil {
 		return train.Compute{}, &usageError{err}
 	}
