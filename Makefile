@@ -19,6 +19,9 @@ JOBS          ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/n
 CLANG_FORMAT  ?= $(shell command -v clang-format-$(CLANG_VERSION) || echo clang-format)
 CLANG_TIDY    ?= $(shell command -v clang-tidy-$(CLANG_VERSION) || echo clang-tidy)
 
+# What depends on the kind of CPU.
+TARGET_TESTS  := ^(TestConformance|TestAgainstGonum)$$
+
 # Tests run in their package's folder, where a relative path would lead elsewhere.
 ifneq ($(LOCOPROP_DATA),)
 export LOCOPROP_DATA := $(abspath $(LOCOPROP_DATA))
@@ -102,7 +105,7 @@ rates: build ## find the default rate of every pair (method, optimiser); resumab
 
 # --- tests ------------------------------------------------------------------
 
-TEST_STAGES := test-go test-cpp test-sanitize test-race test-purego test-cross test-fuzz
+TEST_STAGES := test-go test-targets test-cpp test-sanitize test-race test-purego test-cross test-fuzz
 
 .PHONY: test
 test: ## set up, then run every test, Go and C++
@@ -118,16 +121,28 @@ test: ## set up, then run every test, Go and C++
 # Tests that need it are left out, and say so, where there is no Python or no way to get the package.
 PYTHON := build/python/bin/python
 
-$(PYTHON): third_party/versions.mk
+build/python/ready: third_party/versions.mk
 	@python3 -m venv build/python && $(PYTHON) -m pip install -q --disable-pip-version-check \
-		tensorboard==$(TENSORBOARD_VERSION) && touch $(PYTHON) || { rm -rf build/python; exit 1; }
+		tensorboard==$(TENSORBOARD_VERSION) && touch $@ || { rm -rf build/python; exit 1; }
 
 .PHONY: python
-python: $(PYTHON) ## Python with TensorBoard in build/python, for the tests that read event files with it
+python: build/python/ready ## Python with TensorBoard in build/python, for the tests that read event files with it
 
 .PHONY: test-go
 test-go: ## Go tests, all backends
 	$(TEST_FOR) ./...
+
+# The best of this CPU is what test-go runs with; each run here forces another vector target and another
+# kind of OpenBLAS kernels. The test binary is built once, and says what it skips.
+.PHONY: test-targets
+test-targets: ## Go conformance tests of the native backend with other kinds of CPU, as far as they can be forced
+	@mkdir -p build
+	$(GO) test -c -o build/native.test ./locoprop/backend/native
+	@cd locoprop/backend/native && for kind in AVX2:Haswell SSE4:Nehalem baseline:Zen; do \
+		export LP_TEST_TARGET=$${kind%:*} OPENBLAS_CORETYPE=$${kind#*:}; \
+		echo "LP_TEST_TARGET=$$LP_TEST_TARGET OPENBLAS_CORETYPE=$$OPENBLAS_CORETYPE"; \
+		$(CURDIR)/build/native.test -test.short -test.run '$(TARGET_TESTS)' || exit 1; \
+	done
 
 .PHONY: test-cpp
 test-cpp: ## C++ tests

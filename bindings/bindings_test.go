@@ -158,6 +158,9 @@ func TestInfo(t *testing.T) {
 	if !strings.HasPrefix(i.OpenBLAS, "OpenBLAS ") || i.Core == "" || i.SIMD == "" || i.Compiler == "" || i.MaxThreads < 1 {
 		t.Errorf("%+v", i)
 	}
+	if SetTarget("no such target") {
+		t.Error("there is no such target")
+	}
 	if flops := FMAPeak(100); flops < 100_000 {
 		t.Errorf("FMAPeak(100) did %v operations, want 100,000 or a little more", flops)
 	}

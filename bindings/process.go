@@ -7,9 +7,13 @@ package bindings
 // #cgo noescape lp_fma_peak
 // #cgo nocallback lp_fma_peak
 // #include "../csrc/locoprop.h"
+// #include <stdlib.h>
 import "C"
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // Info says what the kernels are built on.
 type Info struct {
@@ -40,6 +44,14 @@ func GetInfo() Info {
 		Compiler:   C.GoString(&i.compiler[0]),
 		MaxThreads: int(i.max_threads),
 	}
+}
+
+// SetTarget calls lp_set_target, for tests. It tells whether this CPU has a target of that
+// name.
+func SetTarget(name string) bool {
+	c := C.CString(name)
+	defer C.free(unsafe.Pointer(c))
+	return C.lp_set_target(c) == C.LP_OK
 }
 
 // AcquireSingleThread sets OpenBLAS to one thread, for the whole process, until

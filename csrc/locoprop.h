@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 4
+#define LP_ABI 5
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -406,6 +406,12 @@ void lp_get_info(lp_info* info) LP_NOEXCEPT;
  * computes. */
 int32_t lp_get_threads(void) LP_NOEXCEPT;
 void lp_set_threads(int32_t threads) LP_NOEXCEPT;
+
+/* lp_set_target makes the whole process use one of Highway's targets, for tests: AVX2, SSE4,
+ * NEON, ..., or baseline for the one that every CPU of this architecture has. It returns
+ * LP_KIND, and changes nothing, where this CPU has no target of that name. Call it while
+ * nothing computes. */
+lp_status lp_set_target(const char* name) LP_NOEXCEPT;
 
 /* lp_fma_peak performs about `rounds` times 1000 floating-point operations as fast as
  * this CPU can, in registers, and returns how many; *sink (one float) takes a result, so

@@ -1,4 +1,6 @@
 // lp_fma_peak, and the name of Highway's target.
+#include <cstring>
+
 #include "fpmode.h"
 #include "kernels.h"
 #include "locoprop.h"
@@ -54,7 +56,25 @@ HWY_EXPORT(TargetT);
 HWY_EXPORT(FmaPeakT);
 
 const char* SimdTarget() noexcept { return HWY_DYNAMIC_DISPATCH(TargetT)(); }
+// The target of a name, among those of this CPU; 0: none.
+static int64_t Find(const char* name) noexcept {
+  if (std::strcmp(name, "baseline") == 0) return HWY_STATIC_TARGET;
+  const int64_t all = hwy::SupportedTargets();
+  for (int bit = 0; bit < 63; ++bit) {
+    const int64_t target = all & (int64_t{1} << bit);
+    if (target != 0 && std::strcmp(hwy::TargetName(target), name) == 0) return target;
+  }
+  return 0;
+}
 }  // namespace lp
+
+lp_status lp_set_target(const char* name) noexcept {
+  if (name == nullptr) return LP_NULL;
+  const int64_t target = lp::Find(name);
+  if (target == 0) return LP_KIND;
+  hwy::SetSupportedTargetsForTest(target);
+  return LP_OK;
+}
 
 double lp_fma_peak(int64_t rounds, float* sink) noexcept {
   if (sink == nullptr || rounds < 0) return 0;

@@ -159,6 +159,7 @@ func (r *comparison) options(spec *compareSpec, kernels backend.Kernels, workers
 	if spec.problem["checkpoint-every"] == "" {
 		spec.problem["checkpoint-every"] = compareSaves
 	}
+	spec.problem["preset"], spec.problem["dataset"] = r.e.Preset, r.e.Dataset
 	// What the program found out goes with the problem: another machine's times are others.
 	spec.problem["backend"], spec.problem["workers"] = kernels.Info().Name, strconv.Itoa(workers)
 	for _, key := range []string{"data", "test-data"} {

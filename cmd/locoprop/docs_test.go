@@ -44,7 +44,7 @@ func TestDocumentedCommands(t *testing.T) {
 
 func TestDryRun(t *testing.T) {
 	t.Parallel()
-	text := "Say `bin/locoprop eval --modle m`, or\n\n    bin/locoprop train --bacth 3   # comment\n\n    LOCOPROP_DATA=x locoprop train --optimizer adma > out\n" +
+	text := "Say `bin/locoprop eval --datta m`, or\n\n    bin/locoprop train --bacth 3   # comment\n\n    LOCOPROP_DATA=x locoprop train --optimizer adma > out\n" +
 		"    locoprop data lst\n    locoprop train here\n    locoprop train --out 'a b' [--seed S] --form F | head\n    --prox maybe     how\n"
 	var errs []string
 	dryRun := dryRunner()
@@ -53,7 +53,7 @@ func TestDryRun(t *testing.T) {
 	}
 	require.Len(t, errs, 7)
 	for i, want := range []string{
-		"f:1: unknown flag --modle", "f:3: unknown flag --bacth", `f:5: --optimizer adma: unknown optimizer "adma"`, `f:6: unknown command "lst"`,
+		"f:1: unknown flag --datta", "f:3: unknown flag --bacth", `f:5: --optimizer adma: unknown optimizer "adma"`, `f:6: unknown command "lst"`,
 		`f:7: found "here"`, "f:8: <nil>", "f:9: --prox maybe: must be off",
 	} {
 		assert.Contains(t, errs[i], want)

@@ -72,7 +72,7 @@ func TestFigures(t *testing.T) {
 	assert.Equal(t, "1.00 %", rest.text(rest.Median))
 	assert.Equal(t, "≥ 0.85, missed", found["evaluation: rate over square products"].verdict())
 	assert.Contains(t, found["allocations in a step, the most of all"].verdict(), "≤ 0")
-	assert.NotContains(t, found, "LocoProp-M, direct, 2 workers: over the FMA peak", "pure Go can't measure it")
+	assert.NotContains(t, found, "LocoProp-M, direct, --workers 2: over the FMA peak", "pure Go can't measure it")
 
 	var out strings.Builder
 	require.NoError(t, printFigures(&out, r))

@@ -22,7 +22,7 @@ var exitMeanings = []struct {
 	{exitFailed, "failed", "the run failed: a folder that can't be written to, a full disk"},
 	{exitUsage, "wrong usage", "an unknown flag, name or configuration key; flags that contradict each other; a limit exceeded"},
 	{exitData, "bad data", "a file of data, a model or a checkpoint is missing, cut, damaged or of the wrong shape; NaN in the data"},
-	{exitDiverged, "diverged", "a loss or weight became NaN or infinite"},
+	{exitDiverged, "diverged", "a loss or weight became NaN or infinite; a layer's matrix has no inverse in finite numbers"},
 	{exitInterrupted, "interrupted", "Ctrl-C or SIGTERM; a run can be resumed"},
 }
 

@@ -131,7 +131,7 @@ func meanText(x Stat) string {
 }
 
 func epochsText(epochs float64) string {
-	if math.IsNaN(epochs) {
+	if math.IsInf(epochs, 1) {
 		return "none"
 	}
 	return fmt.Sprintf("%.1f", epochs)

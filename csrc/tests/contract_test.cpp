@@ -363,6 +363,8 @@ TEST(Contract, Info) {
   EXPECT_NE("", std::string(info.simd));
   EXPECT_NE("", std::string(info.compiler));
   EXPECT_GT(info.max_threads, 0);
+  EXPECT_EQ(LP_KIND, lp_set_target("no such target"));
+  EXPECT_EQ(LP_NULL, lp_set_target(nullptr));
   EXPECT_EQ(1, lp_get_threads());
   float sink = 1e-3f;
   EXPECT_GE(lp_fma_peak(10, &sink), 10000);

@@ -191,9 +191,9 @@ func (r *Result) Notes() []string {
 	if !r.Tested {
 		loss = "training loss"
 	}
-	spread := "mean ± standard deviation over seeds"
+	spread := "Mean ± standard deviation over seeds"
 	if len(r.Seeds) == 1 {
-		spread = "one seed"
+		spread = "One seed"
 	}
 	notes := []string{fmt.Sprintf("%s, length %s; in the order of the %s at the end; times are of training alone.", spread, r.Length, loss)}
 	if len(r.Targets) > 0 {

@@ -36,10 +36,15 @@ func (r *Result) LossAt(run *RunResult, epochs float64) float64 {
 }
 
 // ByEpoch compares two contenders after the same number of epochs, that of the one whose
-// runs have fewer: it returns it and the losses of both. Their schedules needn't be as far
+// runs have fewer, +Inf where neither has any: it returns it and the losses of both. Their schedules needn't be as far
 // then: the one with more epochs to come still trains at a higher rate.
 func (r *Result) ByEpoch(a, b *Summary) (epochs float64, lossA, lossB Stat) {
-	epochs = math.Min(float64(a.Epochs), float64(b.Epochs)) // NaN where either has none
+	epochs = math.Inf(1)
+	for _, s := range []*Summary{a, b} {
+		if s.TrainLoss.Count > 0 { // else it has no run that didn't diverge
+			epochs = min(epochs, float64(s.Epochs))
+		}
+	}
 	losses := func(name string) Stat {
 		var values []float64
 		for i := range r.Runs {

@@ -25,6 +25,12 @@ func TestLossAt(t *testing.T) {
 	assert.Equal(t, Stat{Mean: 22, Spread: Number(math.Sqrt(8)), Count: 2}, a)
 	assert.Equal(t, Stat{Mean: 10, Count: 2}, b)
 	assert.Nil(t, r.Contender("none"))
+
+	epochs, a, none := r.ByEpoch(r.Contender("a"), r.Contender("d"))
+	assert.Equal(t, 2.5, epochs, "that of the one that has runs")
+	assert.Equal(t, -1, a.Verdict(none))
+	epochs, _, _ = r.ByEpoch(r.Contender("d"), r.Contender("d"))
+	assert.True(t, math.IsInf(epochs, 1))
 }
 
 // Numbers of steps that are known aren't measured.

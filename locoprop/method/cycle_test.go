@@ -83,7 +83,7 @@ func TestCycle(t *testing.T) {
 		assert.Equal(t, c.want, cycle, name)
 
 		pool := plan.NewPool(1)
-		x := batch(8, 6)
+		x := values(8, 6)
 		step := func() [2]int {
 			k.factors, k.products = 0, 0
 			_, err := s.Step(pool, x, x, 0.01)
@@ -107,8 +107,8 @@ func TestCycle(t *testing.T) {
 	}
 }
 
-// batch is a batch of values in (0, 1).
-func batch(rows, cols int) backend.Mat {
+// values is a batch of values in (0, 1).
+func values(rows, cols int) backend.Mat {
 	m := backend.NewMat(rows, cols)
 	for i := range m.Data {
 		m.Data[i] = float32(1+(7*i)%23) / 25

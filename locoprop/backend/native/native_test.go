@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -23,6 +24,22 @@ func open(t testing.TB) *native.Backend {
 	k := native.New()
 	t.Cleanup(k.Close)
 	return k
+}
+
+// TestMain runs the tests with the Highway target that LP_TEST_TARGET names and the
+// OpenBLAS kernels that OPENBLAS_CORETYPE does; see make test-targets.
+func TestMain(m *testing.M) {
+	if name := os.Getenv("LP_TEST_TARGET"); name != "" && !bindings.SetTarget(name) {
+		fmt.Printf("skipped: this CPU has no %s\n", name)
+		return
+	}
+	info := bindings.GetInfo()
+	if core := os.Getenv("OPENBLAS_CORETYPE"); core != "" && !strings.EqualFold(core, info.Core) {
+		fmt.Printf("skipped: OpenBLAS has no kernels for %s here\n", core)
+		return
+	}
+	fmt.Printf("OpenBLAS %s; Highway %s\n", info.Core, info.SIMD)
+	os.Exit(m.Run())
 }
 
 func TestConformance(t *testing.T) { backendtest.Run(t, open(t)) }
