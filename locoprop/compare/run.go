@@ -18,6 +18,7 @@ import (
 type runner struct {
 	Options
 	journal *journal
+	undo    func() // what Prepare returned
 }
 
 func (r *runner) log(format string, args ...any) {
@@ -54,10 +55,17 @@ func (r *runner) run(ctx context.Context) error {
 	return nil
 }
 
-// open reads the journal and refuses one of another comparison.
+// open reads the journal and refuses one of another comparison; where there is none it
+// prepares the folder.
 func (r *runner) open() error {
 	var err error
-	if r.journal, err = readJournal(r.Dir); err != nil || r.journal.header == nil {
+	if r.journal, err = readJournal(r.Dir); err != nil {
+		return err
+	}
+	if r.journal.header == nil {
+		if r.Prepare != nil {
+			r.undo, err = r.Prepare()
+		}
 		return err
 	}
 	if err := r.journal.header.differences(r.header()); err != nil {
