@@ -121,12 +121,12 @@ test: ## set up, then run every test, Go and C++
 # Tests that need it are left out, and say so, where there is no Python or no way to get the package.
 PYTHON := build/python/bin/python
 
-$(PYTHON): third_party/versions.mk
+build/python/ready: third_party/versions.mk
 	@python3 -m venv build/python && $(PYTHON) -m pip install -q --disable-pip-version-check \
-		tensorboard==$(TENSORBOARD_VERSION) && touch $(PYTHON) || { rm -rf build/python; exit 1; }
+		tensorboard==$(TENSORBOARD_VERSION) && touch $@ || { rm -rf build/python; exit 1; }
 
 .PHONY: python
-python: $(PYTHON) ## Python with TensorBoard in build/python, for the tests that read event files with it
+python: build/python/ready ## Python with TensorBoard in build/python, for the tests that read event files with it
 
 .PHONY: test-go
 test-go: ## Go tests, all backends

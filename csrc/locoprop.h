@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 4
+#define LP_ABI 5
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;

@@ -32,12 +32,12 @@ func (d *diagnosis) work() []plan.Job {
 	for i, t := range d.units(4 * float64(rows) * float64(cols)) {
 		units := t.Hi - t.Lo
 		b := d.block(t.Lo, t.Hi, nil)
-		before := backend.Rows(d.before, t.Lo, t.Hi)
+		before, given := backend.Rows(d.before, t.Lo, t.Hi), backend.Cols(d.given, t.Lo, t.Hi)
 		d.sums = append(d.sums, sums{})
 		tasks = append(tasks, plan.Job{
 			Task: t, Scratch: 2*roundLine(units*cols) + 2*roundLine(rows*units) + roundLine(units),
 			Do: func(scratch []float32) error {
-				d.sums[i] = d.measure(&b, before, scratch)
+				d.sums[i] = d.measure(&b, before, given, scratch)
 				return nil
 			},
 		})
@@ -45,7 +45,7 @@ func (d *diagnosis) work() []plan.Job {
 	return tasks
 }
 
-func (d *diagnosis) measure(b *backend.Block, before backend.Mat, scratch []float32) (s sums) {
+func (d *diagnosis) measure(b *backend.Block, before, given backend.Mat, scratch []float32) (s sums) {
 	rows, units := b.D.Rows, b.D.Cols
 	delta, scratch := carve(scratch, units, b.X.Cols)
 	grad, scratch := carve(scratch, units, b.X.Cols)
@@ -55,10 +55,17 @@ func (d *diagnosis) measure(b *backend.Block, before backend.Mat, scratch []floa
 	if m, ok := d.solver.(interface{ targetGamma() float64 }); ok { // set anew for every batch
 		gamma = float32(m.targetGamma())
 	}
+	gradientGamma := gamma
+	if d.clips() { // b.D holds γD, clipped; b.Gamma is 1
+		gradientGamma = float32(d.o.Gamma)
+	}
 	subtract(delta, b.W, before)
 	d.kernels.Affine(da, b.X, delta)
-	d.kernels.Scale(e, b.D, gamma)
+	// BackProp's gradient is that of D as the backward pass left it; momentum on D and
+	// clipping change what the target is made of.
+	d.kernels.Scale(e, given, gradientGamma)
 	d.kernels.Grad(grad, e, b.X)
+	d.kernels.Scale(e, b.D, gamma)
 	loss := localLoss{f: b.F, ahat: b.Ahat, yhat: b.Yhat, e: e, da: da, row: scratch[:units]}
 	s.loss, _ = loss.at(0, units, 0)
 	s.gradient, s.update = sumSquares(grad), sumSquares(delta)

@@ -53,6 +53,72 @@ func TestDiagnosticsAgreeWithOracle(t *testing.T) {
 	}
 }
 
+// Where momentum on D or clipping changes the targets, the local loss is that of what was
+// solved, gradient and cosine those of BackProp's D.
+func TestDiagnosticsOfVariants(t *testing.T) {
+	const mu = 0.7
+	p := problems()[0]
+	ids := []int{0, 1, 2, 3, 4, 5, 6, 7, 8}
+	for _, clip := range []bool{false, true} {
+		for _, momentum := range []float64{0, mu} {
+			o := locoprop.Options{Eta: 0.02, Gamma: 40, Steps: 3, Block: 3, Diagnose: 1, Clip: clip}
+			if momentum > 0 {
+				o.Momentum = locoprop.Momentum{Factor: momentum, Examples: len(ids)}
+			}
+			n, s := planned(t, p, o)
+			pool := plan.NewPool(2)
+			var mean []oracle.Mat
+			differs := 0
+			for batch := range 2 {
+				x, y := p.data(uint32(batch + 1))
+				locals, before := problemsOf(p, n, o, x, y), snapshot(n)
+				if e, ok := s.(plan.ExampleStepper); ok {
+					require.NoError(t, e.SetExamples(ids))
+				}
+				r, err := s.Step(pool, x, y, 1)
+				require.NoError(t, err)
+				for ℓ, q := range locals {
+					delta := oracle.Plus(oracle.From32(n.Weights()[ℓ]), -1, before[ℓ])
+					gradient := q.Gradient(oracle.New(delta.Rows, delta.Cols))
+					if batch == 0 {
+						mean = append(mean, q.D)
+					}
+					if batch > 0 && momentum > 0 {
+						q.D = oracle.Plus(q.D.Map(func(v float64) float64 { return (1 - mu) * v }), mu, mean[ℓ])
+					}
+					if clip {
+						q = clipped(q)
+					}
+					solved := q.Gradient(oracle.New(delta.Rows, delta.Cols))
+					if oracle.MaxDiff(solved, gradient) > 0.01*oracle.MaxAbs(gradient) {
+						differs++
+					}
+					got := r.Layers[ℓ]
+					require.InDelta(t, q.Value(delta), got.LossEnd, 1e-4*math.Abs(q.Value(delta)), "batch %d, layer %d", batch, ℓ)
+					require.InEpsilon(t, frobenius(gradient), got.GradientNorm, 1e-4)
+					require.InEpsilon(t, -oracle.Dot(delta, gradient)/frobenius(delta)/frobenius(gradient), got.Cosine, 1e-3)
+				}
+			}
+			pool.Close()
+			assert.Equal(t, clip || momentum > 0, differs > 0, "the variant was to change a target")
+		}
+	}
+}
+
+// clipped is a problem, of a function that doesn't couple a row, with Y* in f's bounds.
+func clipped(q oracle.Problem) oracle.Problem {
+	lo, hi, bounded := q.F.Clip()
+	y, e := oracle.Apply(q.F, q.Ahat), q.D.Clone()
+	for i, d := range e.Data {
+		e.Data[i] = q.Gamma * d
+		if bounded {
+			e.Data[i] = y.Data[i] - math.Min(math.Max(y.Data[i]-e.Data[i], math.Min(lo, y.Data[i])), math.Max(hi, y.Data[i]))
+		}
+	}
+	q.D, q.Gamma = e, 1
+	return q
+}
+
 // factored is the condition number of C + ρI by eigenvalues, or of K + ρI where X̃ has
 // fewer rows than columns and the form is dual there.
 func factored(x oracle.Mat, scale, rho float64, dual bool) float64 {

@@ -91,6 +91,35 @@ func TestMetricFixedGamma(t *testing.T) {
 	}
 }
 
+// With repeated examples and next to no damping, float32 leaves C̄ + ρI with negative
+// eigenvalues; more damping is found instead of an error.
+func TestMetricFindsItsDamping(t *testing.T) {
+	p := problem{"wide", nn.Arch{Widths: []int{60, 7}, Transfer: []transfer.Func{transfer.Sigmoid}}, loss.SigmoidCE, 20}
+	for _, k := range formBackends {
+		for _, damping := range []float64{1e-8, 1e-12, 1e-300} {
+			o := metricOptions(locoprop.Matching, 4)
+			o.Metric = locoprop.Metric{Damping: damping}
+			for seed := range uint32(5) {
+				n := p.network(t, seed)
+				m, err := locoprop.New(o)
+				require.NoError(t, err)
+				s, err := m.Plan(n, p.loss, p.batch, k)
+				require.NoError(t, err)
+				x, y := p.data(seed)
+				for i := range 10 { // each example twice
+					copy(x.Data[(10+i)*x.Stride:][:x.Cols], x.Data[i*x.Stride:][:x.Cols])
+				}
+				for range 8 {
+					step(t, s, 2, x, y, 1)
+				}
+				ℓ, v := plan.FirstNonFinite(n.Weights())
+				require.Negative(t, ℓ, "%s, damping %v: found %v", k.Info().Name, damping, v)
+				require.Less(t, oracle.MaxAbs(snapshot(n)[0]), 100.0)
+			}
+		}
+	}
+}
+
 func TestGammaRule(t *testing.T) {
 	for _, c := range []struct {
 		form  locoprop.Form

@@ -6,6 +6,7 @@ import (
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/precond"
 )
 
 const (
@@ -37,6 +38,7 @@ type metric struct {
 	step    float32 // η = Step/λ
 	alpha   float32 // factor of Δ
 	work    [][]plan.Job
+	filler  func(a []float64)
 }
 
 func newMetric(l *layer) *metric {
@@ -47,6 +49,7 @@ func newMetric(l *layer) *metric {
 		mean: make([]float64, 1), batches: make([]int64, 1), changes: make([]int64, 1), stale: make([]int64, 1),
 		xp: backend.NewPadded(rows, cols), gram: backend.NewPadded(rows, rows), power: backend.NewMat(2, rows),
 	}
+	s.filler = func(a []float64) { widenLower(a, s.second) } // made once: a closure allocates
 	b, n := float64(rows), float64(cols)
 	task := func(hi int, cost float64) plan.Task { return plan.Task{Layer: l.index, Hi: hi, Cost: cost} }
 
@@ -55,7 +58,7 @@ func newMetric(l *layer) *metric {
 		t.Cost = 2 * b * float64(t.Hi-t.Lo) * float64(t.Hi)
 		first = append(first, plan.Job{Task: t, Do: func([]float32) error { s.updateSecond(t.Lo, t.Hi); return nil }})
 	}
-	invert := []plan.Job{{Task: task(cols, n*n*n), Scratch: 2 * cols * cols, What: "inverse of the damped second moment", Do: s.invert}} // float64
+	invert := []plan.Job{{Task: task(cols, n*n*n), Scratch: 2 * (cols*cols + precond.FactorScratch(l.kernels, cols)), What: "inverse of the damped second moment", Do: s.invert}} // float64
 	var products []plan.Job
 	for _, t := range plan.UnitTasks(l.index, rows, productRows(rows), false, 0) {
 		t.Cost = float64(t.Hi-t.Lo) * (2*n*n + 2*n*float64(t.Hi))
@@ -135,23 +138,22 @@ func (s *metric) updateSecond(lo, hi int) {
 	s.kernels.Gemm(true, false, s.average/float32(s.x.Rows), backend.Cols(s.x, lo, hi), backend.Cols(s.x, 0, hi), 1-s.average, c)
 }
 
-// invert makes P = (C̄ + ρI)⁻¹ in float64.
+// invert makes P = (C̄ + ρI)⁻¹ in float64, with more damping where rounding has left C̄ +
+// ρI not positive; see precond.Factor.
 func (s *metric) invert(scratch []float32) error {
 	if !s.refresh {
 		return nil
 	}
 	n := s.second.Rows
-	a := float64s(scratch)[:n*n]
+	memory := float64s(scratch)
+	a := memory[: n*n : n*n]
 	var trace float64
 	for j := range n {
 		trace += float64(s.second.Data[j*n+j])
 	}
-	rho := s.o.Metric.Damping * trace / float64(n)
-	widenLower(a, s.second)
-	for j := range n {
-		a[j*n+j] += rho
-	}
-	if err := s.kernels.Cholesky(a, n); err != nil {
+	mean := trace / float64(n)
+	factor := precond.NewFactor(s.kernels, n, a)
+	if err := factor.Make(s.filler, s.o.Metric.Damping*trace/float64(n), mean, memory[n*n:]); err != nil {
 		return err
 	}
 	s.kernels.Invert(a, n)

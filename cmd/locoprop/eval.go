@@ -97,7 +97,7 @@ func computeOf(c *cli.Context) (train.Compute, error) {
 	own := environment([]string{"workers", "backend"})
 	for key, text := range flagLayer(c).Values {
 		if key == "workers" || key == "backend" {
-			own.Source = ""
+			own.Source, own.Named = "", nil
 			own.Values[key] = text
 		}
 	}

@@ -46,9 +46,9 @@ func (l *figures) add(name string, s bench.Spread) *judgement {
 	return &(*l)[len(*l)-1]
 }
 
-func (f *judgement) least(v float64) *judgement { f.Target = &v; return f }
-func (f *judgement) most(v float64) *judgement  { f.Target, f.Most = &v, true; return f }
-func (f *judgement) share() *judgement          { f.Share = true; return f }
+func (f *judgement) share() *judgement { f.Share = true; return f }
+func (f *judgement) least(v float64)   { f.Target = &v }
+func (f *judgement) most(v float64)    { f.Target, f.Most = &v, true }
 
 // single is a figure that is measured over all rounds together.
 func single(v float64) bench.Spread { return bench.Spread{Median: v, Min: v, Max: v, Count: 1} }

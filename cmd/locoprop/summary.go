@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
+	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 )
@@ -38,6 +40,12 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 	if err := printSummary(out, result, meanTrain, meanTest); err != nil {
 		return err
 	}
+	switch loss := result.Last.TrainLoss; {
+	case r.start > 0 && loss > r.start:
+		r.warn(fmt.Errorf("training loss %.5g is above %.5g, where it was before training: the steps were too large; lower %s", loss, r.start, r.lengthOfSteps()))
+	case loss > meanTrain:
+		fmt.Fprintf(out, "no better than the mean predictor yet: train longer, or, where the loss doesn't fall, lower %s\n", r.lengthOfSteps())
+	}
 	files := []string{train.ModelName, train.MetricsName, train.ConfigName, train.CheckpointName}
 	if r.data.Height > 0 && r.e.Target == model.Input {
 		if err := r.reconstruct(ctx, out, compute); err != nil {
@@ -59,6 +67,18 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 		fmt.Fprintf(out, "preset %s was measured against %s\n", r.e.Preset, against)
 	}
 	return nil
+}
+
+// lengthOfSteps names the settings that shorten the run's steps.
+func (r *training) lengthOfSteps() string {
+	if !catalog.IsLocal(r.e.Method) {
+		return "--lr"
+	}
+	switch r.e.Form {
+	case locoprop.FormAuto, locoprop.FormDirect, locoprop.FormGram, locoprop.FormKernel, locoprop.FormSpectral:
+		return "--lr or --gamma"
+	}
+	return "--gamma"
 }
 
 func printSummary(out io.Writer, result train.Result, meanTrain, meanTest float64) error {

@@ -175,6 +175,23 @@ func TestOutput(t *testing.T) {
 	assert.Equal(t, before, tree(t, dir))
 }
 
+// Steps that are too large and yet end in finite numbers are told of, and so is a run that
+// has learnt nothing yet; a good one hears neither.
+func TestTooLargeSteps(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	const above, yet = "the steps were too large; lower ", "no better than the mean predictor yet"
+	metric := []string{"--method", "locoprop-m", "--form", "metric", "--schedule", "linear", "--lr", "1"}
+	out := succeeds(t, dir, small(data, append(metric, "--gamma", "100", "--quiet")...)...)
+	assert.Regexp(t, `warning: training loss \S+ is above \S+, where it was before training: the steps were too large; lower --gamma\n`, out.stderr)
+	out = succeeds(t, dir, small(data, "--method", "backprop", "--optimizer", "sgd", "--lr", "1e-6")...)
+	assert.NotContains(t, out.stderr, above)
+	assert.Contains(t, out.stdout, yet+": train longer, or, where the loss doesn't fall, lower --lr\n")
+	out = succeeds(t, dir, small(data, append(metric, "--gamma", "0.01", "--epochs", "30")...)...)
+	assert.NotContains(t, out.stderr, above)
+	assert.NotContains(t, out.stdout, yet)
+}
+
 func TestDivergence(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()

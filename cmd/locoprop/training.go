@@ -43,6 +43,7 @@ type training struct {
 	trainer *train.Trainer
 	events  *events // nil: none
 	begun   bool    // the run has started: its folder stays, whatever comes
+	start   float64 // training loss before the first step; 0: not measured, the run goes on
 	status  status
 }
 
@@ -237,6 +238,9 @@ func (r *training) onLayers(reports []plan.LayerReport) { r.events.layers(report
 func (r *training) onEpoch(m train.Metrics) error {
 	r.status.epoch(m)
 	r.events.epoch(m)
+	if m.Step == 0 {
+		r.start = m.TrainLoss
+	}
 	if !r.json {
 		return nil
 	}

@@ -55,7 +55,7 @@ func Scaling(ctx context.Context, base Config, points []Point, limit time.Durati
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		t, err := from.compare(ctx, base, p, limit, pool)
+		t, err := comparePoint(ctx, from, base, p, limit, pool)
 		if err != nil {
 			return nil, fmt.Errorf("bench: %s %s: %w", p.Axis, p.Value, err)
 		}
@@ -70,8 +70,8 @@ func Scaling(ctx context.Context, base Config, points []Point, limit time.Durati
 	return r, nil
 }
 
-// compare measures a point beside the base.
-func (from *trial) compare(ctx context.Context, base Config, p Point, limit time.Duration, pool *plan.Pool) (PointTime, error) {
+// comparePoint measures a point beside the base.
+func comparePoint(ctx context.Context, from *trial, base Config, p Point, limit time.Duration, pool *plan.Pool) (PointTime, error) {
 	own := plan.NewPool(p.Workers)
 	defer own.Close()
 	flops, err := flopsOf(p.Config)

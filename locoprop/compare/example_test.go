@@ -27,13 +27,15 @@ func Example() {
 	for _, name := range []string{"nesterov", "adam"} {
 		c, err := catalog.ContenderNamed(name)
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 		o.Contenders = append(o.Contenders, compare.Contender{Name: name, Title: c.Title, Settings: c.Settings, Suited: true})
 	}
 	result, err := compare.Run(context.Background(), o)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, s := range result.Contenders { // the best first
 		fmt.Printf("%s: %d runs of %d steps, %d reached loss %g\n", s.Title, s.Runs, s.Steps, s.Targets[0].Reached, s.Targets[0].Target)

@@ -9,7 +9,7 @@ type LayerReport struct {
 	Iterations   int     // local iterations used: the most over the units; 0 where the form has none
 	LossStart    float64 // local loss at W̃ₖ, 0 by definition
 	LossEnd      float64 // local loss at the batch's end, relative to its start
-	GradientNorm float64 // ‖γG‖_F, G = DᵀX̃
+	GradientNorm float64 // ‖γG‖_F, G = DᵀX̃ with D as the backward pass left it
 	UpdateNorm   float64 // ‖Δ‖_F
 	Cosine       float64 // ⟨Δ, −G⟩/(‖Δ‖‖G‖); 0 where either is 0
 	Condition    float64 // estimate, from below, of the condition of the matrix that the form factors, the worst of several; 0 where there is none

@@ -128,11 +128,11 @@ func (t *Tape) Run(p *Pool, x, target backend.Mat) (float64, error) {
 }
 
 // runForward takes the batch through the network, and to its mean loss by the given phase.
-func (t *Tape) runForward(p *Pool, loss *Phase) (float64, error) {
+func (t *Tape) runForward(p *Pool, last *Phase) (float64, error) {
 	if err := runAll(p, t.forward); err != nil {
 		return 0, err
 	}
-	if err := p.Run(loss); err != nil {
+	if err := p.Run(last); err != nil {
 		return 0, err
 	}
 	var sum float64

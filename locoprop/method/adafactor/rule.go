@@ -27,6 +27,7 @@ type rule struct {
 	steps   []int64
 
 	squares []float64    // sums of g² over columns, a row of n per task
+	scales  []float64    // 1/√c
 	sizes   [2][]float64 // ΣW² and Σb² by task
 	updates [2][]float64 // ΣU²
 	mean    float64      // of r
@@ -39,7 +40,7 @@ func newRule(l *layerwise.Layer, o Options) *rule {
 	tasks := (m + l.Block - 1) / l.Block
 	r := &rule{
 		Layer: l, o: o, grad: backend.NewMat(m, n+1), rows: make([]float32, m), columns: make([]float32, n),
-		biases: make([]float32, m), steps: make([]int64, 1), squares: make([]float64, tasks*n),
+		biases: make([]float32, m), steps: make([]int64, 1), squares: make([]float64, tasks*n), scales: make([]float64, n),
 	}
 	for i := range r.sizes {
 		r.sizes[i], r.updates[i] = make([]float64, tasks), make([]float64, tasks)
@@ -104,6 +105,7 @@ func (r *rule) combine() {
 			sum += r.squares[at]
 		}
 		r.columns[j] = r.averaged(c, sum/m)
+		r.scales[j] = 1 / math.Sqrt(float64(r.columns[j]))
 	}
 	var sum float64
 	for _, v := range r.rows {
@@ -118,9 +120,10 @@ func (r *rule) measure(lo, hi int) {
 	n := r.W.Cols - 1
 	var sums [2]float64
 	for u := lo; u < hi; u++ {
-		g, row := mat.Row(r.grad, u), float64(r.rows[u])/r.mean
-		for j, c := range r.columns {
-			v := float64(g[j]) / math.Sqrt(row*float64(c))
+		// A root and a quotient for each row and column, not for each element.
+		g, row := mat.Row(r.grad, u), 1/math.Sqrt(float64(r.rows[u])/r.mean)
+		for j, scale := range r.scales {
+			v := float64(g[j]) * row * scale
 			sums[0] += float64(v * v)
 			g[j] = float32(v)
 		}
