@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -210,47 +212,50 @@ func (r *comparison) chooseFolder(c *cli.Context) error {
 
 // run compares and shows the result.
 func (r *comparison) run(ctx context.Context, spec *compareSpec) error {
-	if err := r.keepSpec(spec); err != nil {
-		return err
+	tell := func() {
+		r.say("comparing %s on data set %s, %d seeds, %s each; files go to %s", strings.Join(spec.names(), ", "), r.e.Dataset, len(r.o.Seeds), r.o.Length, r.o.Dir)
 	}
-	r.say("comparing %s on data set %s, %d seeds, %s each; files go to %s", strings.Join(spec.names(), ", "), r.e.Dataset, len(r.o.Seeds), r.o.Length, r.o.Dir)
+	r.o.Prepare = func() (func(), error) {
+		undo, err := r.keepSpec(spec)
+		if err == nil {
+			tell() // from here on it can be gone on with
+		}
+		return undo, err
+	}
+	if _, err := os.Stat(filepath.Join(r.o.Dir, compare.JournalName)); err == nil {
+		tell()
+	}
 	result, err := compare.Run(ctx, r.o)
 	switch {
 	case errors.Is(err, train.ErrInterrupted):
 		return fmt.Errorf("%w; go on with: locoprop compare --resume %s", train.ErrInterrupted, quote(r.o.Dir))
 	case err != nil:
-		r.abandon()
+		if r.made {
+			_ = os.Remove(r.o.Dir) // only if empty
+		}
 		return err
 	}
 	return r.conclude(result)
 }
 
-// keepSpec writes what is compared into a folder that doesn't say it yet.
-func (r *comparison) keepSpec(spec *compareSpec) error {
+// keepSpec writes what is compared into a folder that holds no comparison yet. A file of
+// somebody's own stays, and stops a comparison that it doesn't describe: --resume would
+// read it.
+func (r *comparison) keepSpec(spec *compareSpec) (undo func(), err error) {
 	path := filepath.Join(r.o.Dir, compareConfig)
-	if _, err := os.Stat(path); err == nil {
-		return nil // compare.Run tells whether it is this one
-	}
 	content, err := spec.encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.MkdirAll(r.o.Dir, 0o777); err != nil {
-		return fmt.Errorf("folder of the comparison: %w", err)
+	switch was, err := os.ReadFile(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return func() { _ = os.Remove(path) }, writeBytes(path, content)
+	case err != nil:
+		return nil, err
+	case !spec.is(path) && !bytes.Equal(was, content):
+		return nil, usagef("%s: it describes another comparison, which never began; remove it, or name another folder with --out", path)
 	}
-	return writeBytes(path, content)
-}
-
-// abandon removes what was made for a comparison that never began.
-func (r *comparison) abandon() {
-	if _, err := os.Stat(filepath.Join(r.o.Dir, compare.JournalName)); err == nil {
-		return
-	}
-	_ = os.Remove(filepath.Join(r.o.Dir, compareConfig))
-	_ = os.Remove(filepath.Join(r.o.Dir, compare.RunsName)) // only if empty, as is the next
-	if r.made {
-		_ = os.Remove(r.o.Dir)
-	}
+	return nil, nil
 }
 
 func (r *comparison) begin(j compare.Job) {

@@ -215,6 +215,33 @@ func TestCompareRefuses(t *testing.T) {
 	refuses(t, dir, exitUsage, []string{"--out r: the folder holds a run of train; name another"}, "compare", "--out", "r", "--methods", "adam")
 }
 
+// A file of one's own in the folder stays, whatever comes of the comparison.
+func TestCompareKeepsOwnFile(t *testing.T) {
+	t.Parallel()
+	data, dir := writeData(t), t.TempDir()
+	own := filepath.Join(dir, "mine", "compare.toml")
+	require.NoError(t, os.Mkdir(filepath.Dir(own), 0o777))
+	write := func(text string) []byte {
+		require.NoError(t, os.WriteFile(own, []byte(text), 0o666))
+		return []byte(text)
+	}
+	args := func(more ...string) []string {
+		return append([]string{"compare", "--config", "mine/compare.toml", "--out", "mine", "--json"}, more...)
+	}
+	problem := "# mine\nmethods = ['c']\nseeds = [1]\nsteps = 2\n[contenders.c]\nbase = 'adam'\nbatch = 30\n" +
+		"[problem]\ndataset = 'idx'\ndata = '" + data + "'\n"
+	bad := write(problem + "arch = '9,9'\n")
+	refuses(t, dir, exitUsage, []string{"arch"}, args()...)
+	assert.Equal(t, bad, read(t, dir, "mine", "compare.toml"))
+	assert.NoDirExists(t, filepath.Join(dir, "mine", "runs"))
+
+	good := write(problem + "arch = '64,6,64'\n")
+	refuses(t, dir, exitUsage, []string{"mine/compare.toml: it describes another comparison, which never began; remove it, or name another folder with --out"}, args("--seeds", "3")...)
+	succeeds(t, dir, args()...)
+	succeeds(t, dir, "compare", "--resume", "mine", "--json")
+	assert.Equal(t, good, read(t, dir, "mine", "compare.toml"))
+}
+
 func TestCompareList(t *testing.T) {
 	t.Parallel()
 	out := succeeds(t, t.TempDir(), "compare", "--list")

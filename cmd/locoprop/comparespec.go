@@ -26,6 +26,14 @@ type compareSpec struct {
 	seeds      []uint32
 	length     compare.Length
 	targets    []float64
+	path       string // the file that says all of this; "": there is none
+}
+
+// is tells whether a file, by another name perhaps, is the one that says all of it.
+func (s *compareSpec) is(path string) bool {
+	own, err := os.Stat(s.path)
+	other, err2 := os.Stat(path)
+	return err == nil && err2 == nil && os.SameFile(own, other)
 }
 
 func (s *compareSpec) names() []string {
@@ -66,11 +74,9 @@ func compareSpecOf(c *cli.Context) (*compareSpec, error) {
 	var file compareFile
 	path := c.String("config")
 	if c.IsSet("resume") {
-		for _, f := range c.Command.Flags {
-			if name := f.Names()[0]; c.IsSet(name) && name != "resume" && name != "json" && name != "help" {
-				return nil, usagef("--resume with --%s: a comparison goes on as it was begun; --config %s begins another like it",
-					name, quote(filepath.Join(c.String("resume"), compareConfig)))
-			}
+		if others := otherFlags(c, "resume", "json"); len(others) > 0 {
+			return nil, usagef("--resume with --%s: a comparison goes on as it was begun; --config %s begins another like it",
+				others[0], quote(filepath.Join(c.String("resume"), compareConfig)))
 		}
 		path = filepath.Join(c.String("resume"), compareConfig)
 		if _, err := os.Stat(path); err != nil {
@@ -113,7 +119,21 @@ func compareSpecOf(c *cli.Context) (*compareSpec, error) {
 		s.contenders = append(s.contenders, contender)
 	}
 	err := s.takeNumbers(c, &file)
+	if others := otherFlags(c, "config", "resume", "out", "json"); len(others) == 0 && (c.IsSet("resume") || len(environment(sharedKeys()).Values) == 0) {
+		s.path = path
+	}
 	return s, err
+}
+
+// otherFlags are the flags that are given beside some.
+func otherFlags(c *cli.Context, but ...string) []string {
+	var list []string
+	for _, f := range c.Command.Flags {
+		if name := f.Names()[0]; c.IsSet(name) && name != "help" && !slices.Contains(but, name) {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // takeProblem takes the settings that all contenders share.

@@ -146,4 +146,5 @@ func TestStudiesOfTheMakefile(t *testing.T) {
 		}
 	}
 	assert.Equal(t, "diverged : 2.00", lossesText(Stat{}, Stat{Mean: 2, Count: 1}))
+	assert.Equal(t, "2.00 (1 of 3 diverged) : 2.00", lossesText(Stat{Mean: 2, Count: 2, Diverged: 1}, Stat{Mean: 2, Count: 1}))
 }

@@ -81,7 +81,8 @@ func (s *study) problemText(b *bytes.Buffer, x *studied) {
 // verdicts says where LocoProp wins, ties and loses.
 func (s *study) verdicts(b *bytes.Buffer, x *studied) {
 	b.WriteString("\n### Where LocoProp wins, ties and loses\n\n" +
-		"A win is a mean that is better by more than the spread of either, a loss one that is worse by as much. By the clock: the\n" +
+		"A win is a mean that is better by more than the spread of either, a loss one that is worse by as much;\n" +
+		"what has a run that diverged doesn't win. By the clock: the\n" +
 		"loss at the end, after the same planned time. By the epoch: the loss after the epochs that the one with fewer made; the\n" +
 		"other's rate has not come down by then.\n\n")
 	local, others := s.sides()
@@ -127,7 +128,11 @@ func meanText(x Stat) string {
 	if x.Count == 0 {
 		return "diverged"
 	}
-	return fmt.Sprintf("%.2f", float64(x.Mean))
+	text := fmt.Sprintf("%.2f", float64(x.Mean))
+	if x.Diverged > 0 {
+		text += fmt.Sprintf(" (%d of %d diverged)", x.Diverged, x.Count+x.Diverged)
+	}
+	return text
 }
 
 func epochsText(epochs float64) string {

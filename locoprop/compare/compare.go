@@ -100,6 +100,10 @@ type Options struct {
 	Machine map[string]string // facts about it, for the record
 	// Encode writes the config.toml of a run; nil: there is none.
 	Encode func(*catalog.Experiment) ([]byte, error)
+	// Prepare is called where the folder holds no comparison yet, while no other process can
+	// begin one there; nil: nothing is. Where the comparison then can't begin, and wasn't
+	// merely interrupted, undo takes back what it did; it may be nil.
+	Prepare func() (undo func(), err error)
 
 	Log          func(text string) // told what happens, a line each; may be nil
 	OnBegin      func(Job)         // before each run that is made; may be nil
@@ -256,7 +260,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if r.time == nil {
 		r.time = r.fit
 	}
-	if err := os.MkdirAll(filepath.Join(o.Dir, RunsName), 0o777); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
 		return nil, fmt.Errorf("folder of the comparison: %w", err)
 	}
 	lock, err := lockfile.Take(filepath.Join(o.Dir, lockName))
@@ -266,7 +270,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	case err != nil:
 		return nil, fmt.Errorf("folder of the comparison: %w", err)
 	}
-	if err := errors.Join(r.run(ctx), lock.Release()); err != nil {
+	err = r.run(ctx)
+	if err != nil && r.undo != nil && r.journal.header == nil && !errors.Is(err, train.ErrInterrupted) {
+		r.undo()
+	}
+	if err := errors.Join(err, lock.Release()); err != nil {
 		return nil, err
 	}
 	return Read(o.Dir)

@@ -363,6 +363,37 @@ contender adam: lr is 0.01 there and 0.02 here`)
 	assert.Equal(t, before, readFile(t, dir, JournalName))
 }
 
+// A comparison goes on with the data it was begun with, and tells where the rest of it was
+// made on another machine.
+func TestGoesOnElsewhere(t *testing.T) {
+	o := toy(t.TempDir())
+	o.Machine = map[string]string{"cpu": "slow"}
+	ctx, cancel := context.WithCancel(context.Background())
+	o.OnEnd = func(Job, error) { cancel() }
+	_, err := Run(ctx, o)
+	require.ErrorIs(t, err, train.ErrInterrupted)
+
+	o = toy(o.Dir)
+	o.Data.Test = o.Data.Train
+	_, err = Run(context.Background(), o)
+	var wrong *train.ConfigError
+	require.ErrorAs(t, err, &wrong)
+	assert.ErrorContains(t, err, "holds a comparison on other data: tiny, 60 and 20 examples, digest ")
+
+	o = toy(o.Dir)
+	o.Machine = map[string]string{"cpu": "fast"}
+	assert.Contains(t, compare(t, o).Warnings, "cpu was slow when the comparison was begun, and is fast for a part of it: times differ by that, too")
+	o.Machine = nil
+	assert.NotContains(t, strings.Join(compare(t, o).Warnings, "\n"), "is not set for a part", "nothing was left to do")
+
+	o = toy(t.TempDir())
+	o.Length, o.Fitting = Length{Time: time.Second}, map[string]int{"fast": 2, "adam": 2}
+	compare(t, o)
+	o.Evaluations = 7
+	_, err = Run(context.Background(), o)
+	assert.ErrorContains(t, err, "number of evaluations is 20 there and 7 here")
+}
+
 // Damage and folders without a comparison are data errors that name file and line.
 func TestDamaged(t *testing.T) {
 	dir := t.TempDir()

@@ -25,6 +25,8 @@ type header struct {
 	Seeds      []uint32          `json:"seeds"`
 	Length     string            `json:"length"`
 	Targets    []float64         `json:"targets"`
+	Data       string            `json:"data"`                  // what tells them apart
+	Often      int               `json:"evaluations,omitempty"` // of a run of a given time
 	Machine    map[string]string `json:"machine,omitempty"`
 	Warnings   []string          `json:"warnings,omitempty"`
 }
@@ -40,7 +42,7 @@ type headerEntry struct {
 const journalVersion = 1
 
 // record is a line of the journal. Event says which of the other fields it has: all of
-// begun; planned, started and finished of a contender, the last two of a seed.
+// begun, and warned; planned, started and finished of a contender, the last two of a seed.
 type record struct {
 	Event      string  `json:"event"`
 	Comparison *header `json:"comparison,omitempty"`
@@ -55,6 +57,8 @@ type record struct {
 	StepSeconds float64 `json:"step_seconds,omitempty"` // planned
 
 	Outcome *outcome `json:"outcome,omitempty"` // finished
+
+	Warning string `json:"warning,omitempty"` // warned
 }
 
 // outcome is how a run ended, beside its metrics.
@@ -75,6 +79,7 @@ const (
 	eventPlanned  = "planned"
 	eventStarted  = "started"
 	eventFinished = "finished"
+	eventWarned   = "warned"
 )
 
 type runKey struct {
@@ -89,7 +94,8 @@ type journal struct {
 	planned  map[string]record
 	started  map[runKey]record
 	finished map[runKey]record
-	whole    int64 // bytes of whole lines
+	warnings []string // of the header, and of later
+	whole    int64    // bytes of whole lines
 }
 
 // readJournal reads the journal of a folder. A last line that was cut is left out; any
@@ -131,7 +137,9 @@ func (j *journal) note(r record, number int) error {
 	case r.Event == eventBegun && r.Comparison.Version != journalVersion:
 		return fmt.Errorf("journal of version %d; this program reads version %d", r.Comparison.Version, journalVersion)
 	case r.Event == eventBegun:
-		j.header = r.Comparison
+		j.header, j.warnings = r.Comparison, slices.Clone(r.Comparison.Warnings)
+	case r.Event == eventWarned:
+		j.warnings = append(j.warnings, r.Warning)
 	case r.Event == eventPlanned:
 		j.planned[r.Contender] = r
 	case r.Event == eventStarted:
@@ -198,6 +206,7 @@ func (h *header) differences(now *header) error {
 	differ("list of seeds", fmt.Sprint(h.Seeds), fmt.Sprint(now.Seeds))
 	differ("list of target losses", fmt.Sprint(h.Targets), fmt.Sprint(now.Targets))
 	differ("list of contenders", h.names(), now.names())
+	differ("number of evaluations", strconv.Itoa(h.Often), strconv.Itoa(now.Often))
 	settings := func(prefix string, there, here catalog.Values) {
 		keys := maps.Clone(there)
 		if keys == nil {

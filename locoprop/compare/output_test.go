@@ -116,7 +116,7 @@ func TestJSON(t *testing.T) {
 	assert.False(t, got.Complete)
 	assert.Equal(t, "Bee", got.Contenders[0].Title)
 	assert.Equal(t, map[string]any{"mean": 10.0, "spread": 0.0, "count": 2.0}, got.Contenders[0].TestLoss)
-	assert.Equal(t, map[string]any{"mean": 6.0, "spread": nil, "count": 1.0}, got.Contenders[2].TestLoss)
+	assert.Equal(t, map[string]any{"mean": 6.0, "spread": nil, "count": 1.0, "diverged": 1.0}, got.Contenders[2].TestLoss)
 	assert.Equal(t, 1, got.Contenders[1].Targets[1].Reached)
 	assert.Nil(t, got.Runs[2]["test_loss"], "it diverged")
 	assert.Equal(t, "runs/c-1", got.Runs[2]["folder"])
@@ -153,6 +153,11 @@ func TestCharts(t *testing.T) {
 
 func TestVerdict(t *testing.T) {
 	stat := func(values ...float64) Stat { return statOf(values) }
+	cut := func(values ...float64) Stat { // of a run that diverged, and others
+		s := statOf(values)
+		s.Diverged = 1
+		return s
+	}
 	for i, c := range []struct {
 		a, b Stat
 		want int
@@ -165,6 +170,10 @@ func TestVerdict(t *testing.T) {
 		{stat(1, 1), stat(), -1},
 		{stat(), stat(1, 1), 1},
 		{stat(), stat(), 0},
+		{cut(1, 1), stat(2, 2), 0},
+		{cut(3, 3), stat(2, 2), 1},
+		{cut(1, 1), cut(2, 2), 0},
+		{cut(1, 1), cut(), 0},
 	} {
 		assert.Equal(t, c.want, c.a.Verdict(c.b), fmt.Sprint(i))
 		assert.Equal(t, -c.want, c.b.Verdict(c.a), fmt.Sprint(i))

@@ -43,6 +43,8 @@ type Stat struct {
 	Mean   Number `json:"mean"`
 	Spread Number `json:"spread"`
 	Count  int    `json:"count"`
+	// Diverged are runs that have no part in it because they diverged.
+	Diverged int `json:"diverged,omitempty"`
 }
 
 func statOf(values []float64) Stat {
@@ -65,8 +67,16 @@ func statOf(values []float64) Stat {
 // Verdict tells how one mean stands to another where less is better: -1 for better, by
 // more than either spread, 1 for worse by as much, 0 for neither. Without spreads, of one
 // seed each, and with means that aren't finite, nothing is told apart but a number from
-// none.
+// none. What has runs that diverged is never the better.
 func (s Stat) Verdict(other Stat) int {
+	verdict := s.byMean(other)
+	if verdict < 0 && s.Diverged > 0 || verdict > 0 && other.Diverged > 0 {
+		return 0
+	}
+	return verdict
+}
+
+func (s Stat) byMean(other Stat) int {
 	a, b := float64(s.Mean), float64(other.Mean)
 	spread := max(float64(s.Spread), float64(other.Spread))
 	switch {
@@ -189,7 +199,7 @@ func Read(dir string) (*Result, error) {
 	}
 	h := j.header
 	r := &Result{
-		Problem: h.Problem, Length: h.Length, Seeds: h.Seeds, Targets: h.Targets, Machine: h.Machine, Warnings: h.Warnings,
+		Problem: h.Problem, Length: h.Length, Seeds: h.Seeds, Targets: h.Targets, Machine: h.Machine, Warnings: j.warnings,
 		Complete: true, TrainFloor: Number(math.NaN()), TestFloor: Number(math.NaN()),
 	}
 	for _, seed := range h.Seeds {
@@ -341,7 +351,9 @@ func (r *Result) summary(c headerEntry) Summary {
 		for i := range good {
 			values = append(values, float64(of(&good[i])))
 		}
-		return statOf(values)
+		stat := statOf(values)
+		stat.Diverged = s.Diverged
+		return stat
 	}
 	s.TrainLoss, s.TestLoss = over(func(x *RunResult) Number { return x.TrainLoss }), over(func(x *RunResult) Number { return x.TestLoss })
 	s.TrainExcess, s.TestExcess = over(func(x *RunResult) Number { return x.TrainExcess }), over(func(x *RunResult) Number { return x.TestExcess })

@@ -1,12 +1,15 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -18,6 +21,8 @@ import (
 type runner struct {
 	Options
 	journal *journal
+	data    string // what tells the data apart
+	undo    func() // what Prepare returned
 }
 
 func (r *runner) log(format string, args ...any) {
@@ -54,10 +59,17 @@ func (r *runner) run(ctx context.Context) error {
 	return nil
 }
 
-// open reads the journal and refuses one of another comparison.
+// open reads the journal and refuses one of another comparison; where there is none it
+// prepares the folder.
 func (r *runner) open() error {
 	var err error
-	if r.journal, err = readJournal(r.Dir); err != nil || r.journal.header == nil {
+	if r.journal, err = readJournal(r.Dir); err != nil {
+		return err
+	}
+	if r.journal.header == nil {
+		if r.Prepare != nil {
+			r.undo, err = r.Prepare()
+		}
 		return err
 	}
 	if err := r.journal.header.differences(r.header()); err != nil {
@@ -68,7 +80,10 @@ func (r *runner) open() error {
 
 func (r *runner) header() *header {
 	h := &header{
-		Version: journalVersion, Problem: r.Problem, Seeds: r.Seeds, Length: r.Length.String(), Targets: r.Targets, Machine: r.Machine,
+		Version: journalVersion, Problem: r.Problem, Seeds: r.Seeds, Length: r.Length.String(), Targets: r.Targets, Data: r.data, Machine: r.Machine,
+	}
+	if r.Length.Time > 0 {
+		h.Often = cmp.Or(r.Evaluations, defaultEvaluations)
 	}
 	for _, c := range r.Contenders {
 		h.Contenders = append(h.Contenders, headerEntry(c))
@@ -76,10 +91,16 @@ func (r *runner) header() *header {
 	return h
 }
 
-// begin writes the journal's first line.
+// begin writes the journal's first line, or sees whether it goes on as it was begun.
 func (r *runner) begin() error {
-	if r.journal.header != nil {
-		return nil
+	if h := r.journal.header; h != nil {
+		if h.Data != r.data {
+			return &train.ConfigError{Err: fmt.Errorf("%s holds a comparison on other data: %s there and %s here", r.Dir, h.Data, r.data)}
+		}
+		return r.seeMachine(h)
+	}
+	if err := os.MkdirAll(filepath.Join(r.Dir, RunsName), 0o777); err != nil {
+		return err
 	}
 	h := r.header()
 	var err error
@@ -90,6 +111,39 @@ func (r *runner) begin() error {
 		r.log("warning: %s", w)
 	}
 	return r.journal.add(record{Event: eventBegun, Comparison: h, Time: now()})
+}
+
+// seeMachine warns where runs are still to be made and would be made on another machine, or
+// by another program, than those before.
+func (r *runner) seeMachine(h *header) error {
+	if len(r.journal.finished) == len(r.Seeds)*len(r.Contenders) {
+		return nil
+	}
+	keys := maps.Clone(h.Machine)
+	if keys == nil {
+		keys = map[string]string{}
+	}
+	maps.Copy(keys, r.Machine)
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		there, here := orNone(h.Machine, key), orNone(r.Machine, key)
+		if there == here {
+			continue
+		}
+		if err := r.warn("%s was %s when the comparison was begun, and is %s for a part of it: times differ by that, too", key, there, here); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warn tells of what the result is to tell of, too.
+func (r *runner) warn(format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	if slices.Contains(r.journal.warnings, text) {
+		return nil
+	}
+	r.log("warning: %s", text)
+	return r.journal.add(record{Event: eventWarned, Warning: text, Time: now()})
 }
 
 func now() string { return time.Now().UTC().Format(time.RFC3339) }
@@ -131,6 +185,7 @@ func (r *runner) try(e *catalog.Experiment) error {
 	if err != nil {
 		return err
 	}
+	r.data = t.DataDigest()
 	t.Close()
 	return nil
 }

@@ -36,8 +36,8 @@ func (r *Result) LossAt(run *RunResult, epochs float64) float64 {
 }
 
 // ByEpoch compares two contenders after the same number of epochs, that of the one whose
-// runs have fewer, +Inf where neither has any: it returns it and the losses of both. Their schedules needn't be as far
-// then: the one with more epochs to come still trains at a higher rate.
+// runs have fewer, +Inf where neither has any: it returns it and the losses of both.
+// Their schedules needn't be as far then: the one with more epochs to come still trains at a higher rate.
 func (r *Result) ByEpoch(a, b *Summary) (epochs float64, lossA, lossB Stat) {
 	epochs = math.Inf(1)
 	for _, s := range []*Summary{a, b} {
@@ -47,12 +47,19 @@ func (r *Result) ByEpoch(a, b *Summary) (epochs float64, lossA, lossB Stat) {
 	}
 	losses := func(name string) Stat {
 		var values []float64
+		diverged := 0
 		for i := range r.Runs {
-			if run := &r.Runs[i]; run.Contender == name && run.Diverged == "" {
+			switch run := &r.Runs[i]; {
+			case run.Contender != name:
+			case run.Diverged != "":
+				diverged++
+			default:
 				values = append(values, r.LossAt(run, epochs))
 			}
 		}
-		return statOf(values)
+		stat := statOf(values)
+		stat.Diverged = diverged
+		return stat
 	}
 	return epochs, losses(a.Name), losses(b.Name)
 }

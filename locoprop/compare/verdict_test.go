@@ -26,6 +26,9 @@ func TestLossAt(t *testing.T) {
 	assert.Equal(t, Stat{Mean: 10, Count: 2}, b)
 	assert.Nil(t, r.Contender("none"))
 
+	_, c, b := r.ByEpoch(r.Contender("c"), r.Contender("b"))
+	assert.Equal(t, []int{1, 1, 0}, []int{c.Count, c.Diverged, c.Verdict(b)}, "one that diverged doesn't win")
+
 	epochs, a, none := r.ByEpoch(r.Contender("a"), r.Contender("d"))
 	assert.Equal(t, 2.5, epochs, "that of the one that has runs")
 	assert.Equal(t, -1, a.Verdict(none))

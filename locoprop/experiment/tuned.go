@@ -39,13 +39,13 @@ type TunePoint struct {
 	Label    string            `json:"label,omitempty"`
 	Settings map[string]string `json:"settings"`
 	Length   int               `json:"length"`
-	Loss     *float64          `json:"loss"` // null: it diverged
+	Loss     *float64          `json:"loss"` // null: it diverged, or, as the best, all did
 }
 
 // Point is a result as reports have it.
 func Point(r tune.Result) TunePoint {
 	p := TunePoint{Trial: r.Trial.Number, Label: r.Trial.Label, Settings: r.Trial.Point, Length: r.Length}
-	if !r.Diverged() {
+	if !r.Diverged() && r.Length > 0 { // else it is the best of none
 		p.Loss = &r.Loss
 	}
 	return p

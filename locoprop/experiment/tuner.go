@@ -142,6 +142,7 @@ type tuning struct {
 	metric   string
 	length   int // of a full run
 	unit     string
+	data     string // what tells the data apart
 }
 
 // prepare resolves the problem and what the default point is on it.
@@ -178,6 +179,9 @@ func (t *Tuner) prepare() (*tuning, error) {
 	if s.length == 0 || s.steps(&s.e) == 0 {
 		return nil, &train.ConfigError{Err: errors.New("the run has no steps; give it one epoch or more")}
 	}
+	if s.data, err = digest(&s.e, t.Data, t.Backend); err != nil {
+		return nil, err
+	}
 	s.defaults = map[string]string{}
 	values := s.e.Values()
 	for _, d := range s.c.Space {
@@ -186,6 +190,20 @@ func (t *Tuner) prepare() (*tuning, error) {
 		}
 	}
 	return s, nil
+}
+
+// digest tells the data of an experiment apart.
+func digest(e *catalog.Experiment, d *dataset.Data, k backend.Kernels) (string, error) {
+	c, err := Config(e, d, k)
+	if err != nil {
+		return "", err
+	}
+	t, err := train.New(c)
+	if err != nil {
+		return "", err
+	}
+	defer t.Close()
+	return t.DataDigest(), nil
 }
 
 // resolve puts a contender's settings over the problem.
@@ -255,7 +273,7 @@ func (s *tuning) settings() map[string]string {
 	for _, key := range []string{"workers", "keep", "checkpoint-every", "eval-every", "eval-steps"} {
 		delete(v, key)
 	}
-	v["contender"], v["metric"] = s.c.Name, s.metric
+	v["contender"], v["metric"], v["data digest"] = s.c.Name, s.metric, s.data
 	return v
 }
 

@@ -2,6 +2,7 @@ package experiment_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -137,6 +138,21 @@ func TestTunerOfDivergence(t *testing.T) {
 	assert.Less(t, tuned.Experiment.Eta, 1e3)
 }
 
+func TestTunerOfDivergenceAlone(t *testing.T) {
+	tr := tuner(t, "sgd")
+	for key, value := range map[string]string{"loss": "squared", "activation": "identity", "epochs": "9"} {
+		tr.Problem[0].Values[key] = value
+	}
+	tr.Contender.Settings = maps.Clone(tr.Contender.Settings)
+	tr.Contender.Settings["lr"] = "1e12"
+	tr.Contender.Space = []tune.Dimension{{Key: "lr", Low: 1e11, High: 1e12, Log: true}}
+	tuned, err := tr.Run(context.Background())
+	require.ErrorIs(t, err, tune.ErrAllDiverged)
+	report := tuned.Report()
+	assert.Nil(t, report.Best.Loss)
+	assert.Nil(t, report.Default.Loss)
+}
+
 // Where no trial has begun to learn, the outcome says so.
 func TestTunerWarnsOfShortRuns(t *testing.T) {
 	const hint = "is hardly below that of giving the mean for every example"
@@ -214,4 +230,9 @@ func TestTunerRefuses(t *testing.T) {
 	_, err = tr.Run(context.Background())
 	require.ErrorIs(t, err, tune.ErrJournal)
 	assert.ErrorContains(t, err, "setting seed is 5 there and 6 here")
+
+	tr.Problem[0].Values["seed"] = "5"
+	tr.Data.Test = tr.Data.Train
+	_, err = tr.Run(context.Background())
+	assert.ErrorContains(t, err, "setting data digest is images, 130 and 40 examples, digest ")
 }

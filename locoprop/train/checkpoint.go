@@ -116,8 +116,7 @@ func (t *Trainer) identity() map[string]string {
 		"batch":        strconv.Itoa(c.Batch),
 		"schedule":     describeSchedule(c.Schedule),
 		"seed":         strconv.FormatUint(uint64(c.Seed), 10),
-		"data": fmt.Sprintf("%s, %d and %d examples, digest %016x",
-			c.Data.Name, t.splits[0].src.n, t.splits[1].src.n, t.digest),
+		"data":         t.DataDigest(),
 	}
 	if t.short != nil {
 		id["last batch"] = fmt.Sprintf("%d examples", t.shortBatch())
@@ -133,6 +132,12 @@ func (t *Trainer) identity() map[string]string {
 		meta[settingPrefix+k] = v
 	}
 	return meta
+}
+
+// DataDigest tells data apart: their name, the numbers of training and test examples, and
+// a digest of all values, and of the labels where they are the target.
+func (t *Trainer) DataDigest() string {
+	return fmt.Sprintf("%s, %d and %d examples, digest %016x", t.c.Data.Name, t.splits[0].src.n, t.splits[1].src.n, t.digest)
 }
 
 // describe is the architecture of any network: its inputs, then units and transfer
