@@ -270,7 +270,7 @@ func (s *tuning) probe(best tune.Result) []tune.Trial {
 // settings are those that results depend on beside the points.
 func (s *tuning) settings() map[string]string {
 	v := map[string]string(s.e.Values())
-	for _, key := range []string{"workers", "keep", "checkpoint-every", "eval-every", "eval-steps"} {
+	for _, key := range []string{"workers", "keep", "checkpoint-every", "eval-every", "eval-steps", "on-divergence"} {
 		delete(v, key)
 	}
 	v["contender"], v["metric"], v["data digest"] = s.c.Name, s.metric, s.data
@@ -291,6 +291,7 @@ func (s *tuning) evaluate(ctx context.Context, trial tune.Trial, length int) (lo
 	all := s.steps(&e)
 	c.Steps = max(int(math.Ceil(float64(all)*(float64(length)/float64(s.length)))), 1)
 	c.EvalEvery, c.EvalSteps, c.Keep, c.TimeLimit = catalog.MaxCount, 0, 1, 0
+	c.Rollback = false // a trial that diverges is to be seen
 	c.OnStep, c.OnWarning = s.OnStep, s.OnWarning
 	if s.OnTrial != nil {
 		s.OnTrial(trial, c.Steps)
