@@ -25,7 +25,8 @@ type Tuner struct {
 	Contender catalog.Contender
 	// Problem are settings of the run besides the contender's, as catalog.Resolve takes them:
 	// those of [catalog.ProblemKeys]. The rate's schedule is as long as the run unless they
-	// say otherwise.
+	// say otherwise. Where they give the length in steps, a batch in the contender's space isn't
+	// searched: of runs of equal steps those with the largest batch see the most examples.
 	Problem []catalog.Layer
 	Data    *dataset.Data   // of the problem
 	Backend backend.Kernels // nil: pure Go
@@ -179,6 +180,12 @@ func (t *Tuner) prepare() (*tuning, error) {
 	if s.length == 0 || s.steps(&s.e) == 0 {
 		return nil, &train.ConfigError{Err: errors.New("the run has no steps; give it one epoch or more")}
 	}
+	if k := slices.IndexFunc(s.c.Space, func(d tune.Dimension) bool { return d.Key == "batch" }); k >= 0 && s.unit == "steps" {
+		s.c.Space = slices.Delete(slices.Clone(s.c.Space), k, k+1)
+		if t.OnWarning != nil {
+			t.OnWarning(errors.New("the length is in steps, so that the largest batch would see the most examples: batch isn't searched, and stays as it is"))
+		}
+	}
 	if s.data, err = digest(&s.e, t.Data, t.Backend); err != nil {
 		return nil, err
 	}
@@ -264,7 +271,11 @@ func (s *tuning) probe(best tune.Result) []tune.Trial {
 		point[s.rateKey] = tune.Number(rate)
 		return tune.Trial{Label: label, Point: point}
 	}
-	return []tune.Trial{beside("half the rate", rate/2), beside("double the rate", 2*rate)}
+	name := "the rate"
+	if s.rateKey != "lr" { // which then is a rate of another kind
+		name = s.rateKey
+	}
+	return []tune.Trial{beside("half "+name, rate/2), beside("double "+name, 2*rate)}
 }
 
 // settings are those that results depend on beside the points.
