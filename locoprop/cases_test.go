@@ -104,7 +104,11 @@ func factors() []factor {
 			{"1", func(s *setup) { s.o.Steps = 1 }},
 			{"2", func(s *setup) { s.o.Steps = 2 }},
 		}},
-		on("no-floor", func(s *setup) { s.o.NoFloor = true }),
+		{"floor", []choice{
+			{"quarter", func(*setup) {}},
+			{"none", func(s *setup) { s.o.NoFloor = true }},
+			{"0.7", func(s *setup) { s.o.Floor = 0.7 }},
+		}},
 		on("gamma-per-example", func(s *setup) { s.perExample = true }),
 		on("weight-decay", func(s *setup) { s.o.WeightDecay = 0.05 / s.o.Eta }), // after what changes η
 	}
@@ -273,9 +277,10 @@ func refusals(o locoprop.Options, f transfer.Func) (atNew, atPlan []string) {
 	add(&atPlan, !matching && in(locoprop.FormImplicit, locoprop.FormMajorised), "the matching local loss (locoprop-m)")
 	add(&atPlan, !proxOn && in(locoprop.FormImplicit, locoprop.FormMajorised, locoprop.FormExact), "a proximal term (prox auto or a λ)")
 	add(&atPlan, proxOn && in(locoprop.FormMetric), "no proximal term (prox off)")
+	add(&atPlan, o.Reset && in(locoprop.FormMetric), "reset off")
 	linear := kind == optimizer.SGD || kind == optimizer.Momentum || kind == optimizer.Nesterov || kind == optimizer.MomentumBuffer
 	add(&atPlan, in(locoprop.FormKernel) && !linear, "optimizer sgd, or momentum, or nesterov, not "+o.Optimizer.Name())
-	add(&atPlan, in(locoprop.FormSpectral) && kind != optimizer.SGD, "optimizer sgd, not "+o.Optimizer.Name())
+	add(&atPlan, in(locoprop.FormSpectral, locoprop.FormMetric) && kind != optimizer.SGD, "optimizer sgd, not "+o.Optimizer.Name())
 	direct := in(locoprop.FormAuto, locoprop.FormDirect)
 	add(&atPlan, o.Safety.Armijo && !direct, "Armijo backtracking off, or form direct")
 	add(&atPlan, o.Safety.Tolerance > 0 && !direct, "tolerance off, or form direct")

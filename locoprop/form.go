@@ -43,12 +43,13 @@ type needs struct {
 	matching bool             // LocoProp-M
 	proxOn   bool             // a proximal term
 	proxOff  bool             // none
+	keeps    bool             // state that no Reset puts back: Reset off
 	rules    []optimizer.Kind // one of these optimisers; nil: any, or none is used
 }
 
 // requirements of the forms; a form that isn't listed is always valid.
 var requirements = map[Form]needs{
-	FormMetric:     {proxOff: true},
+	FormMetric:     {proxOff: true, keeps: true, rules: []optimizer.Kind{optimizer.SGD}},
 	FormGram:       {squared: true},
 	FormKernel:     {rules: []optimizer.Kind{optimizer.SGD, optimizer.Momentum, optimizer.Nesterov, optimizer.MomentumBuffer}},
 	FormImplicit:   {matching: true, proxOn: true},
@@ -73,6 +74,7 @@ func (o Options) valid(form Form, f transfer.Func) error {
 	need(!n.matching || o.Loss == Matching, "the matching local loss (locoprop-m)")
 	need(!n.proxOn || o.Prox != ProxOff, "a proximal term (prox auto or a λ)")
 	need(!n.proxOff || o.Prox == ProxOff, "no proximal term (prox off)")
+	need(!n.keeps || !o.Reset, "reset off")
 	for _, g := range o.guards() {
 		need(!g.on || slices.Contains(g.forms, form), g.name+" off, or form "+formNames(g.forms))
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/internal/oracle"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/stretchr/testify/assert"
@@ -188,6 +189,31 @@ func requireClose(t *testing.T, want, got []float64, name string) {
 	for i := range want {
 		require.InDelta(t, want[i], got[i], 1e-6*top, "%s: number %d", name, i)
 	}
+}
+
+// Every choice changes what its base makes: else its trajectory could show nothing. Those
+// that don't are listed: what auto picks here, γ said otherwise, and the metric form's own rule.
+func TestEveryChoiceActs(t *testing.T) {
+	all := factors()
+	pool := plan.NewPool(1)
+	defer pool.Close()
+	acted := 0
+	for f := range all {
+		for a := 1; a < len(all[f].choices); a++ {
+			pick, base := single(all, f, a)
+			s := newSetup(all, pick)
+			if !s.valid() {
+				continue
+			}
+			n, _ := s.run(t, gonum.New(), pool, 1)
+			m, _ := newSetup(all, base).run(t, gonum.New(), pool, 1)
+			name := caseName(all, pick)
+			same := name == "form=kernel" || name == "gamma-per-example=on" || name == "form=metric gamma-rule=fisher"
+			require.Equal(t, same, assert.ObjectsAreEqual(snapshot(m), snapshot(n)), name)
+			acted++
+		}
+	}
+	assert.Greater(t, acted, 40)
 }
 
 // Every choice is in a golden trajectory, and so is every pair of choices but those that

@@ -36,7 +36,7 @@ func (s *direct) guardedWork(t plan.Task, b backend.Block) plan.Job {
 	for _, u := range g.groups {
 		g.slots = append(g.slots, s.slots.Rows(t.Lo+u[0], t.Lo+u[1]))
 	}
-	if s.o.Optimizer.Kind == optimizer.RMSPropTF1 {
+	if s.o.Optimizer.Kind.KeepsDisplacement() {
 		g.buffer = b.Slots[velocitySlot(s.o.Optimizer)]
 	}
 	index := len(s.used)
@@ -174,8 +174,11 @@ func (s *guarded) backtrack(i int, loss *localLoss, grad, delta, proposal backen
 }
 
 // advance moves units by a share of their proposal; 0 keeps even a proposal that isn't
-// finite out.
+// finite out. It may overwrite the proposal.
 func (s *guarded) advance(lo, hi int, share float32, loss *localLoss, delta, proposal backend.Mat) {
+	if share != 1 && s.o.Optimizer.Kind.FollowsWeights() {
+		defer s.follow(lo, hi, delta, proposal)
+	}
 	if s.buffer.Data != nil && share != 1 {
 		v := backend.Rows(s.buffer, lo, hi)
 		for j := range v.Data {
@@ -194,5 +197,19 @@ func (s *guarded) advance(lo, hi int, share float32, loss *localLoss, delta, pro
 		for u := lo; u < hi; u++ {
 			loss.da.Data[i*loss.da.Stride+u] = loss.moved(i, u, share)
 		}
+	}
+}
+
+// follow makes the slots of units those of W̃ₖ + Δ, for which it takes the rows of sum.
+func (s *guarded) follow(lo, hi int, delta, sum backend.Mat) {
+	var held [optimizer.MaxSlots][]float32
+	slots := held[:len(s.block.Slots)]
+	for u := lo; u < hi; u++ {
+		for i, slot := range s.block.Slots {
+			slots[i] = backend.Rows(slot, u, u+1).Data
+		}
+		w := backend.Rows(sum, u, u+1)
+		addScaled(w, backend.Rows(s.block.W, u, u+1), backend.Rows(delta, u, u+1), 1)
+		s.o.Optimizer.Start(w.Data, slots)
 	}
 }

@@ -18,6 +18,22 @@ func pairsOf(pick []int) []pair {
 	return all
 }
 
+// bases are what some choices take beside them to have an effect: reset needs a state, γ's
+// rule the form that has one.
+var bases = map[string]map[string]string{"reset": {"optimizer": "momentum"}, "gamma-rule": {"form": "metric"}}
+
+// single is choice a of factor f with its base, and the base itself.
+func single(all []factor, f, a int) (pick, base []int) {
+	base = make([]int, len(all))
+	for name, value := range bases[all[f].name] {
+		g := slices.IndexFunc(all, func(x factor) bool { return x.name == name })
+		base[g] = slices.IndexFunc(all[g].choices, func(c choice) bool { return c.name == value })
+	}
+	pick = slices.Clone(base)
+	pick[f] = a
+	return pick, base
+}
+
 // coverage lists picks of choices, all valid: every choice alone where that is valid, and
 // then so many that every pair of choices that can be is in one of them. It is a
 // function of the factors alone.
@@ -26,9 +42,7 @@ func coverage(all []factor) [][]int {
 	c.add(make([]int, len(all)))
 	for f := range all {
 		for a := range all[f].choices {
-			pick := make([]int, len(all))
-			pick[f] = a
-			if a > 0 && c.valid(pick) {
+			if pick, _ := single(all, f, a); a > 0 && c.valid(pick) {
 				c.add(pick)
 			}
 		}

@@ -15,7 +15,8 @@ import (
 // the layer is one unit. Nothing is on by default, and what is off costs nothing. In a
 // batch the guards act in this order: Armijo and Tolerance at each iteration, then Cap,
 // then Reject. w̃ is the unit's weights at the batch's start, ℓ_u its local loss relative
-// to that.
+// to that. What a rule keeps as a function of the weights (p and q of egu-gd) is made anew
+// where a guard changes them.
 type Safety struct {
 	// Armijo shortens every proposal p of the optimiser to s·p, s = 1, ½, …, 2⁻²⁰, the
 	// first with
@@ -23,7 +24,8 @@ type Safety struct {
 	//	ℓ_u(s) ≤ ℓ_u(0) + 1e-4·s·min(⟨g, p⟩, 0)
 	//
 	// and else s = 0, so that the local loss doesn't rise. A buffer of displacements
-	// (RMSProp's tf1) is shortened alike. Direct form.
+	// (RMSProp's tf1, momentum with its rate in the buffer) is shortened alike. Direct
+	// form.
 	// Armijo, "Minimization of functions having Lipschitz continuous first partial
 	// derivatives", Pacific J. Math. 16 (1966).
 	Armijo bool
@@ -122,10 +124,14 @@ func (l *layer) safetyWork(s solver) []plan.Job {
 	rows, cols := l.x.Rows, l.x.Cols
 	for _, t := range l.units(2 * float64(rows) * float64(cols)) {
 		var velocity backend.Mat
+		follow := func(int, int) {}
 		if c, ok := s.(carrier); ok {
 			slots := c.carriedSlots()
 			if i := velocitySlot(slots.Rule); i >= 0 && i < len(slots.Mats) {
 				velocity = backend.Rows(slots.Mats[i], t.Lo, t.Hi)
+			}
+			if slots.Rule.Kind.FollowsWeights() {
+				follow = func(lo, hi int) { slots.ResetRows(t.Lo+lo, t.Lo+hi) }
 			}
 		}
 		units, groups := t.Hi-t.Lo, l.groups(t.Hi-t.Lo)
@@ -134,7 +140,7 @@ func (l *layer) safetyWork(s solver) []plan.Job {
 		tasks = append(tasks, plan.Job{
 			Task: t, Scratch: roundLine(units*cols) + 2*roundLine(rows*units) + roundLine(units),
 			Do: func(scratch []float32) error {
-				l.guard(&b, before, velocity, groups, scratch)
+				l.guard(&b, before, velocity, follow, groups, scratch)
 				return nil
 			},
 		})
@@ -142,8 +148,9 @@ func (l *layer) safetyWork(s solver) []plan.Job {
 	return tasks
 }
 
-// guard caps and then rejects the updates of a block of units.
-func (l *layer) guard(b *backend.Block, before, velocity backend.Mat, groups [][2]int, scratch []float32) {
+// guard caps and then rejects the updates of a block of units. It tells follow which of
+// them it has changed.
+func (l *layer) guard(b *backend.Block, before, velocity backend.Mat, follow func(lo, hi int), groups [][2]int, scratch []float32) {
 	delta, scratch := carve(scratch, b.W.Rows, b.W.Cols)
 	if l.o.Safety.Cap > 0 {
 		for _, g := range groups {
@@ -153,6 +160,7 @@ func (l *layer) guard(b *backend.Block, before, velocity backend.Mat, groups [][
 			bound := l.o.Safety.Cap * math.Max(math.Sqrt(sumSquares(was)), least)
 			if norm := math.Sqrt(sumSquares(change)); norm > bound {
 				addScaled(now, was, change, float32(bound/norm))
+				follow(g[0], g[1])
 			}
 		}
 	}
@@ -175,6 +183,7 @@ func (l *layer) guard(b *backend.Block, before, velocity backend.Mat, groups [][
 		if velocity.Data != nil {
 			clear(backend.Rows(velocity, g[0], g[1]).Data)
 		}
+		follow(g[0], g[1])
 	}
 }
 

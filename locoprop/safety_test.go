@@ -150,18 +150,55 @@ func TestArmijoIsMonotone(t *testing.T) {
 	}
 }
 
-// A shortened step shortens the buffer of displacements of RMSProp's tf1 alike.
+// A shortened step shortens a buffer of displacements alike.
 func TestArmijoShortensBuffer(t *testing.T) {
 	p := problems()[4] // one weight: v is the step
-	o := locoprop.Options{Eta: 50, Gamma: 2, Steps: 1, Optimizer: optimizer.New(optimizer.RMSPropTF1), Safety: locoprop.Safety{Armijo: true}}
-	n, s := planned(t, p, o)
+	for _, kind := range []optimizer.Kind{optimizer.RMSPropTF1, optimizer.MomentumBuffer} {
+		o := locoprop.Options{Eta: 50, Gamma: 2, Steps: 1, Optimizer: optimizer.New(kind), Safety: locoprop.Safety{Armijo: true}}
+		n, s := planned(t, p, o)
+		x, y := p.data(1)
+		before := snapshot(n)
+		step(t, s, 1, x, y, 1)
+		delta := oracle.Plus(oracle.From32(n.Weights()[0]), -1, before[0])
+		v := velocities(s)["layers.0."+o.Optimizer.Name()+".v"]
+		require.Len(t, v, len(delta.Data))
+		for i := range v {
+			assert.InDelta(t, -delta.Data[i], v[i], 1e-6)
+			assert.NotZero(t, v[i])
+		}
+	}
+}
+
+// p and q of egu-gd are those of the weights where a guard has changed them, and only
+// there.
+func TestSafetyKeepsSlotsWithWeights(t *testing.T) {
+	p := problems()[0]
 	x, y := p.data(1)
-	before := snapshot(n)
-	step(t, s, 1, x, y, 1)
-	delta := oracle.Plus(oracle.From32(n.Weights()[0]), -1, before[0])
-	for i, v := range velocities(s)["layers.0.rmsprop.v"] {
-		assert.InDelta(t, -delta.Data[i], v, 1e-6)
-		assert.NotZero(t, v)
+	for name, safety := range map[string]locoprop.Safety{"armijo": {Armijo: true}, "cap": {Cap: 1e-3}, "reject": {Reject: true}} {
+		o := locoprop.Options{Eta: 10, Gamma: 5, Steps: 3, Floor: 1, Block: 4, Optimizer: optimizer.New(optimizer.EGUGD), Safety: safety}
+		slots := func(o locoprop.Options) (n *nn.Network, state map[string][]float32) {
+			n, s := planned(t, p, o)
+			step(t, s, 1, x, y, 1)
+			state = map[string][]float32{}
+			for _, tensor := range s.State() {
+				state[tensor.Name] = tensor.F32
+			}
+			return n, state
+		}
+		n, state := slots(o)
+		o.Safety = locoprop.Safety{}
+		free, _ := slots(o)
+		changed := 0
+		for ℓ, w := range n.Weights() {
+			for i, v := range w.Data {
+				a, b := float64(state[plan.MatTensor(ℓ, "egu-gd.p", w).Name][i]), float64(state[plan.MatTensor(ℓ, "egu-gd.q", w).Name][i])
+				require.InDelta(t, float64(v), (a*a-b*b)/4, 2e-6*(1+a*a+b*b), "%s: layer %d, weight %d", name, ℓ, i)
+				if v != free.Weights()[ℓ].Data[i] {
+					changed++
+				}
+			}
+		}
+		assert.Positive(t, changed, "%s", name)
 	}
 }
 
@@ -256,6 +293,8 @@ func TestSafetyRefuses(t *testing.T) {
 		{locoprop.Options{Loss: locoprop.Squared, Form: locoprop.FormGram, Safety: locoprop.Safety{Armijo: true}}, "form gram needs Armijo backtracking off, or form direct"},
 		{locoprop.Options{Form: locoprop.FormKernel, Safety: locoprop.Safety{Tolerance: 0.1}}, "form kernel needs tolerance off, or form direct"},
 		{locoprop.Options{Form: locoprop.FormMetric, Safety: locoprop.Safety{Cap: 1}}, "form metric needs cap of the update off, or form direct, or gram, or kernel"},
+		{locoprop.Options{Form: locoprop.FormMetric, Optimizer: optimizer.New(optimizer.AdamTorch)}, "form metric needs optimizer sgd, not adam"},
+		{locoprop.Options{Form: locoprop.FormMetric, Reset: true}, "form metric needs reset off"},
 		{locoprop.Options{Form: locoprop.FormMetric, Clip: true}, "form metric needs target clipping off"},
 		{locoprop.Options{Loss: locoprop.Squared, Clip: true}, "the matching local loss (locoprop-m) where targets are clipped"},
 	} {

@@ -314,8 +314,9 @@ func (e *Experiment) options(l locoprop.LocalLoss) locoprop.Options {
 	if e.GammaPerExample != 0 {
 		o.Gamma, o.GammaPerExample = 0, e.GammaPerExample
 	}
-	if e.Form == locoprop.FormStatistics {
-		o.Optimizer = optimizer.Rule{} // its steps are plain ones
+	switch e.Form {
+	case locoprop.FormStatistics, locoprop.FormMetric:
+		o.Optimizer = optimizer.Rule{} // their steps are plain ones
 	}
 	o.Statistics.NoAverage = e.Statistics.Average == 0
 	if e.Statistics.Structure != precond.BlockDiagonal {

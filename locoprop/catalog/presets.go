@@ -18,7 +18,7 @@ import (
 const DefaultPreset = "fast-curves"
 
 // presets make experiments anew at every call, so that nobody changes another's. against
-// is what docs/choosing.md measured the preset against, where it did.
+// is what docs/benchmarks.md measured the preset against, where it did.
 var presets = []struct {
 	name, about string
 	make        func() Experiment
@@ -51,7 +51,7 @@ func AboutPreset(name string) string {
 	return ""
 }
 
-const againstAdam = "Adam at its documented rate (batch 100, linear, 200 warm-up steps): docs/choosing.md"
+const againstAdam = "Adam at its documented rate (batch 100, linear, 200 warm-up steps): docs/benchmarks.md"
 
 const againstPaper = "preset curves, the paper's recipe on the same network and data: docs/benchmarks.md"
 

@@ -205,6 +205,14 @@ func (k Kind) WholeRows() bool { return k == PNorm }
 // slot of [Rule.Result].
 func (k Kind) Averages() bool { return k == ScheduleFree }
 
+// FollowsWeights reports whether the rule's slots are a function of the weights, as p and
+// q of egu-gd are: whoever changes the weights beside the rule calls [Rule.Start] after.
+func (k Kind) FollowsWeights() bool { return k == EGUGD }
+
+// KeepsDisplacement reports whether the rule's velocity v is the change of the weights
+// itself, rates included: whoever shortens a step shortens v alike.
+func (k Kind) KeepsDisplacement() bool { return k == RMSPropTF1 || k == MomentumBuffer }
+
 // CheckDecay says why weights can't be decayed beside the rule, W ← (1 − η·wd)W before
 // its update; nil where they can.
 func (r Rule) CheckDecay() error {

@@ -25,9 +25,11 @@ func (p Problem) Value(delta Mat) float64 {
 }
 
 // Residual is the gradient in A: (f(A) − f(Â)) + γD.
-func (p Problem) Residual(delta Mat) Mat {
-	moved := Plus(Apply(p.F, p.Pre(delta)), -1, Apply(p.F, p.Ahat))
-	return Plus(moved, p.Gamma, p.D)
+func (p Problem) Residual(delta Mat) Mat { return p.residualAt(p.Pre(delta)) }
+
+// residualAt is Residual at pre-activations A.
+func (p Problem) residualAt(a Mat) Mat {
+	return Plus(Plus(Apply(p.F, a), -1, Apply(p.F, p.Ahat)), p.Gamma, p.D)
 }
 
 // Gradient is ∂ℓ/∂Δ = RᵀX̃ + Prox·Δ.

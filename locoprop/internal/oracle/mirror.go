@@ -8,16 +8,24 @@ import (
 
 // start sets the slots that begin at the weights or at a function of them.
 func (o *Optimizer) start(w Mat) {
-	switch o.Rule.Kind {
-	case optimizer.ScheduleFree:
+	if o.Rule.Kind == optimizer.ScheduleFree {
 		copy(o.Slots[1].Data, w.Data)
 		copy(o.Slots[2].Data, w.Data)
-	case optimizer.EGUGD:
-		for i, x := range w.Data {
-			root := math.Sqrt(x*x + 4*o.Rule.Beta*o.Rule.Beta)
-			o.Slots[0].Data[i] = math.Sqrt(2 * (root + x))
-			o.Slots[1].Data[i] = math.Sqrt(2 * (root - x))
-		}
+	}
+	o.follow(w, 0, w.Rows)
+}
+
+// follow makes the slots of rows lo to hi−1 those of weights w, in a rule whose slots are
+// a function of them.
+func (o *Optimizer) follow(w Mat, lo, hi int) {
+	if o.Rule.Kind != optimizer.EGUGD {
+		return
+	}
+	for i := lo * w.Cols; i < hi*w.Cols; i++ {
+		x := w.Data[i]
+		root := math.Sqrt(x*x + 4*o.Rule.Beta*o.Rule.Beta)
+		o.Slots[0].Data[i] = math.Sqrt(2 * (root + x))
+		o.Slots[1].Data[i] = math.Sqrt(2 * (root - x))
 	}
 }
 

@@ -295,9 +295,13 @@ func (t *Trainer) iterate(ℓ int, p Problem, rates []float64) Mat {
 				step := Plus(now.Between(lo, hi), -1, was.Between(lo, hi))
 				share := p.part(lo, hi).armijo(delta.Between(lo, hi), g.Between(lo, hi), step)
 				copy(now.Between(lo, hi).Data, Plus(was.Between(lo, hi), share, step).Data)
-				if s.Rule.Kind == optimizer.RMSPropTF1 {
-					v := st.opt.Slots[1].Between(lo, hi)
+				switch s.Rule.Kind {
+				case optimizer.RMSPropTF1, optimizer.MomentumBuffer:
+					v := st.opt.Slots[st.opt.velocity()].Between(lo, hi)
 					copy(v.Data, v.Map(func(x float64) float64 { return share * x }).Data)
+				}
+				if share != 1 {
+					st.opt.follow(now, lo, hi)
 				}
 			}
 		}
@@ -320,21 +324,26 @@ func (p Problem) armijo(delta, g, step Mat) float64 {
 
 // guard caps and rejects units' updates.
 func (t *Trainer) guard(ℓ int, p Problem, delta Mat) Mat {
-	s, w := t.Layers[ℓ], t.Net.Layers[ℓ].W
+	s, w, opt := t.Layers[ℓ], t.Net.Layers[ℓ].W, t.state[ℓ].opt
 	for _, u := range p.groups() {
-		change := delta.Between(u[0], u[1])
+		change, changed := delta.Between(u[0], u[1]), false
 		if s.Cap > 0 {
 			least := 1e-3 * math.Sqrt(float64(len(change.Data)))
 			if bound := s.Cap * math.Max(norm(w.Between(u[0], u[1])), least); norm(change) > bound {
 				share := bound / norm(change)
 				copy(change.Data, change.Map(func(v float64) float64 { return share * v }).Data)
+				changed = true
 			}
 		}
 		if s.Reject && !(p.part(u[0], u[1]).Value(change) <= 0) {
 			clear(change.Data)
-			if i := t.state[ℓ].opt.velocity(); s.Form == Iterated && i >= 0 {
-				clear(t.state[ℓ].opt.Slots[i].Between(u[0], u[1]).Data)
+			if i := opt.velocity(); s.Form == Iterated && i >= 0 {
+				clear(opt.Slots[i].Between(u[0], u[1]).Data)
 			}
+			changed = true
+		}
+		if changed && s.Form == Iterated {
+			opt.follow(Plus(w, 1, delta), u[0], u[1])
 		}
 	}
 	return delta
