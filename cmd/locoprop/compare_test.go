@@ -198,6 +198,7 @@ func TestCompareRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"seed = [1]":                                 `c.toml:1:1: unknown key "seed"; did you mean seeds? (known: methods, seeds, epochs, steps, seconds, target-loss, problem, contenders)`,
 		"[problem]\nlr = 1.0":                        "c.toml: problem.lr: not a setting of the problem; contenders' settings stand in [contenders.NAME], length and seeds above all tables",
+		"[problem.layers.1]\ngamma = 0.1":            "c.toml: problem.layers.1: settings of single layers are the contenders'; they stand in [contenders.NAME.layers.1]",
 		"[problem]\nbatsh = 1":                       `c.toml:2:1: unknown key of problem "batsh"`,
 		"[contenders.adam]\nbatsh = 1":               `c.toml:2:1: unknown key of contenders.adam "batsh"; did you mean batch?`,
 		"[contenders.x]\nbatch = 1":                  "c.toml: contenders.x: it isn't among methods",

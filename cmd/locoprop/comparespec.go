@@ -139,6 +139,9 @@ func otherFlags(c *cli.Context, but ...string) []string {
 // takeProblem takes the settings that all contenders share.
 func (s *compareSpec) takeProblem(path string, file *configFile) error {
 	take(s.problem, "", file)
+	for _, number := range sortedKeys(file.Layers) {
+		return usagef("%s: problem.%s.%s: settings of single layers are the contenders'; they stand in [contenders.NAME.%s.%s]", path, layersKey, number, layersKey, number)
+	}
 	for _, key := range sortedKeys(s.problem) {
 		if !slices.Contains(sharedKeys(), key) {
 			return usagef("%s: problem.%s: not a setting of the problem; contenders' settings stand in [contenders.NAME], length and seeds above all tables", path, key)

@@ -113,8 +113,7 @@ func checkEncodeFlags(c *cli.Context) error {
 	return nil
 }
 
-// codeLayer is the layer that --layer names, or else the narrowest before the last, the
-// first of several; of a single layer that.
+// codeLayer is the layer that --layer names, or else the model's code layer.
 func codeLayer(text string, m *model.Model) (int, error) {
 	layers := m.Network.Layers
 	if text != "" {
@@ -124,17 +123,11 @@ func codeLayer(text string, m *model.Model) (int, error) {
 		}
 		return k, nil
 	}
-	best := 0
-	for k, l := range layers[:len(layers)-1] {
-		if l.Weights().Rows < layers[best].Weights().Rows {
-			best = k
-		}
-	}
-	return best, nil
+	return model.CodeLayer(m.Network), nil
 }
 
 // labelledData loads the data with labels where there are some, although an autoencoder
-// needs none.
+// needs none. Where a column of labels is named, it is an error if they can't be had.
 func labelledData(c *cli.Context, m *model.Model) (*dataset.Data, error) {
 	e, err := dataOf(c, m)
 	if err != nil {
@@ -144,7 +137,7 @@ func labelledData(c *cli.Context, m *model.Model) (*dataset.Data, error) {
 		labelled := *e
 		labelled.Target = model.Label
 		d, err := labelled.LoadDataFor(m)
-		if err == nil || !errors.Is(err, dataset.ErrData) {
+		if err == nil || e.Table.LabelColumn != "" || !errors.Is(err, dataset.ErrData) {
 			return d, err
 		}
 		fmt.Fprintf(c.App.ErrWriter, "locoprop: no labels: %v\n", err)

@@ -89,6 +89,10 @@ func TestLabelsOfCodes(t *testing.T) {
 	}
 	assert.Equal(t, map[string]bool{"aster": true, "rose": true}, seen)
 
+	writeCSV(t, filepath.Join(dir, "one.csv"), 1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "two.csv"), bytes.ReplaceAll(read(t, dir, "one.csv"), []byte("rose"), []byte("tulip")), 0o666))
+	refuses(t, dir, exitData, []string{"tulip"}, append([]string{"encode", "--model", "r/model.safetensors", "--output", "z.csv", "--test-data", "two.csv"}, table...)...)
+
 	data := writeData(t)
 	succeeds(t, dir, small(data, "--epochs", "0", "--out", "s")...)
 	require.NoError(t, os.Remove(filepath.Join(data, "t10k-labels-idx1-ubyte")))

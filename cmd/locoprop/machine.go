@@ -15,7 +15,7 @@ func (r *training) recordMachine() (end func()) {
 	info, here := r.kernels.Info(), bench.ThisMachine()
 	r.appendMachine(report.Machine{
 		Event: report.EventStart, Version: version(), Go: here.Go, OS: here.OS, Arch: here.Arch,
-		CPU: here.CPU, CPUs: here.CPUs, Workers: r.e.Workers, Backend: info.Name, Detail: info.Detail,
+		CPU: here.CPU, CPUs: here.CPUs, Workers: r.e.Workers, Batches: before.Batches, Backend: info.Name, Detail: info.Detail,
 	})
 	return func() { r.appendMachine(workOf(before, r.trainer.Result())) }
 }

@@ -187,14 +187,15 @@ func (s *study) fit(ctx context.Context, p *studyProblem, r *comparison, c *cata
 	if known[c.Name] > 0 {
 		return nil
 	}
-	r.say("problem %s, %s: measuring the time of a step", p.Name, c.Name)
+	load := compare.LoadAverage()
+	r.say("problem %s, %s: measuring the time of a step; the machine has a load of %.1f", p.Name, c.Name, load)
 	steps, perStep, err := compare.Fit(ctx, r.o, &compare.Contender{Name: c.Name, Settings: c.Settings, Suited: true})
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	known[c.Name] = steps
 	r.say("problem %s, %s: %.4g s a step, so that %d steps fit into %g s", p.Name, c.Name, perStep, steps, p.Seconds)
-	return s.addSteps(studySteps{Problem: p.Name, Seconds: p.Seconds, Contender: c.Name, Steps: steps, StepSeconds: perStep})
+	return s.addSteps(studySteps{Problem: p.Name, Seconds: p.Seconds, Contender: c.Name, Steps: steps, StepSeconds: perStep, Load: load})
 }
 
 // tune searches for a contender's settings for runs of so many steps. The batch stays, so
@@ -232,6 +233,7 @@ type studySteps struct {
 	Contender   string  `json:"contender"`
 	Steps       int     `json:"steps"` // that fit into them
 	StepSeconds float64 `json:"step_seconds"`
+	Load        float64 `json:"load,omitempty"` // of the machine, when that was measured
 }
 
 // readSteps reads the journal; a line that was cut is left out.

@@ -6,12 +6,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/compare"
-	"github.com/locoprop/locoprop-go/locoprop/experiment"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 )
 
@@ -144,21 +142,21 @@ func epochsText(epochs float64) string {
 
 // tuning shows what tuning found, and what it and the rate are worth.
 func (s *study) tuning(b *bytes.Buffer, x *studied) {
-	fmt.Fprintf(b, "\n### Tuning\n\nLosses of one run each, on the seed of tuning.\n\n")
+	fmt.Fprintf(b, "\n### Tuning\n\nLosses of one run each, on the seed of tuning. Settings were chosen by the same test loss that the\n"+
+		"runs compared report: there are no other examples to choose by, and all contenders have that advantage alike.\n\n")
 	columns := []string{"contender", "steps", "best settings", "default point", "tuned", "half the rate", "double the rate", "full runs' length"}
 	var rows [][]string
 	var warnings []string
 	for i := range x.tuned {
 		t := &x.tuned[i]
-		var settings []string
-		for _, key := range sortedKeys(t.Best.Settings) {
-			settings = append(settings, fmt.Sprintf("%s %s", strings.ReplaceAll(key, ":", " "), t.Best.Settings[key]))
-		}
-		row := []string{t.Contender, fmt.Sprint(x.steps[t.Contender]), strings.Join(settings, ", "), lossText(t.Default.Loss), lossText(t.Best.Loss)}
-		for _, label := range []string{"half the rate", "double the rate"} {
+		row := []string{t.Contender, fmt.Sprint(x.steps[t.Contender]), settingsText(t.Best.Settings), lossText(t.Default.Loss), lossText(t.Best.Loss)}
+		for k := range 2 { // half and double
 			text := "–"
-			if k := slices.IndexFunc(t.Beside, func(p experiment.TunePoint) bool { return p.Label == label }); k >= 0 {
+			if k < len(t.Beside) {
 				text = lossText(t.Beside[k].Loss)
+				if t.RateKey != "lr" {
+					text += " (" + t.RateKey + ")"
+				}
 			}
 			row = append(row, text)
 		}
@@ -171,6 +169,27 @@ func (s *study) tuning(b *bytes.Buffer, x *studied) {
 	for _, w := range warnings {
 		fmt.Fprintf(b, "\nWarning: %s.\n", w)
 	}
+	s.spaces(b, x)
+}
+
+// spaces shows what was searched, and from where.
+func (s *study) spaces(b *bytes.Buffer, x *studied) {
+	b.WriteString("\n### Search spaces\n\n")
+	var rows [][]string
+	for i := range x.tuned {
+		t := &x.tuned[i]
+		rows = append(rows, []string{t.Contender, settingsText(t.Default.Settings), strings.Join(t.Space, ", "), t.Source})
+	}
+	markdown(b, []string{"contender", "default point", "space", "source of both"}, rows)
+}
+
+// settingsText is a list of settings: lr 0.1, optimizer beta2 0.99.
+func settingsText(settings map[string]string) string {
+	var list []string
+	for _, key := range sortedKeys(settings) {
+		list = append(list, fmt.Sprintf("%s %s", strings.ReplaceAll(key, ":", " "), settings[key]))
+	}
+	return strings.Join(list, ", ")
 }
 
 // markdown writes a table.

@@ -37,7 +37,7 @@ const (
 // tuneKeys are the settings of the problem that tune takes: how a run is watched and
 // saved has no part in it, and a limit by time would make its result depend on the clock.
 func tuneKeys() []string {
-	without := []string{"time-limit", "eval-every", "eval-steps", "checkpoint-every", "keep"}
+	without := []string{"time-limit", "eval-every", "eval-steps", "checkpoint-every", "keep", "on-divergence"}
 	return slices.DeleteFunc(catalog.ProblemKeys(), func(key string) bool { return slices.Contains(without, key) })
 }
 

@@ -178,7 +178,7 @@ func (c *Contender) Suited(examples, epochs, steps int) Contender {
 func ProblemKeys() []string {
 	own := []string{
 		"preset", "dataset", "data", "data-prefix", "data-seed", "target", "loss", "arch", "activation", "init",
-		"epochs", "steps", "time-limit", "schedule-epochs", "schedule-steps", "eval-every", "eval-steps", "checkpoint-every", "keep", "seed", "shuffle-window", "workers", "backend",
+		"epochs", "steps", "time-limit", "schedule-epochs", "schedule-steps", "eval-every", "eval-steps", "checkpoint-every", "keep", "on-divergence", "seed", "shuffle-window", "workers", "backend",
 	}
 	for _, s := range tableSettings {
 		own = append(own, s.key)

@@ -279,6 +279,8 @@ func TestFitting(t *testing.T) {
 		"a slow start":     {times(10, 1, 1, 1), 23, 14, 1},
 		"longer than all":  {times(10, 10), 5, 1, 10},
 		"rounds of twenty": {times(many...), 300, 150, 2},
+		"shorter than all": {times(5, 1, 1, 1), 6.5, 2, 1},
+		"met exactly":      {times(1, 1, 1), 2, 2, 1},
 		"no time at all":   {times(0, 0), 5, 2, 0},
 	} {
 		steps, per := fitting(c.seconds, c.total)
@@ -319,6 +321,7 @@ func TestRefuses(t *testing.T) {
 		`contender "a/b": a name has letters, digits, points, underscores and hyphens, and begins with one of the first two`: func(o *Options) { o.Contenders[0].Name = "a/b" },
 		"contender adam is there twice":                                                              func(o *Options) { o.Contenders[0].Name = "adam" },
 		"contender fast: arch belongs to the problem, which all contenders share":                    func(o *Options) { o.Contenders[0].Settings["arch"] = "9,4,9" },
+		"contender fast: on-divergence belongs to the problem, which all contenders share":           func(o *Options) { o.Contenders[0].Settings["on-divergence"] = "rollback" },
 		"seed 1 is there twice":                                                                      func(o *Options) { o.Seeds = []uint32{1, 1} },
 		"length of 2 epochs, 5 steps and 0s; only one of them can be set":                            func(o *Options) { o.Length.Epochs = 2 },
 		"length of 0 epochs, -5 steps and 0s; must not be below 0":                                   func(o *Options) { o.Length.Steps = -5 },

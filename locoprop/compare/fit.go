@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -65,8 +66,8 @@ func (r *runner) fit(ctx context.Context, c *Contender) (steps int, perStep floa
 	return steps, perStep, nil
 }
 
-// fitting extends the times after the first steps of a run to a total: the number of
-// steps by then, and the time of one of those that follow, which is the mean over the last
+// fitting extends the times after the first steps of a run to a total, where they don't
+// reach it: the number of steps by then, one at least, and the time of one of those that follow, which is the mean over the last
 // half of the steps that were measured, or over as many whole rounds of refresh as there
 // are in that half.
 func fitting(seconds []float64, total float64) (steps int, perStep float64) {
@@ -80,15 +81,18 @@ func fitting(seconds []float64, total float64) (steps int, perStep float64) {
 		perStep = (seconds[n-1] - seconds[n-1-half]) / float64(half)
 	}
 	steps = n
-	if perStep > 0 {
+	switch {
+	case seconds[n-1] >= total:
+		steps = sort.Search(n, func(i int) bool { return seconds[i] > total })
+	case perStep > 0:
 		steps = n + int(min((total-seconds[n-1])/perStep, catalog.MaxCount/2))
 	}
 	return max(steps, 1), perStep
 }
 
-// loadAverage is the number of processes that ran or waited to over the last minute, 0
+// LoadAverage is the number of processes that ran or waited to over the last minute, 0
 // where the system doesn't tell.
-func loadAverage() float64 {
+func LoadAverage() float64 {
 	content, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return 0

@@ -50,11 +50,12 @@ type record struct {
 	Contender string  `json:"contender,omitempty"`
 	Seed      uint32  `json:"seed,omitempty"`
 	Time      string  `json:"time,omitempty"`   // by the calendar, of begun, started and finished
-	Load      float64 `json:"load,omitempty"`   // the machine's, where the run was started
-	Loaded    bool    `json:"loaded,omitempty"` // more processes than processors
+	Load      float64 `json:"load,omitempty"`   // the machine's, of planned and started
+	Loaded    bool    `json:"loaded,omitempty"` // more processes than processors, this one's left aside
 
 	Steps       int     `json:"steps,omitempty"`        // planned: what fits; finished: made
 	StepSeconds float64 `json:"step_seconds,omitempty"` // planned
+	Seconds     float64 `json:"seconds,omitempty"`      // planned: what the steps are to take
 
 	Outcome *outcome `json:"outcome,omitempty"` // finished
 
@@ -64,7 +65,8 @@ type record struct {
 // outcome is how a run ended, beside its metrics.
 type outcome struct {
 	Diverged   string         `json:"diverged,omitempty"` // what was found where
-	Batches    int            `json:"batches"`            // in an epoch
+	Rollbacks  int            `json:"rollbacks,omitempty"`
+	Batches    int            `json:"batches"` // in an epoch
 	Seconds    float64        `json:"seconds"`
 	EvalTime   float64        `json:"eval_seconds"`
 	StateBytes int64          `json:"state_bytes"`

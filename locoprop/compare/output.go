@@ -140,6 +140,9 @@ func (s *Summary) cell(x Stat, first bool, digits int) string {
 	if first && s.Diverged > 0 {
 		cell += fmt.Sprintf(" (%d of %d diverged)", s.Diverged, s.Runs)
 	}
+	if first && s.Rollbacks > 0 {
+		cell += fmt.Sprintf(" (rolled back: %d)", s.Rollbacks)
+	}
 	return cell
 }
 

@@ -84,6 +84,31 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// Times that can't be trusted, and runs that were rolled back, are told of.
+func TestTimesAreToldOf(t *testing.T) {
+	dir := fabricated(t)
+	j, err := readJournal(dir)
+	require.NoError(t, err)
+	require.NoError(t, j.add(record{Event: eventPlanned, Contender: "a", Seconds: 2.7}))
+	require.NoError(t, j.add(record{Event: eventPlanned, Contender: "b", Seconds: 8.1, Loaded: true}))
+	f := j.finished[runKey{"b", 1}]
+	f.Outcome.Rollbacks = 2
+	require.NoError(t, j.add(f))
+	r, err := Read(dir)
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"batches differ", "a: its runs took 3 s on average, and were planned for 2.7 s",
+		"b: the machine was loaded while the time of a step was measured: it has fewer steps than fit",
+	}, r.Warnings)
+	_, rows := r.Table()
+	assert.Equal(t, "10.00 ± 0.00 (rolled back: 2)", rows[0][1])
+
+	own := &runner{workers: 2}
+	assert.Equal(t, 4.0, own.mostLoad(4))
+	own.worked = true
+	assert.Equal(t, 6.5, own.mostLoad(4), "its own part is in it")
+}
+
 func TestCSV(t *testing.T) {
 	r, err := Read(fabricated(t))
 	require.NoError(t, err)

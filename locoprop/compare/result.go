@@ -109,6 +109,7 @@ type RunResult struct {
 	Seed        uint32          `json:"seed"`
 	Folder      string          `json:"folder"` // relative to the comparison's
 	Diverged    string          `json:"diverged,omitempty"`
+	Rollbacks   int             `json:"rollbacks,omitempty"` // returns to a checkpoint, at half the rate
 	Batch       string          `json:"batch"`
 	Steps       int             `json:"steps"`
 	Epochs      Number          `json:"epochs"`
@@ -147,6 +148,7 @@ type Summary struct {
 	Settings    catalog.Values `json:"settings"` // as they were given
 	Runs        int            `json:"runs"`
 	Diverged    int            `json:"diverged"`
+	Rollbacks   int            `json:"rollbacks,omitempty"` // of all runs
 	TrainLoss   Stat           `json:"train_loss"`
 	TestLoss    Stat           `json:"test_loss"`
 	TrainExcess Stat           `json:"train_excess"`
@@ -199,7 +201,7 @@ func Read(dir string) (*Result, error) {
 	}
 	h := j.header
 	r := &Result{
-		Problem: h.Problem, Length: h.Length, Seeds: h.Seeds, Targets: h.Targets, Machine: h.Machine, Warnings: j.warnings,
+		Problem: h.Problem, Length: h.Length, Seeds: h.Seeds, Targets: h.Targets, Machine: h.Machine, Warnings: slices.Clone(j.warnings),
 		Complete: true, TrainFloor: Number(math.NaN()), TestFloor: Number(math.NaN()),
 	}
 	for _, seed := range h.Seeds {
@@ -218,6 +220,21 @@ func Read(dir string) (*Result, error) {
 			r.Runs = append(r.Runs, runResult(&f, history, h.Targets))
 		}
 	}
+	for _, c := range h.Contenders {
+		r.Contenders = append(r.Contenders, r.summary(c))
+	}
+	r.warnOfTimes(j)
+	slices.SortStableFunc(r.Contenders, func(a, b Summary) int { return r.order(&a, &b) })
+	return r, nil
+}
+
+// offPlan is the share by which runs of a given time may miss it unsaid.
+const offPlan = 0.1
+
+// warnOfTimes warns of runs that began on a loaded machine, and of contenders whose runs
+// took another time than planned.
+func (r *Result) warnOfTimes(j *journal) {
+	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	loaded := 0
 	for _, s := range j.started {
 		if s.Loaded {
@@ -225,13 +242,18 @@ func Read(dir string) (*Result, error) {
 		}
 	}
 	if loaded > 0 {
-		r.Warnings = append(slices.Clip(r.Warnings), fmt.Sprintf("%d of %d runs began while the machine was loaded: their times are too long", loaded, len(j.started)))
+		warn("%d of %d runs began while the machine was loaded: their times are too long", loaded, len(j.started))
 	}
-	for _, c := range h.Contenders {
-		r.Contenders = append(r.Contenders, r.summary(c))
+	for i := range r.Contenders {
+		s := &r.Contenders[i]
+		plan := j.planned[s.Name]
+		if plan.Loaded {
+			warn("%s: the machine was loaded while the time of a step was measured: it has fewer steps than fit", s.Name)
+		}
+		if seconds := float64(s.Seconds.Mean); plan.Seconds > 0 && math.Abs(seconds-plan.Seconds) > offPlan*plan.Seconds {
+			warn("%s: its runs took %.4g s on average, and were planned for %.4g s", s.Name, seconds, plan.Seconds)
+		}
 	}
-	slices.SortStableFunc(r.Contenders, func(a, b Summary) int { return r.order(&a, &b) })
-	return r, nil
 }
 
 // order puts contenders that have finished runs first, of those the ones without
@@ -286,7 +308,7 @@ func runResult(f *record, history []train.Metrics, targets []float64) RunResult 
 	o := f.Outcome
 	nan := Number(math.NaN())
 	r := RunResult{
-		Contender: f.Contender, Seed: f.Seed, Folder: filepath.ToSlash(folderName(f.Contender, f.Seed)), Diverged: o.Diverged,
+		Contender: f.Contender, Seed: f.Seed, Folder: filepath.ToSlash(folderName(f.Contender, f.Seed)), Diverged: o.Diverged, Rollbacks: o.Rollbacks,
 		Batch: o.Settings["batch"], Steps: f.Steps, Batches: o.Batches, Epochs: Number(float64(f.Steps) / float64(o.Batches)),
 		Seconds: o.Seconds, EvalSeconds: o.EvalTime, StepSeconds: Number(o.Seconds / float64(f.Steps)),
 		TrainLoss: nan, TestLoss: nan, TrainExcess: nan, TestExcess: nan, BestTrain: nan, BestTest: nan,
@@ -339,6 +361,7 @@ func (r *Result) summary(c headerEntry) Summary {
 		}
 		s.Runs++
 		s.StateBytes = run.StateBytes
+		s.Rollbacks += run.Rollbacks
 		if run.Diverged != "" {
 			s.Diverged++
 			continue

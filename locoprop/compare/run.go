@@ -22,6 +22,8 @@ type runner struct {
 	Options
 	journal *journal
 	data    string // what tells the data apart
+	workers int
+	worked  bool   // this process has, so that the system's count of processes has its own
 	undo    func() // what Prepare returned
 }
 
@@ -185,7 +187,7 @@ func (r *runner) try(e *catalog.Experiment) error {
 	if err != nil {
 		return err
 	}
-	r.data = t.DataDigest()
+	r.data, r.workers = t.DataDigest(), c.Workers
 	t.Close()
 	return nil
 }
@@ -201,21 +203,46 @@ func (r *runner) plan(ctx context.Context) error {
 			continue
 		}
 		steps, known := r.Fitting[c.Name]
-		perStep := 0.0
+		plan := record{Event: eventPlanned, Contender: c.Name, Seconds: r.Length.Time.Seconds()}
 		if !known {
+			plan.Load, plan.Loaded = r.seeLoad()
 			r.log("%s: measuring the time of a step", c.Name)
+			var perStep float64
 			var err error
 			if steps, perStep, err = r.time(ctx, c); err != nil {
 				return fmt.Errorf("%s: %w", c.Name, err)
 			}
+			r.worked, plan.StepSeconds = true, perStep
 			r.log("%s: %.4g s a step, so that %d steps fit into %v", c.Name, perStep, steps, r.Length.Time)
 		}
-		if err := r.journal.add(record{Event: eventPlanned, Contender: c.Name, Steps: steps, StepSeconds: perStep}); err != nil {
+		plan.Steps = steps
+		if err := r.journal.add(plan); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// seeLoad looks at what the machine does besides, and warns where that takes time of runs.
+func (r *runner) seeLoad() (load float64, loaded bool) {
+	load = LoadAverage()
+	if loaded = load > r.mostLoad(runtime.NumCPU()); loaded {
+		r.log("warning: the machine is loaded (%.1f processes for %d processors): times will be wrong", load, runtime.NumCPU())
+	}
+	return load, loaded
+}
+
+// mostLoad is the load at which runs still have the processors that they need: once this
+// process has worked, its own part is in it.
+func (r *runner) mostLoad(cpus int) float64 {
+	if !r.worked {
+		return float64(cpus)
+	}
+	return float64(cpus+max(r.workers, 1)) + loadMargin
+}
+
+// loadMargin is what this process does beside its workers, in processes.
+const loadMargin = 0.5
 
 // folderName is a run's folder, relative to the comparison's.
 func folderName(contender string, seed uint32) string {
@@ -233,11 +260,7 @@ func (r *runner) make(ctx context.Context, c *Contender, seed uint32, number int
 		if err := os.RemoveAll(dir); err != nil { // of a journal that was lost
 			return err
 		}
-		load := loadAverage()
-		loaded := load > float64(runtime.NumCPU())
-		if loaded {
-			r.log("warning: the machine is loaded (%.1f processes for %d processors): times will be too long", load, runtime.NumCPU())
-		}
+		load, loaded := r.seeLoad()
 		if err := r.journal.add(record{Event: eventStarted, Contender: c.Name, Seed: seed, Time: now(), Load: load, Loaded: loaded}); err != nil {
 			return err
 		}
@@ -283,6 +306,7 @@ func (r *runner) make(ctx context.Context, c *Contender, seed uint32, number int
 	if r.OnBegin != nil {
 		r.OnBegin(job)
 	}
+	r.worked = true
 	record, err := train1(ctx, config, folder)
 	if r.OnEnd != nil {
 		end := err
@@ -319,7 +343,7 @@ func train1(ctx context.Context, c train.Config, folder *train.Folder) (record, 
 		return record{}, err
 	}
 	return record{Steps: result.Step, Outcome: &outcome{
-		Diverged: text, Batches: result.Batches, Seconds: result.Seconds, EvalTime: result.EvalSeconds,
+		Diverged: text, Rollbacks: len(result.Rollbacks), Batches: result.Batches, Seconds: result.Seconds, EvalTime: result.EvalSeconds,
 		StateBytes: t.StateBytes(), Parameters: result.Parameters,
 		TrainFloor: Number(result.TrainFloor), TestFloor: Number(result.TestFloor),
 	}}, nil

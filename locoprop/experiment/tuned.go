@@ -74,7 +74,7 @@ func (t *Tuned) Report() TuneReport {
 }
 
 // WriteCSV writes a line for each trial, half and double of the rate included: its number,
-// what it is (default, half the rate, double the rate), a column for each setting of the
+// what it is (default, half the rate, double the rate, or half gamma and the like), a column for each setting of the
 // space, how far it came, its loss there (empty: diverged) and whether it is the best.
 func (r *TuneReport) WriteCSV(w io.Writer, keys []string) error {
 	out := csv.NewWriter(w)

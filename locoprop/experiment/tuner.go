@@ -25,7 +25,8 @@ type Tuner struct {
 	Contender catalog.Contender
 	// Problem are settings of the run besides the contender's, as catalog.Resolve takes them:
 	// those of [catalog.ProblemKeys]. The rate's schedule is as long as the run unless they
-	// say otherwise.
+	// say otherwise. Where they give the length in steps, a batch in the contender's space isn't
+	// searched: of runs of equal steps those with the largest batch see the most examples.
 	Problem []catalog.Layer
 	Data    *dataset.Data   // of the problem
 	Backend backend.Kernels // nil: pure Go
@@ -179,6 +180,12 @@ func (t *Tuner) prepare() (*tuning, error) {
 	if s.length == 0 || s.steps(&s.e) == 0 {
 		return nil, &train.ConfigError{Err: errors.New("the run has no steps; give it one epoch or more")}
 	}
+	if k := slices.IndexFunc(s.c.Space, func(d tune.Dimension) bool { return d.Key == "batch" }); k >= 0 && s.unit == "steps" {
+		s.c.Space = slices.Delete(slices.Clone(s.c.Space), k, k+1)
+		if t.OnWarning != nil {
+			t.OnWarning(errors.New("the length is in steps, so that the largest batch would see the most examples: batch isn't searched, and stays as it is"))
+		}
+	}
 	if s.data, err = digest(&s.e, t.Data, t.Backend); err != nil {
 		return nil, err
 	}
@@ -264,13 +271,17 @@ func (s *tuning) probe(best tune.Result) []tune.Trial {
 		point[s.rateKey] = tune.Number(rate)
 		return tune.Trial{Label: label, Point: point}
 	}
-	return []tune.Trial{beside("half the rate", rate/2), beside("double the rate", 2*rate)}
+	name := "the rate"
+	if s.rateKey != "lr" { // which then is a rate of another kind
+		name = s.rateKey
+	}
+	return []tune.Trial{beside("half "+name, rate/2), beside("double "+name, 2*rate)}
 }
 
 // settings are those that results depend on beside the points.
 func (s *tuning) settings() map[string]string {
 	v := map[string]string(s.e.Values())
-	for _, key := range []string{"workers", "keep", "checkpoint-every", "eval-every", "eval-steps"} {
+	for _, key := range []string{"workers", "keep", "checkpoint-every", "eval-every", "eval-steps", "on-divergence"} {
 		delete(v, key)
 	}
 	v["contender"], v["metric"], v["data digest"] = s.c.Name, s.metric, s.data
@@ -291,6 +302,7 @@ func (s *tuning) evaluate(ctx context.Context, trial tune.Trial, length int) (lo
 	all := s.steps(&e)
 	c.Steps = max(int(math.Ceil(float64(all)*(float64(length)/float64(s.length)))), 1)
 	c.EvalEvery, c.EvalSteps, c.Keep, c.TimeLimit = catalog.MaxCount, 0, 1, 0
+	c.Rollback = false // a trial that diverges is to be seen
 	c.OnStep, c.OnWarning = s.OnStep, s.OnWarning
 	if s.OnTrial != nil {
 		s.OnTrial(trial, c.Steps)

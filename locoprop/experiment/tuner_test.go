@@ -100,6 +100,7 @@ func TestTuner(t *testing.T) {
 func TestTunerGoesOn(t *testing.T) {
 	want, err := tuner(t, "fast").Run(context.Background())
 	require.NoError(t, err)
+	assert.Equal(t, []string{"half gamma", "double gamma"}, []string{want.Probes[0].Trial.Label, want.Probes[1].Trial.Label})
 	for _, stopAt := range []int{1, 4, 11} {
 		tr := tuner(t, "fast")
 		ctx, cancel := context.WithCancel(context.Background())
@@ -186,6 +187,23 @@ func brightness(t *testing.T) *dataset.Data {
 	}
 	d.Train, d.Test = split(130), split(40)
 	return d
+}
+
+// Runs of equal steps with other batches can't be compared: the batch stays.
+func TestTunerBySteps(t *testing.T) {
+	tr := tuner(t, "adam")
+	delete(tr.Problem[0].Values, "epochs")
+	tr.Problem[0].Values["steps"] = "6"
+	var warnings []string
+	tr.OnWarning = func(err error) { warnings = append(warnings, err.Error()) }
+	tuned, err := tr.Run(context.Background())
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(warnings, "\n"), "batch isn't searched, and stays as it is")
+	for _, r := range tuned.Results {
+		assert.NotContains(t, r.Trial.Point, "batch")
+	}
+	assert.Equal(t, "100", tuned.Experiment.Values()["batch"])
+	assert.NotContains(t, strings.Join(tuned.Report().Space, " "), "batch")
 }
 
 func TestTunerWithoutTestExamples(t *testing.T) {

@@ -23,9 +23,9 @@ type PredictorOptions struct {
 	// Concurrency is the most calls that compute at once, from 1 to what the backend allows;
 	// more than that wait. 0: GOMAXPROCS, or the backend's limit where that is lower.
 	Concurrency int
-	// Layer is the layer whose outputs [Predictor.Encode] gives, from 1, the first hidden
-	// one, to the number of layers. 0: [CodeLayer].
-	Layer int
+	// Layer is the layer whose outputs [Predictor.Encode] gives, counted from 0, the
+	// first hidden one, as train.Encode and files count them. nil: [CodeLayer].
+	Layer *int
 }
 
 const (
@@ -34,13 +34,13 @@ const (
 )
 
 // CodeLayer is the layer with the fewest units among the hidden ones, the first of
-// several, counted from 1: the code layer of an autoencoder. It is the last layer where
+// several, counted from 0: the code layer of an autoencoder. It is the last layer where
 // there is no hidden one.
 func CodeLayer(n *nn.Network) int {
-	best := len(n.Layers)
+	best := 0
 	for ℓ, l := range n.Layers[:len(n.Layers)-1] {
-		if best == len(n.Layers) || l.Weights().Rows < n.Layers[best-1].Weights().Rows {
-			best = ℓ + 1
+		if l.Weights().Rows < n.Layers[best].Weights().Rows {
+			best = ℓ
 		}
 	}
 	return best
@@ -61,7 +61,7 @@ type Predictor struct {
 	weights []backend.Mat
 	kernels backend.Kernels
 	batch   int
-	layer   int                  // of Encode, from 1
+	layer   int                  // of Encode, from 0
 	free    chan *nn.Activations // a place for each call that may compute; nil until it is first used
 }
 
@@ -84,8 +84,9 @@ func NewPredictor(m *Model, o PredictorOptions) (*Predictor, error) {
 	if o.Batch == 0 {
 		o.Batch = defaultPredictorBatch
 	}
-	if o.Layer == 0 {
-		o.Layer = CodeLayer(m.Network)
+	layer := CodeLayer(m.Network)
+	if o.Layer != nil {
+		layer = *o.Layer
 	}
 	var errs []error
 	if o.Batch < 1 || o.Batch > maxPredictorBatch {
@@ -97,13 +98,13 @@ func NewPredictor(m *Model, o PredictorOptions) (*Predictor, error) {
 	case limit > 0 && o.Concurrency > limit:
 		errs = append(errs, fmt.Errorf("predictor: %d calls at once; must be 1 to %d with backend %s (%s)", o.Concurrency, limit, o.Backend.Info().Name, o.Backend.Info().LimitedBy))
 	}
-	if n := len(m.Network.Layers); o.Layer < 1 || o.Layer > n {
-		errs = append(errs, fmt.Errorf("predictor: layer %d; must be 1 to %d", o.Layer, n))
+	if n := len(m.Network.Layers); layer < 0 || layer >= n {
+		errs = append(errs, fmt.Errorf("predictor: layer %d; must be 0 to %d", layer, n-1))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	p := &Predictor{m: m, weights: m.EvalWeights(), kernels: o.Backend, batch: o.Batch, layer: o.Layer, free: make(chan *nn.Activations, o.Concurrency)}
+	p := &Predictor{m: m, weights: m.EvalWeights(), kernels: o.Backend, batch: o.Batch, layer: layer, free: make(chan *nn.Activations, o.Concurrency)}
 	for range o.Concurrency {
 		p.free <- nil
 	}
@@ -120,7 +121,7 @@ func (p *Predictor) Inputs() int { return p.m.Network.Inputs() }
 func (p *Predictor) Outputs() int { return p.m.Network.Outputs() }
 
 // Codes is the number of values that [Predictor.Encode] gives for an example.
-func (p *Predictor) Codes() int { return p.m.Network.Layers[p.layer-1].Weights().Rows }
+func (p *Predictor) Codes() int { return p.m.Network.Layers[p.layer].Weights().Rows }
 
 // Predict writes the network's outputs for the rows of x into dst. x: B × [Predictor.Inputs],
 // dst: B × [Predictor.Outputs]; it may be x. A value that isn't finite gives
@@ -133,7 +134,7 @@ func (p *Predictor) Predict(ctx context.Context, dst, x backend.Mat) error {
 // Encode writes what layer PredictorOptions.Layer gives for the rows of x into dst:
 // an autoencoder's code. dst: B × [Predictor.Codes]. Otherwise it is as [Predictor.Predict].
 func (p *Predictor) Encode(ctx context.Context, dst, x backend.Mat) error {
-	return p.run(ctx, dst, x, p.layer, p.Codes())
+	return p.run(ctx, dst, x, p.layer+1, p.Codes())
 }
 
 // run takes examples through the first so many layers.

@@ -148,9 +148,9 @@ func TestPredictorAllocates(t *testing.T) {
 func TestPredictorErrors(t *testing.T) {
 	t.Parallel()
 	m := bottleneck(t)
-	_, err := model.NewPredictor(m, model.PredictorOptions{Backend: limited{gonum.New()}, Batch: -1, Concurrency: 5, Layer: 5})
+	_, err := model.NewPredictor(m, model.PredictorOptions{Backend: limited{gonum.New()}, Batch: -1, Concurrency: 5, Layer: new(5)})
 	assert.EqualError(t, err, "predictor: batch of -1 examples; must be 1 to 65536\n"+
-		"predictor: 5 calls at once; must be 1 to 4 with backend gonum (a test)\npredictor: layer 5; must be 1 to 4")
+		"predictor: 5 calls at once; must be 1 to 4 with backend gonum (a test)\npredictor: layer 5; must be 0 to 3")
 	_, err = model.NewPredictor(m, model.PredictorOptions{Concurrency: -1})
 	assert.EqualError(t, err, "predictor: -1 calls at once; must be 1 or more")
 	_, err = model.NewPredictor(&model.Model{}, model.PredictorOptions{})
@@ -192,7 +192,7 @@ func TestCodeLayer(t *testing.T) {
 	for _, c := range []struct {
 		widths []int
 		want   int
-	}{{[]int{6, 4, 2, 4, 6}, 2}, {[]int{6, 3, 3, 1}, 1}, {[]int{6, 2}, 1}, {[]int{6, 9, 8, 1}, 2}} {
+	}{{[]int{6, 4, 2, 4, 6}, 1}, {[]int{6, 3, 3, 1}, 0}, {[]int{6, 2}, 0}, {[]int{6, 9, 8, 1}, 1}} {
 		n, err := nn.New(nn.Arch{Widths: c.widths, Transfer: make([]transfer.Func, len(c.widths)-1)})
 		require.NoError(t, err)
 		assert.Equal(t, c.want, model.CodeLayer(n), c.widths)

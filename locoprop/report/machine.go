@@ -31,6 +31,7 @@ type Machine struct {
 	CPU     string `json:"cpu,omitempty"`  // model name, "" where it can't be told
 	CPUs    int    `json:"cpus,omitempty"` // threads of the machine
 	Workers int    `json:"workers,omitempty"`
+	Batches int    `json:"batches,omitempty"` // in an epoch of the run
 	Backend string `json:"backend,omitempty"`
 	Detail  string `json:"detail,omitempty"` // libraries of the backend and what of the CPU they use
 

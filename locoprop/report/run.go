@@ -23,6 +23,33 @@ type Run struct {
 	Machines []Machine
 }
 
+// batches is the number of batches in an epoch, 0 where nothing tells. Without a line of
+// machine.jsonl that has it, it is the least ratio of steps to completed epochs, which an
+// evaluation at an epoch's end has.
+func (r *Run) batches() int {
+	for _, m := range r.Machines {
+		if m.Batches > 0 {
+			return m.Batches
+		}
+	}
+	least := 0
+	for _, m := range r.Metrics {
+		if m.Epoch > 0 && (least == 0 || m.Step/m.Epoch < least) {
+			least = m.Step / m.Epoch
+		}
+	}
+	return least
+}
+
+// epochs are those that were done by an evaluation, with the part of one that wasn't
+// completed.
+func (r *Run) epochs(m train.Metrics) float64 {
+	if b := r.batches(); b > 0 {
+		return float64(m.Step) / float64(b)
+	}
+	return float64(m.Epoch)
+}
+
 // Read reads the folders of runs, also while they go on: last lines that aren't whole are
 // left out. A run is named after its folder, or by its path where two have the same
 // name. For a folder without a run, and for damaged files, errors.Is(err,

@@ -105,6 +105,20 @@ func TestCurves(t *testing.T) {
 	assert.Empty(t, Curves(nil).Charts[0].Series)
 }
 
+// Evaluations within an epoch stand at their place in it.
+func TestCurvesWithinEpochs(t *testing.T) {
+	t.Parallel()
+	r := &Run{Metrics: []train.Metrics{{}, {Step: 3}, {Epoch: 1, Step: 4}, {Epoch: 1, Step: 7, TestLoss: -1}, {Epoch: 2, Step: 8}}}
+	want := []float64{0, 0.75, 1, 1.75, 2}
+	assert.Equal(t, want, Curves([]*Run{r}).Charts[0].Series[0].X, "by the end of an epoch")
+	assert.Equal(t, "1.75", reached([]*Run{r}).Rows[0].Cells[9])
+	r.Machines = []Machine{{Event: EventStart, Batches: 4}}
+	r.Metrics = r.Metrics[:2]
+	assert.Equal(t, want[:2], Curves([]*Run{r}).Charts[0].Series[0].X, "by what the process said")
+	r.Machines = nil
+	assert.Equal(t, []float64{0, 0}, Curves([]*Run{r}).Charts[0].Series[0].X, "nothing tells")
+}
+
 func TestLayerPlots(t *testing.T) {
 	t.Parallel()
 	plots := LayerPlots(sampleRuns())

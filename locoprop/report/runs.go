@@ -60,6 +60,9 @@ func figure(x float64) string {
 	return strconv.FormatFloat(x, 'g', 6, 64)
 }
 
+// epochFigure writes epochs: whole ones as such.
+func epochFigure(x float64) string { return strconv.FormatFloat(math.Round(100*x)/100, 'f', -1, 64) }
+
 func percent(share *float64) string {
 	if share == nil {
 		return "–"
@@ -87,12 +90,12 @@ func reached(runs []*Run) Table {
 				best = m
 			}
 		}
-		row = append(row, strconv.Itoa(last.Epoch), strconv.Itoa(last.Step), fmt.Sprintf("%.1f s", last.Seconds),
+		row = append(row, epochFigure(r.epochs(last)), strconv.Itoa(last.Step), fmt.Sprintf("%.1f s", last.Seconds),
 			figure(last.TrainLoss), figure(last.TestLoss), figure(last.TrainExcess), figure(last.TestExcess))
 		if labels {
 			row = append(row, percent(last.TrainAccuracy), percent(last.TestAccuracy))
 		}
-		t.Rows = append(t.Rows, Row{Cells: append(row, figure(best.TestLoss), strconv.Itoa(best.Epoch))})
+		t.Rows = append(t.Rows, Row{Cells: append(row, figure(best.TestLoss), epochFigure(r.epochs(best)))})
 	}
 	return t
 }
@@ -122,18 +125,18 @@ func Curves(runs []*Run) Plot {
 	} {
 		for _, x := range []struct {
 			name string
-			of   func(train.Metrics) float64
+			of   func(*Run, train.Metrics) float64
 		}{
-			{"epoch", func(m train.Metrics) float64 { return float64(m.Epoch) }},
-			{"seconds of training", func(m train.Metrics) float64 { return m.Seconds }},
-			{"step", func(m train.Metrics) float64 { return float64(m.Step) }},
+			{"epoch", (*Run).epochs},
+			{"seconds of training", func(_ *Run, m train.Metrics) float64 { return m.Seconds }},
+			{"step", func(_ *Run, m train.Metrics) float64 { return float64(m.Step) }},
 		} {
 			c := Chart{Title: y.name, X: x.name, Y: y.name, Log: !y.optional}
 			found := false
 			for _, r := range runs {
 				s := Series{Name: r.Name}
 				for _, m := range r.Metrics {
-					s.X, s.Y = append(s.X, x.of(m)), append(s.Y, y.of(m))
+					s.X, s.Y = append(s.X, x.of(r, m)), append(s.Y, y.of(m))
 					found = found || !math.IsNaN(y.of(m))
 				}
 				c.Series = append(c.Series, s)

@@ -100,6 +100,27 @@ func TestOnDivergence(t *testing.T) {
 	}
 }
 
+// The clock counts the steps that were in vain: a limit by time stays one.
+func TestRollbackTakesTime(t *testing.T) {
+	c := autoencoder(t)
+	c.CheckpointEvery, c.Rollback = schedule.Interval{Steps: 100}, true
+	c.OnWarning = func(error) {}
+	poison(&c, 3, 1)
+	spoil := c.OnStep
+	latest, again := 0.0, false
+	c.OnStep = func(p Progress) {
+		assert.Greater(t, p.Seconds, latest, "step %d", p.Step)
+		again = again || p.Step == 1 && latest > 0
+		latest = p.Seconds
+		spoil(p)
+	}
+	r, err := runIn(t, t.TempDir(), c)
+	require.NoError(t, err)
+	require.Len(t, r.Rollbacks, 1)
+	assert.True(t, again, "it went back to the start")
+	assert.GreaterOrEqual(t, r.Seconds, latest)
+}
+
 // It isn't rolled back for ever, nor where there is nothing to go back to.
 func TestRollbacksAreBounded(t *testing.T) {
 	c := autoencoder(t)

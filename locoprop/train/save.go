@@ -106,12 +106,13 @@ func (t *Trainer) reversible(err error) *DivergedError {
 }
 
 // rollBack returns to the newest good checkpoint, at half the rate, and records that in
-// its place.
+// its place. The clock goes on.
 func (t *Trainer) rollBack(d *DivergedError) error {
-	before := t.rollbacks
+	before, trained, evaluated := t.rollbacks, t.trained, t.evaluated
 	if err := t.folder.restore(t); err != nil {
 		return errors.Join(d, err)
 	}
+	t.trained, t.evaluated = trained, evaluated // what was in vain took its time, too
 	t.rollbacks = append(slices.Clip(before), Rollback{Step: d.Step, To: t.step, Rate: d.Rate / 2, Found: d.Err.Error()})
 	t.warn(fmt.Errorf("%s; rolled back to the checkpoint after %d steps, going on at half the rate (η = %g)", d.found(), t.step, d.Rate/2))
 	t.begun = false
