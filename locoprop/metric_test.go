@@ -132,6 +132,26 @@ func TestMetricWithoutAverages(t *testing.T) {
 	}
 }
 
+// The prediction counts each product of the form once; T, the period of statistics and that
+// of P add what they should.
+func TestMetricPrediction(t *testing.T) {
+	p := problem{"wide", nn.Arch{Widths: []int{60, 40}, Transfer: []transfer.Func{transfer.Sigmoid}}, loss.SigmoidCE, 16}
+	seconds := func(o locoprop.Options) float64 {
+		o.Form, o.Costs = locoprop.FormMetric, locoprop.Costs{Product: 1}
+		_, s := planned(t, p, o)
+		layer := s.Explain()[0]
+		assert.Greater(t, layer.Bytes, 4*(61.0*61+16*61+40*61))
+		return layer.Seconds
+	}
+	one := seconds(locoprop.Options{Steps: 1})
+	assert.InDelta(t, 3*2*16*16*40, seconds(locoprop.Options{Steps: 4})-one, 1e-6)
+	rare := seconds(locoprop.Options{Steps: 1, Metric: locoprop.Metric{Every: 1e6, Refresh: 1e6}})
+	assert.GreaterOrEqual(t, rare, 2.0*16*61*61+16*16*61+2*16*61*40)
+	assert.LessOrEqual(t, rare, 1.001*(2.0*16*61*61+2*16*16*61+2*16*61*40))
+	assert.Greater(t, one, rare+61*61*61/20)
+	assert.Greater(t, seconds(locoprop.Options{Steps: 1, Metric: locoprop.Metric{Every: 1}}), one+16*61*61/2)
+}
+
 func TestGammaRule(t *testing.T) {
 	for _, c := range []struct {
 		form  locoprop.Form

@@ -7,6 +7,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/precond"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
 const (
@@ -223,4 +224,36 @@ func (s *metric) explain(p *plan.LayerPlan) {
 	p.LocalFlops = 2*b*n*n + 2*b*b*n + 2*float64(s.o.Steps-1)*b*b*m + 2*b*n*m +
 		b*n*n/float64(s.o.Metric.Every) + n*n*n/float64(s.o.Metric.Refresh)
 	p.StateBytes = 4 * (2*n*n + n*m)
+	work := s.predict()
+	p.Bytes, p.Seconds = 4*(work.Operand+work.Element), s.o.Costs.Seconds(work)
+}
+
+// predict counts a batch's work as the cost model does for the forms that auto chooses
+// from: each operand once for each call.
+func (s *metric) predict() (w Work) {
+	b, n, m, again := float64(s.x.Rows), float64(s.x.Cols), float64(s.w.Rows), float64(s.o.Steps-1)
+	every, refresh := 1/float64(s.o.Metric.Every), 1/float64(s.o.Metric.Refresh)
+	for _, job := range s.work[0][1:] { // rows of C̄
+		own, hi := float64(job.Hi-job.Lo), float64(job.Hi)
+		w.Product += every * 2 * b * own * hi
+		w.Operand += every * (b*own + b*hi + own*hi)
+	}
+	w.Product += refresh * factorCost * n * n * n
+	w.Operand += refresh * 6 * n * n // C̄, its factor and P, in float64
+	for _, job := range s.work[2] {  // rows of X̃P and K′
+		own, hi := float64(job.Hi-job.Lo), float64(job.Hi)
+		w.Product += 2*own*n*n + 2*own*n*hi
+		w.Operand += 2*own*n + n*n + own*n + hi*n + own*hi
+	}
+	w.Operand += powerProducts * b * b
+	for _, job := range s.work[4] { // Z, and Δ of it
+		own := float64(job.Hi - job.Lo)
+		w.Product += again*2*b*b*own + 2*b*n*own
+		w.Operand += again*(b*b+2*b*own) + b*n + b*own + n*own
+	}
+	w.Element = again*8*b*m + 2*b*m + 5*n*m // residuals and steps of Z; γ; V and W̃
+	if s.f != transfer.Identity {
+		w.Transfer = again * b * m
+	}
+	return w
 }
