@@ -172,6 +172,12 @@ func TestInvalidValuesAreRefused(t *testing.T) {
 		{func(o *locoprop.Options) { o.Form, o.Metric.Step = locoprop.FormMetric, inf }, "metric: step is +Inf; must be a positive finite number"},
 		{func(o *locoprop.Options) { o.Form, o.Metric.Average = locoprop.FormMetric, 1 }, "metric: average is 1; must be above 0 and below 1"},
 		{func(o *locoprop.Options) { o.Form, o.Metric.OuterMomentum = locoprop.FormMetric, nan }, "metric: outer momentum is NaN; must be above 0 and below 1"},
+		{func(o *locoprop.Options) {
+			o.Form, o.Metric = locoprop.FormMetric, locoprop.Metric{Average: 0.5, NoAverage: true}
+		}, "metric: average is 0.5, but none is to be taken; give one of both"},
+		{func(o *locoprop.Options) {
+			o.Form, o.Metric = locoprop.FormMetric, locoprop.Metric{OuterMomentum: 0.5, NoMomentum: true}
+		}, "metric: outer momentum is 0.5, but none is to be taken; give one of both"},
 		{func(o *locoprop.Options) { o.Form, o.Metric.Every = locoprop.FormMetric, -1 }, "metric: statistics every -1 batches; must be 1 or more"},
 		{func(o *locoprop.Options) { o.Form, o.Metric.Refresh = locoprop.FormMetric, -1 }, "metric: refresh every -1 batches; must be 1 or more"},
 		{func(o *locoprop.Options) { o.Form, o.Implicit.Relax = locoprop.FormImplicit, -1 }, "implicit: relax is -1; must be above 0 and below 2, or 0 for the default"},

@@ -259,14 +259,16 @@ func TestFormsConvergeToRidge(t *testing.T) {
 				Loss: locoprop.Squared, Form: form, Optimizer: optimizer.New(kind), Prox: lambda,
 				Gamma: gamma, Eta: 0.01, Floor: 1, Steps: 2000,
 			}
-			n := p.network(t, 3)
-			start := snapshot(n)
 			m, err := locoprop.New(o)
 			require.NoError(t, err)
-			s, err := m.Plan(n, p.loss, p.batch, gonum.New())
-			require.NoError(t, err)
-			step(t, s, 1, x, y, 1)
-			requireAgrees(t, n, start, want, 1e-5)
+			for _, k := range allBackends {
+				n := p.network(t, 3)
+				start := snapshot(n)
+				s, err := m.Plan(n, p.loss, p.batch, k)
+				require.NoError(t, err)
+				step(t, s, 1, x, y, 1)
+				requireAgrees(t, n, start, want, 1e-5)
+			}
 		}
 	}
 }

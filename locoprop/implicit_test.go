@@ -180,7 +180,7 @@ func TestImplicitReachesTheMinimum(t *testing.T) {
 func TestNewtonReachesTheMinimum(t *testing.T) {
 	for _, c := range convexCases(convexTransfers...) {
 		o := implicitOptions(locoprop.SolverNewton)
-		o.Implicit.Tolerance, o.Implicit.Iterations = 1e-10, 10
+		o.Implicit.Tolerance, o.Implicit.Iterations = 1e-10, 6
 		delta, p := c.solved(t, o)
 		requireNewton(t, c, delta, p)
 	}

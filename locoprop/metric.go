@@ -49,19 +49,25 @@ func (r GammaRule) String() string {
 type Metric struct {
 	Damping       float64 // > 0; default 0.3
 	Step          float64 // > 0; default 0.7
-	Average       float64 // β of C̄'s running average, in (0, 1); default 0.95
+	Average       float64 // β of C̄'s running average, in (0, 1); default 0.95; see NoAverage
+	NoAverage     bool    // β = 0: C̄ is that of the last batch taken in
 	Every         int     // C̄ takes in every Every-th batch; default 4
 	Refresh       int     // P is made anew every Refresh-th batch, more often in the first 100; default 20
-	OuterMomentum float64 // μ in (0, 1); default 0.9
+	OuterMomentum float64 // μ in (0, 1); default 0.9; see NoMomentum
+	NoMomentum    bool    // μ = 0: W̃ ← W̃ + αΔ
 }
 
 func (m Metric) withDefaults() Metric {
 	setDefault(&m.Damping, 0.3)
 	setDefault(&m.Step, 0.7)
-	setDefault(&m.Average, 0.95)
+	if !m.NoAverage {
+		setDefault(&m.Average, 0.95)
+	}
 	setDefault(&m.Every, 4)
 	setDefault(&m.Refresh, 20)
-	setDefault(&m.OuterMomentum, 0.9)
+	if !m.NoMomentum {
+		setDefault(&m.OuterMomentum, 0.9)
+	}
 	return m
 }
 
@@ -76,12 +82,16 @@ func (m Metric) check() error {
 	if !positive(m.Step) {
 		bad("step is %v; must be a positive finite number", m.Step)
 	}
-	if !(m.Average > 0 && m.Average < 1) {
-		bad("average is %v; must be above 0 and below 1", m.Average)
+	share := func(name string, v float64, none bool) {
+		switch {
+		case none && v != 0:
+			bad("%s is %v, but none is to be taken; give one of both", name, v)
+		case !none && !(v > 0 && v < 1):
+			bad("%s is %v; must be above 0 and below 1", name, v)
+		}
 	}
-	if !(m.OuterMomentum > 0 && m.OuterMomentum < 1) {
-		bad("outer momentum is %v; must be above 0 and below 1", m.OuterMomentum)
-	}
+	share("average", m.Average, m.NoAverage)
+	share("outer momentum", m.OuterMomentum, m.NoMomentum)
 	if m.Every < 1 {
 		bad("statistics every %d batches; must be 1 or more", m.Every)
 	}

@@ -120,6 +120,18 @@ func TestMetricFindsItsDamping(t *testing.T) {
 	}
 }
 
+// Without averages P is that of the last batch taken in, and without outer momentum Δ itself
+// moves the weights.
+func TestMetricWithoutAverages(t *testing.T) {
+	for _, p := range problems() {
+		for _, m := range []locoprop.Metric{{Every: 1, NoAverage: true}, {NoMomentum: true}, {Every: 2, NoAverage: true, NoMomentum: true}} {
+			o := metricOptions(locoprop.Matching, 4)
+			o.Metric = m
+			requireMetricAgrees(t, p, o)
+		}
+	}
+}
+
 func TestGammaRule(t *testing.T) {
 	for _, c := range []struct {
 		form  locoprop.Form

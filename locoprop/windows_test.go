@@ -113,7 +113,11 @@ func TestEveryFormOnDesignMatrix(t *testing.T) {
 						}
 						if s.valid() && !tried[name] {
 							tried[name] = true
-							t.Run(name, func(t *testing.T) { checkUnfolded(t, s, data) })
+							t.Run(name, func(t *testing.T) {
+								for _, k := range allBackends {
+									checkUnfolded(t, k, s, data)
+								}
+							})
 						}
 					}
 				}
@@ -123,10 +127,10 @@ func TestEveryFormOnDesignMatrix(t *testing.T) {
 }
 
 // checkUnfolded compares each of three batches with the dense problems in float64.
-func checkUnfolded(t *testing.T, s setup, data problem) {
+func checkUnfolded(t *testing.T, k backend.Kernels, s setup, data problem) {
 	t.Helper()
 	n, m := convolution(t), newMethod(t, s.o)
-	stepper, err := m.Plan(n, data.loss, data.batch, gonum.New())
+	stepper, err := m.Plan(n, data.loss, data.batch, k)
 	require.NoError(t, err)
 	trainer := trainerOf(data, n, m)
 	for batch := range batchesOfSetup {

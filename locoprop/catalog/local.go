@@ -59,10 +59,10 @@ var localSettings = []setting{
 		onlyIf(func(e *Experiment) bool { return iterates(e.Form) && e.Form != locoprop.FormSpectral }, "only forms auto, direct, gram and kernel keep an optimizer's state"),
 	metricOnly(positive("metric-damping", func(e *Experiment) *float64 { return &e.Metric.Damping })),
 	metricOnly(positive("metric-step", func(e *Experiment) *float64 { return &e.Metric.Step })),
-	metricOnly(fraction("metric-average", false, func(e *Experiment) *float64 { return &e.Metric.Average })),
+	metricOnly(shown(below1("metric-average", func(e *Experiment) *float64 { return &e.Metric.Average }))),
 	metricOnly(count("metric-every", 1, MaxCount, func(e *Experiment) *int { return &e.Metric.Every })),
 	metricOnly(count("metric-refresh", 1, MaxCount, func(e *Experiment) *int { return &e.Metric.Refresh })),
-	metricOnly(fraction("outer-momentum", false, func(e *Experiment) *float64 { return &e.Metric.OuterMomentum })),
+	metricOnly(shown(below1("outer-momentum", func(e *Experiment) *float64 { return &e.Metric.OuterMomentum }))),
 	statisticsOnly(parsed("statistics-structure", parseStructure, func(e *Experiment, v precond.Structure) { e.Statistics.Structure = v },
 		func(e *Experiment) string { return e.Statistics.Structure.String() })),
 	statisticsOnly(count("statistics-columns", 1, precond.MaxBlock, func(e *Experiment) *int { return &e.Statistics.Columns })).
@@ -327,6 +327,7 @@ func (e *Experiment) options(l locoprop.LocalLoss) locoprop.Options {
 	}
 	if inMetric(e) {
 		o.GammaRule = e.GammaRule
+		o.Metric.NoAverage, o.Metric.NoMomentum = e.Metric.Average == 0, e.Metric.OuterMomentum == 0
 	}
 	return o
 }

@@ -32,6 +32,11 @@ func TestLocalSettingsReachTheMethod(t *testing.T) {
 	assert.Equal(t, []int{3, 16}, []int{o.Steps, o.Block})
 	assert.Equal(t, locoprop.Metric{Damping: 0.1, Step: 0.5, Average: 0.8, Every: 2, Refresh: 7, OuterMomentum: 0.6}, o.Metric)
 
+	e, _ = resolve(t, flags(values{"preset": "fast", "metric-average": "0", "outer-momentum": "0"}))
+	o = options(t, &e)
+	assert.Equal(t, locoprop.Metric{Damping: 0.3, Step: 0.7, NoAverage: true, Every: 4, Refresh: 20, NoMomentum: true}, o.Metric)
+	assert.Equal(t, []string{"0", "0"}, []string{e.Values()["metric-average"], e.Values()["outer-momentum"]})
+
 	e, _ = resolve(t, flags(values{"preset": "fast", "gamma-rule": "fixed"}))
 	assert.Equal(t, locoprop.GammaFixed, options(t, &e).GammaRule)
 	e, _ = resolve(t, flags(values{"form": "implicit", "solver": "fixed", "prox": "0.001"}))
@@ -116,8 +121,8 @@ func TestFormsRefuse(t *testing.T) {
 		{values{"local-floor": "1.5"}, "--local-floor 1.5: must be a number from 0 to 1"},
 		{values{"local-floor": "nan"}, "--local-floor nan: must be a number from 0 to 1"},
 		{values{"reset-state": "yes"}, "--reset-state yes: must be true or false"},
-		{values{"preset": "fast", "metric-average": "1"}, "--metric-average 1: must be a number above 0 and below 1"},
-		{values{"preset": "fast", "outer-momentum": "0"}, "--outer-momentum 0: must be a number above 0 and below 1"},
+		{values{"preset": "fast", "metric-average": "1"}, "--metric-average 1: must be a number above 0 and below 1, or 0 for none"},
+		{values{"preset": "fast", "outer-momentum": "-1"}, "--outer-momentum -1: must be a number above 0 and below 1, or 0 for none"},
 		{values{"preset": "fast", "metric-damping": "0"}, "--metric-damping 0: must be a finite number above 0"},
 		{values{"preset": "fast", "metric-every": "0"}, "--metric-every 0: must be a whole number from 1 to 1000000000"},
 

@@ -30,6 +30,15 @@ func TestConjugate(t *testing.T) {
 			}
 			return xlogx((y+alpha)/alpha)*alpha - y
 		},
+		// ∫ log(eᵗ − 1) dt from 0: the dilogarithm of e⁻ʸ by its series.
+		transfer.Softplus: func(y float64) float64 {
+			sum, x := 0.0, 1.0
+			for k := 1.0; k < 4000; k++ {
+				x *= math.Exp(-y)
+				sum += x / (k * k)
+			}
+			return y*y/2 + sum - math.Pi*math.Pi/6
+		},
 	} {
 		rapid.Check(t, func(t *rapid.T) {
 			a, ahat := rapid.Float32Range(-4, 4).Draw(t, "A"), rapid.Float32Range(-4, 4).Draw(t, "Â")
@@ -39,6 +48,36 @@ func TestConjugate(t *testing.T) {
 			require.InDelta(t, dual(yhat)-dual(y)-float64(a)*(yhat-y), d, 1e-12, "%v", f)
 		})
 	}
+}
+
+// TestConjugateOfSoftmax: F* is the negative entropy, and the divergences are that of
+// Kullback and Leibler.
+func TestConjugateOfSoftmax(t *testing.T) {
+	softmax := func(a []float32) []float64 {
+		y, sum := make([]float64, len(a)), 0.0
+		for i, v := range a {
+			y[i] = math.Exp(float64(v))
+			sum += y[i]
+		}
+		for i := range y {
+			y[i] /= sum
+		}
+		return y
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 6).Draw(t, "n")
+		row := rapid.SliceOfN(rapid.Float32Range(-4, 4), n, n)
+		a, ahat := row.Draw(t, "A"), row.Draw(t, "Â")
+		y, yhat := softmax(a), softmax(ahat)
+		young, kl := transfer.Softmax.Integral(a), 0.0
+		for i, v := range yhat {
+			young += v*math.Log(v) - float64(a[i])*v
+			kl += v * math.Log(v/y[i])
+		}
+		d := transfer.Softmax.Divergence(a, ahat)
+		require.InDelta(t, young, d, 1e-12)
+		require.InDelta(t, kl, d, 1e-12)
+	})
 }
 
 // TestSoftplusIntegral against values of Li₂: −Li₂(−1) = π²/12, and the branches meet.

@@ -110,3 +110,24 @@ func TestExactFormsAgree(t *testing.T) {
 		assert.LessOrEqual(t, oracle.MaxDiff(want, end), 1e-12*oracle.MaxAbs(want)*10, name)
 	}
 }
+
+// Newton's method arrives at the minimum to 1e-13 within six iterations, eight where f′ varies
+// most, and one on the identity.
+func TestNewtonIterations(t *testing.T) {
+	for _, f := range convex {
+		for _, size := range sizes {
+			for seed := range uint64(5) {
+				p, _ := localProblem(f, size[0], size[1], size[2], seed, 0.4)
+				want, iterations := p.Minimum(), 6
+				switch f {
+				case transfer.ReLU2, transfer.Softsign, transfer.Tanh:
+					iterations = 8
+				case transfer.Identity:
+					iterations = 1
+				}
+				name := fmt.Sprintf("%v, %v, seed %d", f, size, seed)
+				require.LessOrEqual(t, oracle.MaxDiff(want, p.Newton(iterations)), 1e-13*oracle.MaxAbs(want)+1e-14, name)
+			}
+		}
+	}
+}

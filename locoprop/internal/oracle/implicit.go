@@ -4,9 +4,12 @@ import "math"
 
 // Minimum is the Δ at which the gradient of a local problem with Prox > 0 vanishes, by
 // Newton's method on the whole layer at once, so that softmax needs nothing of its own.
-func (p Problem) Minimum() Mat {
+func (p Problem) Minimum() Mat { return p.Newton(60) }
+
+// Newton is where at most so many iterations of Minimum end.
+func (p Problem) Newton(iterations int) Mat {
 	delta := New(p.Ahat.Cols, p.X.Cols)
-	for range 60 {
+	for range iterations {
 		g := p.Gradient(delta)
 		step := solveDense(p.hessian(delta), Mat{len(g.Data), 1, g.Data})
 		step = Mat{g.Rows, g.Cols, step.Data}

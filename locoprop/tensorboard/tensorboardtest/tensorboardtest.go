@@ -1,5 +1,6 @@
 // Package tensorboardtest reads TensorBoard event files in tests. It shares nothing with
-// what writes them and accepts nothing but what the format has.
+// what writes them and accepts nothing but what the format has. It has no example: its
+// functions take a test's *testing.T, which an example hasn't.
 package tensorboardtest
 
 import (
