@@ -65,6 +65,9 @@ type contenderFile struct {
 	configFile
 }
 
+// leastSeconds are the least that a run may be planned for: no clock tells less.
+const leastSeconds = 1e-3
+
 // noBase is the base of a contender that a file describes from scratch.
 const noBase = "none"
 
@@ -206,8 +209,8 @@ func (s *compareSpec) takeLength(c *cli.Context, file *compareFile) error {
 	for name, text := range given {
 		if name == "seconds" {
 			v, err := strconv.ParseFloat(text, 64)
-			if err != nil || !(v > 0 && v <= catalog.MaxCount) {
-				return usagef("--seconds %s: must be a number above 0, at most %d", text, catalog.MaxCount)
+			if err != nil || !(v >= leastSeconds && v <= catalog.MaxCount) {
+				return usagef("--seconds %s: must be a number from %g to %d", text, leastSeconds, catalog.MaxCount)
 			}
 			s.length.Time = time.Duration(v * float64(time.Second))
 			return nil

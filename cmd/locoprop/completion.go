@@ -159,7 +159,7 @@ func completeValue(f cli.Flag, typed, before string) (list []string, other strin
 	name := f.Names()[0]
 	list, other = valuesOf(f)
 	head := ""
-	if name == "backends" { // names with commas between
+	if name == "backends" || name == "methods" { // names with commas between
 		head = typed[:strings.LastIndex(typed, ",")+1]
 	}
 	if main, keys, found := strings.Cut(typed, ":"); found && (name == "optimizer" || name == "method") {
@@ -197,6 +197,10 @@ func valuesOf(flag cli.Flag) (list []string, other string) {
 	switch name {
 	case "backend", "backends":
 		return slices.Clone(backendNames), other
+	case "methods":
+		return contenderNames(), other
+	case "split":
+		return slices.Clone(splitNames), other
 	case "problems":
 		return problemNames(), other
 	}

@@ -149,8 +149,13 @@ func writePictures(w io.Writer, dir string, runs []*report.Run, shown []drawing)
 		return fmt.Errorf("folder of the pictures: %w", err)
 	}
 	count := 0
+	taken := map[string]bool{}
 	write := func(name string, png, svg func(io.Writer) error) error {
 		count += 2
+		for stem, k := name, 2; taken[name]; k++ { // names of runs may differ in signs alone
+			name = fmt.Sprintf("%s-%d", stem, k)
+		}
+		taken[name] = true
 		if err := train.WriteFile(filepath.Join(dir, name+".png"), png); err != nil {
 			return err
 		}

@@ -44,6 +44,12 @@ func TestReport(t *testing.T) {
 		checkPictureFile(t, filepath.Join(dir, "p", name))
 	}
 
+	// Names that differ in signs alone give files of their own.
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "a.b"), os.DirFS(filepath.Join(dir, "s"))))
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "a-b"), os.DirFS(filepath.Join(dir, "s"))))
+	succeeds(t, dir, "report", "a.b", "a-b", "--out", "both.html", "--pictures", "q", "--workers=1")
+	assert.Subset(t, tree(t, filepath.Join(dir, "q")), []string{"a-b-reconstructions.png", "a-b-reconstructions-2.png"})
+
 	out = succeeds(t, dir, "report", "--workers", "1", "r")
 	assert.Equal(t, filepath.Join("r", "report.html")+"\n", out.stdout)
 	holds(t, string(read(t, dir, "r", "report.html")), "<title>Run r</title>")

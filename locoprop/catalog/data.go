@@ -99,7 +99,8 @@ func (e *Experiment) LoadDataFor(m *model.Model) (*dataset.Data, error) {
 		return nil, err
 	}
 	refuse := func(format string, args ...any) (*dataset.Data, error) {
-		return nil, &dataset.Error{Path: e.Data, Reason: fmt.Sprintf("data set "+e.Dataset+" "+format, args...)}
+		wrong := &dataset.Error{Path: e.Data, Reason: fmt.Sprintf("data set "+e.Dataset+" "+format, args...)}
+		return nil, errors.Join(wrong, d.Close())
 	}
 	switch {
 	case d.Dim() != m.Network.Inputs():
@@ -109,8 +110,10 @@ func (e *Experiment) LoadDataFor(m *model.Model) (*dataset.Data, error) {
 	case d.Scale != m.Scale:
 		return refuse("has values divided by %v, the model reads values divided by %v", d.Scale, m.Scale)
 	}
-	err = d.Rescale(m.Scaling)
-	return d, err
+	if err := d.Rescale(m.Scaling); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // load reads the data set as it is. classes are those of a model, nil for training.

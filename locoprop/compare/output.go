@@ -78,6 +78,9 @@ func (r *Result) WriteCSV(w io.Writer) error {
 		}
 		row = append(row, strconv.FormatInt(x.StateBytes, 10), x.Diverged)
 		for _, hit := range x.Targets {
+			if x.Diverged != "" { // what it reached on the way doesn't count
+				hit.Epochs, hit.Seconds = Number(math.NaN()), Number(math.NaN())
+			}
 			row = append(row, text(float64(hit.Epochs)), text(float64(hit.Seconds)))
 		}
 		if err := c.Write(row); err != nil {
@@ -212,7 +215,7 @@ func (r *Result) Notes() []string {
 }
 
 // ChartByEpoch shows the loss over epochs, each contender's mean over seeds with a band
-// from the least to the largest.
+// from the least to the largest. Where seeds diverged, its name says how many are left out.
 func (r *Result) ChartByEpoch() report.Chart {
 	return r.chart("epochs", func(x *RunResult, m *train.Metrics) float64 { return float64(m.Step) / float64(x.Batches) })
 }
@@ -238,6 +241,9 @@ func (r *Result) chart(x string, at func(*RunResult, *train.Metrics) float64) re
 		}
 		if len(runs) == 0 {
 			continue
+		}
+		if d := r.Contenders[i].Diverged; d > 0 {
+			s.Name += fmt.Sprintf(" (without %d of %d that diverged)", d, r.Contenders[i].Runs)
 		}
 		for p := range points {
 			var place float64

@@ -120,7 +120,7 @@ func TestCSV(t *testing.T) {
 	assert.Equal(t, "contender,seed,batch,steps,epochs,seconds,eval_seconds,step_seconds,train_loss,test_loss,train_excess,test_excess,best_train_loss,best_test_loss,"+
 		"state_bytes,diverged,epochs_to_30,seconds_to_30,epochs_to_12,seconds_to_12,epochs_to_1,seconds_to_1", strings.Join(rows[0], ","))
 	assert.Equal(t, "a,1,50,10,2.5,2,0.5,0.2,18,20,16,15,8,10,2500000,,1.25,1,1.25,1,,", strings.Join(rows[1], ","))
-	assert.Equal(t, "c,1,50,10,2.5,1,0.5,0.1,,,,,,,2500000,diverged in epoch 2,1.25,0.5,1.25,0.5,,", strings.Join(rows[3], ","))
+	assert.Equal(t, "c,1,50,10,2.5,1,0.5,0.1,,,,,,,2500000,diverged in epoch 2,,,,,,", strings.Join(rows[3], ","))
 }
 
 func TestJSON(t *testing.T) {
@@ -161,6 +161,7 @@ func TestCharts(t *testing.T) {
 	assert.Equal(t, []float64{40, 10, 20}, c.Series[1].Low)
 	assert.Equal(t, []float64{40, 14, 24}, c.Series[1].High)
 	assert.Nil(t, c.Series[2].Low, "one run is left")
+	assert.Equal(t, "c (without 1 of 2 that diverged)", c.Series[2].Name)
 	assert.Equal(t, []float64{0, 1.5, 3}, r.ChartBySeconds().Series[1].X)
 
 	names, err := r.WriteFiles(dir)
