@@ -154,7 +154,8 @@ func (s *metric) invert(scratch []float32) error {
 	}
 	mean := trace / float64(n)
 	factor := precond.NewFactor(s.kernels, n, a)
-	if err := factor.Make(s.filler, s.o.Metric.Damping*trace/float64(n), mean, memory[n*n:]); err != nil {
+	err := factor.Make(s.filler, s.o.Metric.Damping*trace/float64(n), mean, memory[n*n:])
+	if err != nil {
 		return err
 	}
 	s.kernels.Invert(a, n)
