@@ -10,7 +10,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,10 +184,10 @@ func (r *comparison) options(spec *compareSpec, kernels backend.Kernels, workers
 
 // thisMachine is what a result says of where it was made.
 func thisMachine(k backend.Kernels) map[string]string {
-	info := k.Info()
+	info, here := k.Info(), bench.ThisMachine()
 	return map[string]string{
-		"cpu": or(bench.ThisMachine().CPU, "model unknown"), "processors": strconv.Itoa(runtime.NumCPU()), "system": runtime.GOOS + "/" + runtime.GOARCH,
-		"backend": fmt.Sprintf("%s (%s)", info.Name, info.Detail), "go": runtime.Version(), "locoprop": version(),
+		"cpu": or(here.CPU, "model unknown"), "processors": strconv.Itoa(here.CPUs), "system": here.OS + "/" + here.Arch,
+		"backend": fmt.Sprintf("%s (%s)", info.Name, info.Detail), "go": here.Go, "locoprop": version(),
 	}
 }
 

@@ -39,12 +39,20 @@ func shapeFlag(usual string) cli.Flag {
 	return &cli.StringFlag{Name: "shape", Usage: "`HEIGHTxWIDTH` of the images, as in 28x28", DefaultText: usual}
 }
 
-func reconstruct(c *cli.Context) error {
+// checkPictures refuses an --output that is no picture's name, and a --count out of range.
+func checkPictures(c *cli.Context) error {
 	if err := checkPicture(c, "output"); err != nil {
 		return err
 	}
 	if n := c.Int("count"); n < 1 || n > mostPictures {
 		return usagef("--count %d: must be 1 to %d", n, mostPictures)
+	}
+	return nil
+}
+
+func reconstruct(c *cli.Context) error {
+	if err := checkPictures(c); err != nil {
+		return err
 	}
 	m, err := loadModel(c)
 	if err != nil {

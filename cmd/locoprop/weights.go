@@ -27,11 +27,8 @@ func weightsCommand() *cli.Command {
 }
 
 func drawWeights(c *cli.Context) error {
-	if err := checkPicture(c, "output"); err != nil {
+	if err := checkPictures(c); err != nil {
 		return err
-	}
-	if n := c.Int("count"); n < 1 || n > mostPictures {
-		return usagef("--count %d: must be 1 to %d", n, mostPictures)
 	}
 	m, err := loadModel(c)
 	if err != nil {
