@@ -146,6 +146,7 @@ func TestDiagnosticsTellTheCondition(t *testing.T) {
 	p := problems()[0]
 	for name, o := range map[string]locoprop.Options{
 		"exact":      {Loss: locoprop.Squared, Form: locoprop.FormExact, Prox: lambda},
+		"spectral":   {Loss: locoprop.Squared, Form: locoprop.FormSpectral, Prox: lambda},
 		"mm":         {Form: locoprop.FormMajorised, Prox: lambda},
 		"newton":     {Form: locoprop.FormImplicit, Prox: lambda, Implicit: locoprop.Implicit{Solver: locoprop.SolverNewton}},
 		"statistics": {Loss: locoprop.Squared, Form: locoprop.FormStatistics, Prox: lambda},
@@ -163,7 +164,7 @@ func TestDiagnosticsTellTheCondition(t *testing.T) {
 				in, b := locals[ℓ].X, float64(batch)
 				var limit float64
 				switch name {
-				case "exact", "mm", "newton": // a bound where sup f′ is below 1
+				case "exact", "spectral", "mm", "newton": // a bound where sup f′ is below 1
 					limit = factored(in, 1, 1/lambda, true)
 				case "metric":
 					rho := 0.3 * oracle.Dot(in, in) / b / float64(in.Cols)
@@ -241,7 +242,7 @@ func TestDiagnosticsOfForms(t *testing.T) {
 			assert.Equal(t, form.String(), r.Form)
 			assert.Negative(t, r.LossEnd, "%v", form)
 			assert.Positive(t, r.Cosine, "%v", form)
-			factors := slices.Contains([]locoprop.Form{locoprop.FormExact, locoprop.FormStatistics, locoprop.FormMetric, locoprop.FormMajorised}, form)
+			factors := slices.Contains([]locoprop.Form{locoprop.FormExact, locoprop.FormSpectral, locoprop.FormStatistics, locoprop.FormMetric, locoprop.FormMajorised}, form)
 			assert.Equal(t, factors, r.Condition >= 1, "%v", form)
 		}
 	}

@@ -23,9 +23,15 @@ type spectral struct {
 	closed
 	vectors backend.Mat // Q, an eigenvector per column
 	factors []float32   // −γ·q per eigenvector
+	least   float64     // eigenvalue of C or K
+	most    float64     // the same
 	idle    bool        // all rates are 0
 	work    [][]plan.Job
 }
+
+// leastEigenvalue is what eigenvalues of a float32 C or K are told apart from 0 by,
+// relative to the largest: below it they are its rounding.
+const leastEigenvalue = 0x1p-24
 
 func newSpectral(l *layer) (*spectral, error) {
 	c, err := newClosed(l)
@@ -89,10 +95,22 @@ func (s *spectral) decompose(scratch []float32) error {
 		return err
 	}
 	narrow(s.vectors, a, false)
+	s.least, s.most = c[0], c[n-1]
 	for k, v := range c {
 		s.factors[k] = float32(-s.o.Gamma * manySteps(math.Max(v, 0)+s.prox, s.rates)) // below 0 by rounding only
 	}
 	return nil
+}
+
+// condition estimates, from below, the condition number of the matrix whose eigenvectors
+// were taken last, C + λ⁻¹I or K + λ⁻¹I, without the λ⁻¹ where there is no proximal term.
+// Eigenvalues that are rounding count as the least that isn't. 0 where the matrix is 0.
+func (s *spectral) condition() float64 {
+	most := s.most + s.prox
+	if s.idle || !positive(most) {
+		return 0
+	}
+	return most / (math.Max(s.least, leastEigenvalue*s.most) + s.prox)
 }
 
 // manySteps is q(c) = (1 − Πₜ(1 − ηₜc))/c for c ≥ 0: what T steps of gradient descent

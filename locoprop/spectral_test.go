@@ -1,12 +1,18 @@
 package locoprop_test
 
 import (
+	"math/bits"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/internal/oracle"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/precond"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -111,5 +117,46 @@ func TestSpectralDiverges(t *testing.T) {
 		assert.ErrorContains(t, err, "eigenvectors of the second moment of layer 0: it holds numbers that aren't finite")
 		ℓ, _ := plan.FirstNonFinite(n.Weights())
 		assert.Negative(t, ℓ)
+	}
+}
+
+// walsh is an element of Walsh's matrix of ±1: its columns are orthogonal, the first is
+// of ones.
+func walsh(i, j int) float32 { return float32(1 - 2*(bits.OnesCount(uint(i&j))%2)) }
+
+// Inputs with orthogonal columns have a second moment whose eigenvalues are known: the
+// batch times the squares of the columns' sizes, the bias column's among them.
+func TestSpectralTellsTheCondition(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		batch, inputs int
+		sizes         []float32 // of the columns that aren't 0
+		first         int       // their first in Walsh's matrix; 0: the first adds to the bias column
+		lambda, want  float64
+	}{
+		{"C: 32, 2, 8 and the bias's 8", 8, 3, []float32{2, 0.5, 1}, 1, locoprop.ProxOff, 16},
+		{"C + 4I", 8, 3, []float32{2, 0.5, 1}, 1, 0.25, 6},
+		{"C, an input that is 0", 8, 3, []float32{2, 0, 1}, 1, locoprop.ProxOff, 0x1p24},
+		{"C + 4I, an input that is 0", 8, 3, []float32{2, 0, 1}, 1, 0.25, 9},
+		{"K: 4 + 4, 16, 1, 4", 4, 7, []float32{1, 2, 0.5, 1}, 0, locoprop.ProxOff, 16},
+		{"K + 4I", 4, 7, []float32{1, 2, 0.5, 1}, 0, 0.25, 4},
+		{"K, too few inputs", 4, 7, []float32{1, 2}, 0, locoprop.ProxOff, 0x1p24},
+	} {
+		n, err := nn.New(nn.Arch{Widths: []int{c.inputs, 2}, Transfer: []transfer.Func{transfer.Identity}})
+		require.NoError(t, err)
+		m, err := locoprop.New(locoprop.Options{
+			Loss: locoprop.Squared, Form: locoprop.FormSpectral, Eta: 1e-3, Prox: c.lambda, Diagnose: 1,
+		})
+		require.NoError(t, err)
+		x, y := backend.NewMat(c.batch, c.inputs), backend.NewMat(c.batch, 2)
+		for i := range c.batch {
+			for j, size := range c.sizes {
+				x.Data[i*c.inputs+j] = size * walsh(i, j+c.first)
+			}
+		}
+		s, err := m.Plan(n, loss.Squared, c.batch, gonum.New())
+		require.NoError(t, err)
+		assert.InEpsilon(t, c.want, step(t, s, 1, x, y, 1).Layers[0].Condition, 1e-6, c.name)
+		assert.Zero(t, step(t, s, 1, x, y, 0).Layers[0].Condition, "%s: all rates are 0", c.name)
 	}
 }

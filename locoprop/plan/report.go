@@ -12,7 +12,7 @@ type LayerReport struct {
 	GradientNorm float64 // ‖γG‖_F, G = DᵀX̃ with D as the backward pass left it
 	UpdateNorm   float64 // ‖Δ‖_F
 	Cosine       float64 // ⟨Δ, −G⟩/(‖Δ‖‖G‖); 0 where either is 0
-	Condition    float64 // estimate, from below, of the condition of the matrix that the form factors, the worst of several; 0 where there is none
+	Condition    float64 // estimate, from below, of the condition of the matrix that the form factors or takes the eigenvectors of, the worst of several; 0 where there is none
 }
 
 // ExampleStepper is a stepper that keeps something per training example. Its
