@@ -309,7 +309,7 @@ func TestClosedFormsExplainThemselves(t *testing.T) {
 				rows := float64(c.batch * n.Layers[ℓ].Positions())
 				assert.Greater(t, p.LocalFlops, 2*rows*float64(w.Cols*w.Rows), name)
 				assert.Equal(t, o.Form == locoprop.FormStatistics, p.StateBytes > 0, name)
-				assert.Equal(t, o.Form == locoprop.FormExact, p.Seconds > 0, name)
+				assert.Positive(t, p.Seconds, name)
 			}
 		}
 	}

@@ -119,29 +119,15 @@ func predict(form Form, w workload) Work {
 		c.Element += count * elements
 		c.Call += count * blocks
 	}
-	// square counts C or K, of rows inner products of length inner, as selfProduct makes it.
-	square := func(rows int, inner float64) {
-		for lo, stripe := 0, stripeSize(rows); lo < rows; lo += stripe {
-			left, own := float64(lo), float64(min(stripe, rows-lo))
-			c.Square += inner * own * (own + 2*left)
-			c.Operand += own * (inner + own)
-			c.Call++
-			if lo > 0 {
-				c.Operand += inner*(own+left) + own*left
-				c.Element += 2 * own * left // mirrored
-				c.Call++
-			}
-		}
-	}
 	batch := 2 * b * n * m // a product with X̃
 	switch form {
 	case FormGram:
-		square(w.cols, b)
+		c.square(w.cols, b)
 		product(1, batch, b*n, b*m+n*m)
 		product(again, 2*n*n*m, n*n, 2*n*m)
 		c.Element += again * 2 * n * m // copies of γG
 	case FormKernel:
-		square(w.batch, n)
+		c.square(w.batch, n)
 		product(again, 2*b*b*m, b*b, 2*b*m)
 		product(1, batch, b*n, b*m+n*m)
 		kernel(again, residual*b*m)
@@ -175,7 +161,8 @@ func (w Work) flops() float64 { return w.Product + w.Square }
 // explain fills in what a form is predicted to take.
 func (l *layer) explain(form Form, p *plan.LayerPlan) {
 	work := predict(form, l.workload())
-	p.LocalFlops, p.Bytes, p.Seconds = work.flops(), 4*(work.Operand+work.Element), l.o.Costs.Seconds(work)
+	p.LocalFlops = work.flops()
+	l.tell(work, p)
 }
 
 // cheapest is what FormAuto stands for: of direct, Gram and kernel, which give the

@@ -15,9 +15,6 @@ const (
 	wideCondition = 1e5
 	// Rows of X̃, or columns in the dual, that are widened to float64 at a time.
 	widePiece = 128
-	// How much longer a factorisation's operations, in float64, take than a product's in
-	// float32, for predictions.
-	factorCost = 2.1
 )
 
 // exact is LocoProp-S with a proximal term, solved: the minimiser of
@@ -246,8 +243,8 @@ func (s *exact) explain(p *plan.LayerPlan) {
 	syrk, gemm, factor := b*n*order, 2*b*n*m, order*order*order/3+2*order*order*m
 	p.Form, p.Tasks = FormExact.String(), len(s.work[len(s.work)-1])
 	p.LocalFlops = syrk + gemm + factor
-	p.Bytes = 4 * (2*b*n + 3*order*order + 2*b*m + 2*n*m)
-	p.Seconds = s.o.Costs.Seconds(Work{Product: gemm + factorCost*factor, Square: syrk, Operand: p.Bytes / 4})
+	p.MemoryBytes = s.bytes() + 8*order*order
+	s.tell(s.predict(), p)
 }
 
 // closed is what the forms share that solve LocoProp-S in closed form, by the smaller
@@ -266,6 +263,9 @@ func newClosed(l *layer) (closed, error) {
 	}
 	return closed{layer: l, primal: l.x.Cols <= l.x.Rows, gram: backend.NewPadded(n, n)}, nil
 }
+
+// bytes is the memory of C or K.
+func (c *closed) bytes() float64 { return matBytes(c.gram) }
 
 // choleskyCondition estimates the condition number of a matrix from below, by the diagonal
 // of its Cholesky factor l, n × n.

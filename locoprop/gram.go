@@ -48,7 +48,7 @@ func newGram(l *layer) *gram {
 func (s *gram) stages() [][]plan.Job { return s.work }
 
 func (s *gram) explain(p *plan.LayerPlan) {
-	p.Form, p.Tasks, p.StateBytes = FormGram.String(), len(s.work[1]), s.slots.Bytes()
+	p.Form, p.Tasks, p.StateBytes, p.MemoryBytes = FormGram.String(), len(s.work[1]), s.slots.Bytes(), matBytes(s.second)
 	s.layer.explain(FormGram, p)
 }
 

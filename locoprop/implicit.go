@@ -185,6 +185,8 @@ func (s *implicit) explain(p *plan.LayerPlan) {
 			p.LocalFlops += float64(s.tallies[i].used) * units * s.flops()
 		}
 	}
+	p.MemoryBytes = 8*float64(len(s.gram)) + 4*float64(len(s.power.Data)+len(s.image.Data))
+	s.tell(s.predict(), p)
 }
 
 // flops counts those of an iteration of one unit.

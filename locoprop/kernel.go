@@ -85,6 +85,6 @@ func (s *kernel) begin() {
 func (s *kernel) stages() [][]plan.Job { return s.work }
 
 func (s *kernel) explain(p *plan.LayerPlan) {
-	p.Form, p.Tasks, p.StateBytes = FormKernel.String(), len(s.work[1]), s.slots.Bytes()
+	p.Form, p.Tasks, p.StateBytes, p.MemoryBytes = FormKernel.String(), len(s.work[1]), s.slots.Bytes(), matBytes(s.examples)
 	s.layer.explain(FormKernel, p)
 }

@@ -19,7 +19,8 @@ type solver interface {
 	begin()
 	// state lists what the solver carries from batch to batch; the weights aren't its own.
 	state() []plan.Tensor
-	// explain fills in Form, Tasks, LocalFlops and StateBytes.
+	// explain fills in what is the form's in the plan: all from Form on, but the passes'
+	// flops and ScratchBytes.
 	explain(p *plan.LayerPlan)
 }
 

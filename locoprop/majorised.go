@@ -246,4 +246,6 @@ func (s *majorised) flops() float64 {
 func (s *majorised) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks = FormMajorised.String(), len(s.work[2])
 	p.LocalFlops = s.flops()
+	p.MemoryBytes = matBytes(s.second) + 8*float64(len(s.factor))
+	s.tell(s.predict(), p)
 }

@@ -224,9 +224,9 @@ func (s *metric) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks = FormMetric.String(), len(s.work[len(s.work)-1])
 	p.LocalFlops = 2*b*n*n + 2*b*b*n + 2*float64(s.o.Steps-1)*b*b*m + 2*b*n*m +
 		b*n*n/float64(s.o.Metric.Every) + n*n*n/float64(s.o.Metric.Refresh)
-	p.StateBytes = 4 * (2*n*n + n*m)
-	work := s.predict()
-	p.Bytes, p.Seconds = 4*(work.Operand+work.Element), s.o.Costs.Seconds(work)
+	p.StateBytes = 4*(2*n*n+n*m) + 8
+	p.MemoryBytes = matBytes(s.xp) + matBytes(s.gram) + matBytes(s.power)
+	s.tell(s.predict(), p)
 }
 
 // predict counts a batch's work as the cost model does for the forms that auto chooses

@@ -15,4 +15,7 @@ func carve(scratch []float32, rows, cols int) (m backend.Mat, rest []float32) {
 
 func float64s(scratch []float32) []float64 { return mat.Float64s(scratch) }
 
+// matBytes is the memory of a matrix, what lies between its rows included.
+func matBytes(m backend.Mat) float64 { return 4 * float64(len(m.Data)) }
+
 func sumSquares(m backend.Mat) float64 { return mat.SumSquares(m) }

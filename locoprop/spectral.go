@@ -174,4 +174,6 @@ func (s *spectral) explain(p *plan.LayerPlan) {
 	b, n, m, order := float64(s.x.Rows), float64(s.x.Cols), float64(s.w.Rows), float64(s.gram.Rows)
 	p.Form, p.Tasks = FormSpectral.String(), len(s.work[len(s.work)-1])
 	p.LocalFlops = b*n*order + 2*b*n*m + eigenFlops(order) + 4*order*order*m
+	p.MemoryBytes = s.bytes() + matBytes(s.vectors) + 4*order
+	s.tell(s.predict(), p)
 }

@@ -230,4 +230,5 @@ func (s *statistics) explain(p *plan.LayerPlan) {
 	}
 	m := s.moment.State()
 	p.StateBytes = 4*float64(len(m.Second)) + 8*float64(len(m.Factors))
+	s.tell(s.predict(), p)
 }

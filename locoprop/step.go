@@ -219,6 +219,11 @@ func (s *stepper) Explain() []plan.LayerPlan {
 	layers := plan.PassFlops(s.net, s.tape.Batch)
 	for i, solver := range s.solvers {
 		solver.explain(&layers[i])
+		for _, stage := range solver.stages() {
+			for _, job := range stage {
+				layers[i].ScratchBytes = max(layers[i].ScratchBytes, 4*float64(job.Scratch))
+			}
+		}
 		if s.memory != nil {
 			layers[i].StateBytes += 4 * float64(len(s.memory.mean[i].Data))
 		}

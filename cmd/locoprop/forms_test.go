@@ -173,15 +173,16 @@ func TestPlan(t *testing.T) {
 	out := succeeds(t, dir, "train", "--plan", "--preset", "fast") // without any file
 	lines := strings.Split(out.stdout, "\n")
 	assert.Contains(t, lines[0], "preset fast: locoprop-m, batch 200, backend ")
-	assert.Equal(t, strings.Fields("layer inputs units transfer form tasks forward GF backward GF local GF local MB local ms state MB"), strings.Fields(lines[1]))
-	assert.Regexp(t, `^ +3 +250 +30 +identity +metric +\d+ +0\.0030 +0\.0030 +\d+\.\d+( +(-|\d+\.\d+)){2} +\d+\.\d+$`, lines[5])
-	assert.Regexp(t, `^ +total +1\.1349 +0\.8196 +\d+\.\d+( +(-|\d+\.\d+)){2} +\d+\.\d+$`, lines[10])
+	assert.Equal(t, strings.Fields("layer inputs units transfer form tasks forward GF backward GF local GF local MB local ms state MB memory MB"), strings.Fields(lines[1]))
+	assert.Regexp(t, `^ +3 +250 +30 +identity +metric +\d+ +0\.0030 +0\.0030 +\d+\.\d+( +\d+\.\d+){4}$`, lines[5])
+	assert.Regexp(t, `^ +total +1\.1349 +0\.8196 +\d+\.\d+( +\d+\.\d+){4}$`, lines[10])
 	assert.Regexp(t, `\d\.\d{3} GF a step, 300 steps an epoch; 2837314 parameters`, out.stdout)
 	assert.Empty(t, out.stderr)
 
 	out = succeeds(t, dir, "train", "--plan", "--method", "backprop", "--optimizer", "adam")
 	assert.Contains(t, out.stderr, "taking the default rate of this pair")
 	assert.Contains(t, out.stdout, "optimizer adam:variant=torch")
+	assert.NotContains(t, out.stdout, "scratch", "there is no local solve")
 	// The layers of the data where nobody chose them, and no files where somebody did.
 	out = succeeds(t, dir, "train", "--plan", "--dataset", "mnist", "--target", "label")
 	assert.Contains(t, out.stdout, " 400     10   softmax ")
@@ -210,9 +211,21 @@ func TestPlanJSON(t *testing.T) {
 	require.NotNil(t, p.Layers[0].LocalSeconds)
 	require.NotNil(t, p.Total.LocalSeconds)
 	assert.Equal(t, *p.Layers[0].LocalSeconds+*p.Layers[1].LocalSeconds, *p.Total.LocalSeconds)
+	assert.Zero(t, *p.Total.MemoryBytes, "the direct form keeps nothing but its optimiser's state")
+	assert.Equal(t, 4*float64(2*100*64+2*785*64), *p.Total.ScratchBytes, "E, dA, Δ and ∂W̃ of the first layer")
 	assert.Equal(t, *p.Layers[0].LocalBytes+*p.Layers[1].LocalBytes, *p.Total.LocalBytes)
 	assert.Equal(t, p.Total.ForwardFlops+p.Total.BackwardFlops+p.Total.LocalFlops, p.Total.Flops)
 	assert.Equal(t, 600, *p.Total.StepsPerEpoch)
+
+	// K of B × B, its rows on cache lines, and no state; back-propagation solves nothing.
+	out = succeeds(t, t.TempDir(), "train", "--plan", "--json", "--form", "kernel", "--optimizer", "sgd", "--lr", "0.001", "--dataset", "mnist", "--arch", "784,64,784", "--batch", "100")
+	require.NoError(t, json.Unmarshal([]byte(out.stdout), &p))
+	assert.Equal(t, []float64{4 * 100 * 112, 2 * 4 * 100 * 112, 0}, []float64{*p.Layers[0].MemoryBytes, *p.Total.MemoryBytes, p.Total.StateBytes})
+	p = runPlan{}
+	out = succeeds(t, t.TempDir(), "train", "--plan", "--json", "--method", "backprop", "--dataset", "mnist", "--arch", "784,64,784", "--batch", "100")
+	require.NoError(t, json.Unmarshal([]byte(out.stdout), &p))
+	assert.Nil(t, p.Total.MemoryBytes)
+	assert.Nil(t, p.Layers[0].ScratchBytes)
 }
 
 func TestDescribeForms(t *testing.T) {

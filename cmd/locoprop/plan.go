@@ -34,6 +34,8 @@ type layerPlan struct {
 	BackwardFlops float64  `json:"backward_flops"`
 	LocalFlops    float64  `json:"local_flops"`
 	StateBytes    float64  `json:"state_bytes"`
+	MemoryBytes   *float64 `json:"memory_bytes"`        // null: no local solve
+	ScratchBytes  *float64 `json:"scratch_bytes"`       // of the largest task, for each worker; null: no local solve
 	LocalBytes    *float64 `json:"local_traffic_bytes"` // null: no prediction
 	LocalSeconds  *float64 `json:"local_seconds"`       // on one core; null: no prediction
 }
@@ -44,6 +46,8 @@ type planTotal struct {
 	BackwardFlops float64  `json:"backward_flops"`
 	LocalFlops    float64  `json:"local_flops"`
 	StateBytes    float64  `json:"state_bytes"`
+	MemoryBytes   *float64 `json:"memory_bytes"`        // null: no local solve
+	ScratchBytes  *float64 `json:"scratch_bytes"`       // the most of a layer; null: no local solve
 	LocalBytes    *float64 `json:"local_traffic_bytes"` // null where a layer has no prediction
 	LocalSeconds  *float64 `json:"local_seconds"`       // the same
 	StepsPerEpoch *int     `json:"steps_per_epoch"`
@@ -135,22 +139,32 @@ func (r *training) planArch() (nn.Arch, int, error) {
 func newRunPlan(layers []plan.LayerPlan) *runPlan {
 	p := &runPlan{}
 	bytes, seconds, predicted := 0.0, 0.0, len(layers) > 0
+	memory, scratch := 0.0, 0.0
 	for _, l := range layers {
-		p.Layers = append(p.Layers, layerPlan{
+		layer := layerPlan{
 			Layer: l.Layer, Inputs: l.Inputs, Units: l.Units, Transfer: l.Transfer, Form: l.Form, Tasks: l.Tasks,
 			ForwardFlops: l.ForwardFlops, BackwardFlops: l.BackwardFlops, LocalFlops: l.LocalFlops,
 			StateBytes: l.StateBytes, LocalBytes: predictionOf(l.Bytes), LocalSeconds: predictionOf(l.Seconds),
-		})
+		}
+		if l.ScratchBytes > 0 {
+			layer.MemoryBytes, layer.ScratchBytes = &l.MemoryBytes, &l.ScratchBytes
+		}
+		p.Layers = append(p.Layers, layer)
 		t := &p.Total
 		t.ForwardFlops += l.ForwardFlops
 		t.BackwardFlops += l.BackwardFlops
 		t.LocalFlops += l.LocalFlops
 		t.StateBytes += l.StateBytes
+		memory += l.MemoryBytes
+		scratch = max(scratch, l.ScratchBytes)
 		bytes += l.Bytes
 		seconds += l.Seconds
 		predicted = predicted && l.Seconds > 0
 	}
 	p.Total.Flops = plan.Flops(layers)
+	if scratch > 0 {
+		p.Total.MemoryBytes, p.Total.ScratchBytes = &memory, &scratch
+	}
 	if predicted {
 		p.Total.LocalBytes, p.Total.LocalSeconds = &bytes, &seconds
 	}
@@ -173,18 +187,18 @@ func (p *runPlan) print(out io.Writer) error {
 		return fmt.Sprintf("%.2f", scale**x)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "layer\tinputs\tunits\ttransfer\tform\ttasks\tforward GF\tbackward GF\tlocal GF\tlocal MB\tlocal ms\tstate MB\t\n")
+	fmt.Fprint(w, "layer\tinputs\tunits\ttransfer\tform\ttasks\tforward GF\tbackward GF\tlocal GF\tlocal MB\tlocal ms\tstate MB\tmemory MB\t\n")
 	for _, l := range p.Layers {
 		form := l.Form
 		if form == "" {
 			form = "-"
 		}
-		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%d\t%.4f\t%.4f\t%.4f\t%s\t%s\t%.3f\t\n", l.Layer, l.Inputs, l.Units, l.Transfer, form, l.Tasks,
-			l.ForwardFlops/1e9, l.BackwardFlops/1e9, l.LocalFlops/1e9, times(1e-6, l.LocalBytes), times(1e3, l.LocalSeconds), l.StateBytes/1e6)
+		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%d\t%.4f\t%.4f\t%.4f\t%s\t%s\t%.3f\t%s\t\n", l.Layer, l.Inputs, l.Units, l.Transfer, form, l.Tasks,
+			l.ForwardFlops/1e9, l.BackwardFlops/1e9, l.LocalFlops/1e9, times(1e-6, l.LocalBytes), times(1e3, l.LocalSeconds), l.StateBytes/1e6, times(1e-6, l.MemoryBytes))
 	}
 	t := &p.Total
-	fmt.Fprintf(w, "total\t\t\t\t\t\t%.4f\t%.4f\t%.4f\t%s\t%s\t%.3f\t\n",
-		t.ForwardFlops/1e9, t.BackwardFlops/1e9, t.LocalFlops/1e9, times(1e-6, t.LocalBytes), times(1e3, t.LocalSeconds), t.StateBytes/1e6)
+	fmt.Fprintf(w, "total\t\t\t\t\t\t%.4f\t%.4f\t%.4f\t%s\t%s\t%.3f\t%s\t\n",
+		t.ForwardFlops/1e9, t.BackwardFlops/1e9, t.LocalFlops/1e9, times(1e-6, t.LocalBytes), times(1e3, t.LocalSeconds), t.StateBytes/1e6, times(1e-6, t.MemoryBytes))
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -192,10 +206,14 @@ func (p *runPlan) print(out io.Writer) error {
 	if t.StepsPerEpoch != nil {
 		epoch = fmt.Sprintf(", %d steps an epoch", *t.StepsPerEpoch)
 	}
+	scratch := ""
+	if t.ScratchBytes != nil {
+		scratch = fmt.Sprintf(",\nand %.2f MB of scratch for every worker", *t.ScratchBytes/1e6)
+	}
 	fmt.Fprintf(out, "\n%.3f GF a step%s; %d parameters. GF: billions of operations in matrix products; local MB, ms: what the\n"+
 		"local solve is predicted to read and write, and its time on one core, where there are predictions; state MB: what\n"+
-		"the method keeps beside the weights.\n",
-		t.Flops/1e9, epoch, p.Parameters)
+		"the method carries on beside the weights; memory MB: what the local solve keeps beside that%s.\n",
+		t.Flops/1e9, epoch, p.Parameters, scratch)
 	return nil
 }
 

@@ -14,12 +14,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
-const (
-	formsSgemmTime = 30 * time.Millisecond
-	// slowRate is what forms without a predicted time are taken to reach: their
-	// factorisations in float64 run at a small part of a core's float32 rate.
-	slowRate = 10e9
-)
+const formsSgemmTime = 30 * time.Millisecond
 
 // layerTransfer is the transfer function of the layers that are measured.
 var layerTransfer = transfer.Tanh
@@ -135,13 +130,9 @@ func workOf(o locoprop.Options, s Shape) (*locoprop.Work, error) {
 func (f *formMeter) begin(t *formTrial, x, y backend.Mat) error {
 	p := t.stepper.Explain()[0]
 	t.Predicted = p.Seconds
-	expected := p.Seconds
-	if expected == 0 {
-		expected = p.LocalFlops / slowRate
-	}
-	if limit := f.Limit.Seconds(); limit > 0 && expected > limit {
+	if limit := f.Limit.Seconds(); limit > 0 && p.Seconds > limit {
 		t.Flops = p.LocalFlops
-		t.Skipped = fmt.Sprintf("expected to take %.2g s for a batch, above the limit of %.2g s", expected, limit)
+		t.Skipped = fmt.Sprintf("expected to take %.2g s for a batch, above the limit of %.2g s", p.Seconds, limit)
 		t.stepper = nil
 		return nil
 	}

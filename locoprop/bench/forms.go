@@ -130,8 +130,8 @@ type FormTime struct {
 	Seconds   Spread         `json:"seconds"`                     // of a batch
 	Rate      float64        `json:"flops_per_second"`            // median
 	OfSgemm   float64        `json:"of_sgemm"`                    // median of the rounds' ratios to the sgemm rate beside it
-	Predicted float64        `json:"predicted_seconds,omitempty"` // by the cost model, on one core; 0: it has no prediction
-	Work      *locoprop.Work `json:"work,omitempty"`              // what the cost model counts; nil: it has no prediction
+	Predicted float64        `json:"predicted_seconds,omitempty"` // by the cost model, on one core; 0: not planned
+	Work      *locoprop.Work `json:"work,omitempty"`              // what costs are fitted to: of direct, gram and kernel alone
 	Skipped   string         `json:"skipped,omitempty"`           // why it wasn't measured
 	Over      float64        `json:"auto_over,omitempty"`         // median of the rounds' ratios of the time of what auto picks to this one's
 }

@@ -95,7 +95,9 @@ type LayerPlan struct {
 	ForwardFlops  float64
 	BackwardFlops float64
 	LocalFlops    float64 // gradient, local iterations or preconditioning, and products of the update
-	StateBytes    float64 // optimiser state
+	StateBytes    float64 // what the method carries from step to step beside the weights
+	MemoryBytes   float64 // what the local solve keeps allocated beside the state, without scratch
+	ScratchBytes  float64 // scratch of the local solve's largest task, which every worker has; 0: no local solve
 	Bytes         float64 // predicted bytes that the kernels of the local solve read and write; 0: no prediction
 	Seconds       float64 // predicted time of the local solve on one core; 0: no prediction
 }
