@@ -66,7 +66,7 @@ func (d *diagnosis) measure(b *backend.Block, before, given backend.Mat, scratch
 	d.kernels.Scale(e, given, gradientGamma)
 	d.kernels.Grad(grad, e, b.X)
 	d.kernels.Scale(e, b.D, gamma)
-	loss := localLoss{f: b.F, ahat: b.Ahat, yhat: b.Yhat, e: e, da: da, row: scratch[:units]}
+	loss := localLoss{f: b.F, ahat: b.Ahat, e: e, da: da, row: scratch[:units]}
 	s.loss, _ = loss.at(0, units, 0)
 	s.gradient, s.update = sumSquares(grad), sumSquares(delta)
 	s.loss += d.prox / 2 * s.update

@@ -77,7 +77,7 @@ func (s *guarded) solve(scratch []float32) (used int) {
 	delta, scratch := carve(scratch, units, cols)
 	proposal, scratch := carve(scratch, units, cols)
 	grad, scratch := carve(scratch, units, cols)
-	loss := localLoss{f: b.F, ahat: b.Ahat, yhat: b.Yhat, e: e, da: da, more: along, row: scratch[:units]}
+	loss := localLoss{f: b.F, ahat: b.Ahat, e: e, da: da, more: along, row: scratch[:units]}
 	armijo := s.o.Safety.Armijo
 	clear(delta.Data)
 	clear(da.Data)

@@ -16,11 +16,11 @@ import (
 // gradient in A is the R of the local problem. For LocoProp-S, f is the identity and
 // D_F is ½(A − Â)².
 type localLoss struct {
-	f             transfer.Func
-	ahat, yhat, e backend.Mat // B × m
-	da            backend.Mat // A − Â
-	more          backend.Mat // direction of a search; unused where s = 0
-	row           []float32   // m elements of scratch
+	f       transfer.Func
+	ahat, e backend.Mat // B × m
+	da      backend.Mat // A − Â
+	more    backend.Mat // direction of a search; unused where s = 0
+	row     []float32   // m elements of scratch
 }
 
 // moved is A − Â of an element, s along the direction.
@@ -56,32 +56,20 @@ func (l *localLoss) at(lo, hi int, s float32) (value, terms float64) {
 	return value, terms
 }
 
-// divergence is D_F(â + d, â) for one element. F cancels to rounding between close
-// points, so both terms take the difference of the float32 numbers that F sees.
+// divergence is D_F(â + d, â) for one element, â + d as the float32 that f sees.
 func divergence(f transfer.Func, ahat, d float32) float64 {
 	if f == transfer.Identity {
 		return float64(d) * float64(d) / 2
 	}
 	a, b := [1]float32{ahat + d}, [1]float32{ahat}
-	step := float64(a[0]) - float64(b[0])
-	return math.Max(f.Integral(a[:])-f.Integral(b[:])-float64(f.At(float64(ahat))*step), 0)
+	return f.Divergence(a[:], b[:])
 }
 
 // rowDivergence is D_F of a row of a row-coupled f.
 func (l *localLoss) rowDivergence(i int, s float32) float64 {
-	ahat, yhat := l.ahat.Data[i*l.ahat.Stride:][:l.ahat.Cols], l.yhat.Data[i*l.yhat.Stride:][:l.ahat.Cols]
-	softmax, lse := l.f.Kind() == transfer.KindSoftmax, 0.0
-	if softmax {
-		lse = transfer.LogSumExp(ahat)
-	}
-	var linear float64
+	ahat := l.ahat.Data[i*l.ahat.Stride:][:l.ahat.Cols]
 	for u, a := range ahat {
 		l.row[u] = a + l.moved(i, u, s)
-		y := float64(yhat[u])
-		if softmax { // not rounded to float32
-			y = math.Exp(float64(a) - lse)
-		}
-		linear += y * (float64(l.row[u]) - float64(a))
 	}
-	return math.Max(l.f.Integral(l.row)-l.f.Integral(ahat)-linear, 0)
+	return l.f.Divergence(l.row, ahat)
 }

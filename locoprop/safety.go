@@ -172,7 +172,7 @@ func (l *layer) guard(b *backend.Block, before, velocity backend.Mat, follow fun
 	e, scratch := carve(scratch, b.D.Rows, b.D.Cols)
 	l.kernels.Affine(da, b.X, delta)
 	l.kernels.Scale(e, b.D, b.Gamma)
-	loss := localLoss{f: b.F, ahat: b.Ahat, yhat: b.Yhat, e: e, da: da, row: scratch[:b.D.Cols]}
+	loss := localLoss{f: b.F, ahat: b.Ahat, e: e, da: da, row: scratch[:b.D.Cols]}
 	for _, g := range groups {
 		change := backend.Rows(delta, g[0], g[1])
 		value, _ := loss.at(g[0], g[1], 0)

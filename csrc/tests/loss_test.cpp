@@ -78,6 +78,41 @@ TEST(Loss, SumAndDerivative) {
   }
 }
 
+// log Σe^a of rows of numbers of every size: where the target is one class, the loss is
+// that of a less a's element of the class, of which the part log Σe^(a − max a) is rounded
+// as an absolute number too.
+TEST(Loss, LogSumExpOfEveryMagnitude) {
+  Random random(8);
+  for (int exponent = -149; exponent < 128; ++exponent) {
+    for (const int64_t cols : {1, 2, 7, 33}) {
+      Problem p{Matrix(1, cols), Matrix(1, cols), Matrix(1, cols)};
+      p.a.Fill([&] { return std::ldexp(random.Uniform(-1, 1), exponent); });
+      p.t(0, exponent & 1 ? cols - 1 : 0) = 1;
+      lp_apply(1, cols, p.y.data(), cols, p.a.data(), cols, LP_SOFTMAX, 0, nullptr);
+      const double want = SoftmaxTerm(p.a, p.t, 0);
+      ASSERT_NEAR(Loss(p, LP_SOFTMAX_CE, nullptr), want, 8 * kEpsilon * want + 0x1p-51)
+          << cols << " columns, exponent " << exponent;
+    }
+  }
+}
+
+// log(1 + e^a) − a t for numbers of every size, both signs, and targets where that cancels.
+TEST(Loss, SigmoidOfEveryMagnitude) {
+  constexpr uint32_t kStep = 10007, kInfinity = 0x7f800000;
+  for (uint32_t bits = 0; bits < kInfinity; bits += kStep) {
+    for (const float a : {FromBits(bits), -FromBits(bits)}) {
+      for (const float t : {0.0f, 0.3f, 1.0f}) {
+        const float y = 0.5f;  // which the loss isn't made of
+        double sum = -1;
+        ASSERT_EQ(LP_OK, lp_loss(1, 1, nullptr, 0, &a, 1, &y, 1, &t, 1, LP_SIGMOID, 0, LP_SIGMOID_CE,
+                                 0, 1, &sum, nullptr));
+        const double want = SigmoidTerm(a, t);
+        ASSERT_NEAR(sum, want, 8 * kEpsilon * want + kTiny) << "a = " << a << ", t = " << t;
+      }
+    }
+  }
+}
+
 // A layout changes no bit of the sum.
 TEST(Loss, BitsDontDependOnLayout) {
   for (const int loss : {LP_SIGMOID_CE, LP_SOFTMAX_CE, LP_SQUARED}) {

@@ -50,6 +50,31 @@ TEST(Softmax, Apply) {
   }
 }
 
+// Rows of numbers of every size, denormals too.
+TEST(Softmax, EveryMagnitude) {
+  Random random(7);
+  double worst = 0;
+  for (int exponent = -149; exponent < 128; ++exponent) {
+    for (const int64_t cols : {1, 2, 7, 33}) {
+      const Matrix a =
+          Matrix(4, cols).Fill([&] { return std::ldexp(random.Uniform(-1, 1), exponent); });
+      Matrix y(4, cols);
+      ASSERT_EQ(LP_OK, lp_apply(4, cols, y.data(), y.stride(), a.data(), a.stride(), LP_SOFTMAX, 0,
+                                nullptr));
+      for (int64_t i = 0; i < 4; ++i) {
+        const std::vector<double> want = Softmax(Row(a, i));
+        for (int64_t j = 0; j < cols; ++j) {
+          const double w = want[static_cast<size_t>(j)];
+          ASSERT_TRUE(y(i, j) >= 0 && y(i, j) <= 1) << y(i, j);
+          ASSERT_NEAR(y(i, j), w, 8 * kEpsilon * w + kTiny) << "exponent " << exponent;
+          if (w > kTiny / kEpsilon) worst = std::max(worst, std::fabs(y(i, j) - w) / (kEpsilon * w));
+        }
+      }
+    }
+  }
+  RecordProperty("worst_units_times_1000", static_cast<int>(1000 * worst));
+}
+
 TEST(Softmax, RowsDontDependOnEachOther) {
   Random random(4);
   const Matrix a = Matrix(6, 37).Fill([&] { return random.Normal(); });

@@ -3,7 +3,8 @@ package transfer
 import "math"
 
 // Integral is Σ F over one row of pre-activations, in float64, where F′ = f; it
-// doesn't overflow for any finite float32, but for exp, which is +Inf above 709.78:
+// doesn't overflow for any finite float32, but for exp, which is +Inf above 709.78, and
+// keeps its digits where it is small (docs/method.md has the bounds):
 //
 //	identity           a²/2
 //	tanh               log cosh a = |a| + log1p(e^(−2|a|)) − log 2
@@ -42,6 +43,10 @@ func (f Func) integral(a float64) float64 {
 	case KindIdentity, KindLeakyReLU:
 		return a * f.At(a) / 2
 	case KindTanh:
+		if x < 1 { // cosh a − 1
+			h := math.Sinh(x / 2)
+			return math.Log1p(2 * h * h)
+		}
 		return x + math.Log1p(math.Exp(-2*x)) - math.Ln2
 	case KindSigmoid:
 		return softplus(a)
@@ -59,12 +64,12 @@ func (f Func) integral(a float64) float64 {
 		}
 		return a*a/2 + math.Pi*math.Pi/6 - negDilog(math.Exp(-a))
 	case KindSoftsign:
-		return x - math.Log1p(x)
+		return logExcess(x)
 	case KindELU:
 		if a > 0 {
 			return a * a / 2
 		}
-		return float64(f.alpha) * (math.Expm1(a) - a)
+		return float64(f.alpha) * expm1Excess(a)
 	case KindHardTanh:
 		if x > 1 {
 			return x - 0.5
@@ -76,46 +81,6 @@ func (f Func) integral(a float64) float64 {
 		return f.custom.integral(a)
 	}
 	return math.NaN()
-}
-
-// Divergence is the matching loss of one row, in float64, never negative:
-//
-//	D_F(a, â) = F(a) − F(â) − ⟨f(â), a − â⟩
-//
-// 0 at a = â; for softmax also where they differ by a shift. NaN where f has no convex F.
-func (f Func) Divergence(a, ahat []float32) float64 {
-	ahat = ahat[:len(a)]
-	switch f.kind {
-	case KindSoftmax:
-		return rowDivergence(f, a, ahat, 1)
-	case KindTemperedSoftmax:
-		return rowDivergence(f, a, ahat, float64(f.alpha))
-	}
-	if !f.Monotone() {
-		return math.NaN()
-	}
-	var sum float64
-	for i, v := range a {
-		x, x0 := float64(v), float64(ahat[i])
-		if x != x0 {
-			sum += math.Max(0, f.integral(x)-f.integral(x0)-f.At(x0)*(x-x0))
-		}
-	}
-	return sum
-}
-
-func rowDivergence(f Func, a, ahat []float32, t float64) float64 {
-	top, shift := Normaliser(ahat, t)
-	var slope float64
-	same := true
-	for i, v := range ahat {
-		slope += ExpT(float64(v)-top-shift, t) * (float64(a[i]) - float64(v))
-		same = same && a[i] == v
-	}
-	if same {
-		return 0
-	}
-	return math.Max(0, f.Integral(a)-f.Integral(ahat)-slope)
 }
 
 // negDilog is −Li₂(−z) = ∫ log(1 + s)/s ds over [0, z] for 0 ≤ z ≤ 1, by the series in
