@@ -3,18 +3,14 @@ package locoprop_test
 import (
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop"
-	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/internal/oracle"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
-	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/precond"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
-	"github.com/stretchr/testify/require"
 )
 
 // setup is a whole experiment: a network of two layers, a batch and what trains on it.
@@ -25,6 +21,7 @@ type setup struct {
 	layer  map[int]func(*locoprop.Options)
 
 	perExample bool // γ is given per example
+	short      int  // examples of the batches that are the last of an epoch; 0: dropped
 }
 
 const (
@@ -111,6 +108,10 @@ func factors() []factor {
 		}},
 		on("gamma-per-example", func(s *setup) { s.perExample = true }),
 		on("weight-decay", func(s *setup) { s.o.WeightDecay = 0.05 / s.o.Eta }), // after what changes η
+		{"drop-last", []choice{
+			{"on", func(*setup) {}},
+			{"off", func(s *setup) { s.short = 3 }},
+		}},
 	}
 }
 
@@ -351,58 +352,4 @@ func trainerOf(p problem, n *nn.Network, m *locoprop.Method) *oracle.Trainer {
 	t := oracle.NewTrainer(oracleOf(p, n), all)
 	t.Correction, t.MomentumD = o.Correction, o.Momentum.Factor
 	return t
-}
-
-// ids are the examples of a batch for momentum on D.
-func (s setup) ids(batch int) []int {
-	ids := make([]int, s.batch)
-	for i := range ids {
-		ids[i] = (batch*2 + i) % examplesOfSetup
-	}
-	return ids
-}
-
-// run trains the setup's batches with a backend and returns their losses. seed is that of
-// the weights and of the data.
-func (s setup) run(t *testing.T, k backend.Kernels, pool *plan.Pool, seed uint32) (n *nn.Network, losses []float64) {
-	t.Helper()
-	n = s.network(t, seed)
-	m, err := locoprop.New(s.o)
-	require.NoError(t, err)
-	stepper, err := m.Plan(n, s.loss, s.batch, k)
-	require.NoError(t, err)
-	for batch, scale := range s.scales {
-		if e, ok := stepper.(plan.ExampleStepper); ok {
-			require.NoError(t, e.SetExamples(s.ids(batch)))
-		}
-		x, y := s.data(10*seed + uint32(batch))
-		r, err := stepper.Step(pool, x, y, scale)
-		require.NoError(t, err)
-		losses = append(losses, r.Loss)
-	}
-	return n, losses
-}
-
-// reference is run in float64, from weights that are off by a share at random.
-func (s setup) reference(t *testing.T, seed uint32, share float64) (end, start []oracle.Mat, losses []float64) {
-	t.Helper()
-	n := s.network(t, seed)
-	m, err := locoprop.New(s.o)
-	require.NoError(t, err)
-	trainer := trainerOf(s.problem, n, m)
-	for ℓ := range trainer.Net.Layers {
-		w := trainer.Net.Layers[ℓ].W
-		for i := range w.Data {
-			w.Data[i] *= 1 + share*float64(i*7919%13-6)/6
-		}
-		start = append(start, w.Clone())
-	}
-	for batch, scale := range s.scales {
-		x, y := s.data(10*seed + uint32(batch))
-		losses = append(losses, trainer.Step(oracle.From32(x), oracle.From32(y), s.ids(batch), scale))
-	}
-	for _, l := range trainer.Net.Layers {
-		end = append(end, l.W)
-	}
-	return end, start, losses
 }

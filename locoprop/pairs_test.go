@@ -34,13 +34,41 @@ func single(all []factor, f, a int) (pick, base []int) {
 	return pick, base
 }
 
+// settled is how many factors were there first. Those behind them come one after the other,
+// and take picks beside those that there are: a factor that is added last leaves the golden
+// trajectories of the others as they were.
+const settled = 21
+
 // coverage lists picks of choices, all valid: every choice alone where that is valid, and
 // then so many that every pair of choices that can be is in one of them. It is a
 // function of the factors alone.
 func coverage(all []factor) [][]int {
-	c := cover{all: all, rng: rand.New(rand.NewPCG(1, 1)), done: map[pair]bool{}}
-	c.add(make([]int, len(all)))
-	for f := range all {
+	c := cover{rng: rand.New(rand.NewPCG(1, 1)), done: map[pair]bool{}}
+	for n := min(settled, len(all)); n <= len(all); n++ {
+		c.grow(all[:n])
+	}
+	return c.picks
+}
+
+type cover struct {
+	all   []factor
+	rng   *rand.Rand
+	done  map[pair]bool
+	picks [][]int
+}
+
+// grow takes more factors in behind those that there are, which had their defaults so far.
+func (c *cover) grow(all []factor) {
+	first := len(c.all)
+	c.all = all
+	for i, pick := range c.picks {
+		c.picks[i] = append(pick, make([]int, len(all)-first)...)
+		c.mark(c.picks[i])
+	}
+	if first == 0 {
+		c.add(make([]int, len(all)))
+	}
+	for f := first; f < len(all); f++ {
 		for a := range all[f].choices {
 			if pick, _ := single(all, f, a); a > 0 && c.valid(pick) {
 				c.add(pick)
@@ -49,7 +77,7 @@ func coverage(all []factor) [][]int {
 	}
 	for f := range all {
 		for a := range all[f].choices {
-			for g := f + 1; g < len(all); g++ {
+			for g := max(f+1, first); g < len(all); g++ {
 				for b := range all[g].choices {
 					p := pair{f, a, g, b}
 					if c.done[p] {
@@ -63,20 +91,16 @@ func coverage(all []factor) [][]int {
 			}
 		}
 	}
-	return c.picks
-}
-
-type cover struct {
-	all   []factor
-	rng   *rand.Rand
-	done  map[pair]bool
-	picks [][]int
 }
 
 func (c *cover) valid(pick []int) bool { return newSetup(c.all, pick).valid() }
 
 func (c *cover) add(pick []int) {
 	c.picks = append(c.picks, slices.Clone(pick))
+	c.mark(pick)
+}
+
+func (c *cover) mark(pick []int) {
 	for _, p := range pairsOf(pick) {
 		c.done[p] = true
 	}

@@ -130,7 +130,7 @@ func TestEveryFormOnDesignMatrix(t *testing.T) {
 func checkUnfolded(t *testing.T, k backend.Kernels, s setup, data problem) {
 	t.Helper()
 	n, m := convolution(t), newMethod(t, s.o)
-	stepper, err := m.Plan(n, data.loss, data.batch, k)
+	stepper, err := s.plan(m, n, k)
 	require.NoError(t, err)
 	trainer := trainerOf(data, n, m)
 	for batch := range batchesOfSetup {
@@ -138,7 +138,7 @@ func checkUnfolded(t *testing.T, k backend.Kernels, s setup, data problem) {
 		if e, ok := stepper.(plan.ExampleStepper); ok {
 			require.NoError(t, e.SetExamples(ids))
 		}
-		x, y := data.data(uint32(batch))
+		x, y := data.rowsOf(uint32(batch), s.size(batch))
 		start := snapshot(n)
 		for ℓ, w := range start {
 			trainer.Net.Layers[ℓ].W = w.Clone()
@@ -154,7 +154,9 @@ func checkUnfolded(t *testing.T, k backend.Kernels, s setup, data problem) {
 		set(func(ℓ, i int) float64 { return trainer.Net.Layers[ℓ].W.Data[i] })
 		passes := unfolded(t, n, data.loss, gonum.New(), x, y)
 		set(func(ℓ, i int) float64 { return start[ℓ].Data[i] })
-		trainer.Solve(passes, data.batch, ids, 1)
+		restore := s.scaleGamma(trainer, batch)
+		trainer.Solve(passes, x.Rows, ids, 1)
+		restore()
 		step(t, stepper, 2, x, y, 1)
 		requireNear(t, n, start, trainer.Net, goldenTolerance(s))
 	}
