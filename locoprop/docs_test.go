@@ -1,6 +1,7 @@
 package locoprop_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,29 +12,63 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every file that docs/method.md sends a reader to is there, and so is every section
-// that it links to.
-func TestMethodDocsLeadSomewhere(t *testing.T) {
-	root := ".."
-	text, err := os.ReadFile(filepath.Join(root, "docs", "method.md"))
-	require.NoError(t, err)
-	files := regexp.MustCompile("`((?:locoprop|csrc|cmd|bindings|docs)/[^` ]*)`").FindAllStringSubmatch(string(text), -1)
-	require.Greater(t, len(files), 80)
-	for _, f := range files {
-		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(f[1])))
-		require.NoError(t, err)
-		assert.NotEmpty(t, found, f[1])
-	}
+var (
+	docPath    = regexp.MustCompile("`((?:locoprop|csrc|cmd|bindings|docs|third_party|…)/[^` ]*)`")
+	docLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	docHeading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+)
 
-	anchors := map[string]bool{}
-	for _, h := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(text), -1) {
-		anchors[anchor(h[1])] = true
+// Every file and folder that a document names in backquotes is there, and so is every file
+// and section that it links to: formulas move from file to file, and the documents with them.
+func TestDocsLeadSomewhere(t *testing.T) {
+	root := ".."
+	files := []string{"README.md", "CHANGELOG.md"}
+	require.NoError(t, filepath.WalkDir(filepath.Join(root, "docs"), func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			name, err := filepath.Rel(root, path)
+			require.NoError(t, err)
+			files = append(files, name)
+		}
+		return err
+	}))
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		require.NoError(t, err)
+		return string(text)
 	}
-	links := regexp.MustCompile(`\]\(#([^)]*)\)`).FindAllStringSubmatch(string(text), -1)
-	require.Greater(t, len(links), 30)
-	for _, l := range links {
-		assert.True(t, anchors[l[1]], "#%s", l[1])
+	paths, links := 0, 0
+	for _, file := range files {
+		text := read(file)
+		for _, m := range docPath.FindAllStringSubmatch(text, -1) {
+			paths++
+			pattern := strings.Replace(m[1], "…/", "locoprop/method/", 1) // of the table of baselines
+			found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+			require.NoError(t, err)
+			assert.NotEmpty(t, found, "%s: %s", file, m[1])
+		}
+		for _, m := range docLink.FindAllStringSubmatch(text, -1) {
+			target, section, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, ":") { // another site
+				continue
+			}
+			links++
+			to := file
+			if target != "" {
+				to = filepath.Join(filepath.Dir(file), filepath.FromSlash(target))
+			}
+			_, err := os.Stat(filepath.Join(root, to))
+			if !assert.NoError(t, err, "%s: %s", file, m[1]) || section == "" {
+				continue
+			}
+			anchors := map[string]bool{}
+			for _, h := range docHeading.FindAllStringSubmatch(read(to), -1) {
+				anchors[anchor(h[1])] = true
+			}
+			assert.True(t, anchors[section], "%s: %s", file, m[1])
+		}
 	}
+	assert.Greater(t, paths, 150)
+	assert.Greater(t, links, 100)
 }
 
 // anchor is what a heading is linked by: in lower case, hyphens for spaces, without
