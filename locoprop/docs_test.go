@@ -15,11 +15,13 @@ import (
 var (
 	docPath    = regexp.MustCompile("`((?:locoprop|csrc|cmd|bindings|docs|third_party|…)/[^` ]*)`")
 	docLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	docName    = regexp.MustCompile("`([\\w.]+)` in\\s+`((?:locoprop|csrc|cmd|bindings)/[^` ]+\\.\\w+)`(?:\\s+and\\s+`((?:locoprop|csrc|cmd)/[^` ]+\\.\\w+)`)?")
 	docHeading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 )
 
-// Every file and folder that a document names in backquotes is there, and so is every file
-// and section that it links to: formulas move from file to file, and the documents with them.
+// Every file and folder that a document names in backquotes is there, has in it the name
+// that is said to be, and so is every file and section that it links to: formulas move from
+// file to file, and the documents with them.
 func TestDocsLeadSomewhere(t *testing.T) {
 	root := ".."
 	files := []string{"README.md", "CHANGELOG.md"}
@@ -36,7 +38,7 @@ func TestDocsLeadSomewhere(t *testing.T) {
 		require.NoError(t, err)
 		return string(text)
 	}
-	paths, links := 0, 0
+	paths, names, links := 0, 0, 0
 	for _, file := range files {
 		text := read(file)
 		for _, m := range docPath.FindAllStringSubmatch(text, -1) {
@@ -45,6 +47,15 @@ func TestDocsLeadSomewhere(t *testing.T) {
 			found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
 			require.NoError(t, err)
 			assert.NotEmpty(t, found, "%s: %s", file, m[1])
+		}
+		for _, m := range docName.FindAllStringSubmatch(text, -1) { // `Order` in `locoprop/dataset/order.go`
+			name := m[1][strings.LastIndex(m[1], ".")+1:]
+			for _, path := range m[2:] {
+				if path != "" {
+					names++
+					assert.Regexp(t, `\b`+name+`\b`, read(path), "%s: %s in %s", file, m[1], path)
+				}
+			}
 		}
 		for _, m := range docLink.FindAllStringSubmatch(text, -1) {
 			target, section, _ := strings.Cut(m[1], "#")
@@ -68,6 +79,7 @@ func TestDocsLeadSomewhere(t *testing.T) {
 		}
 	}
 	assert.Greater(t, paths, 150)
+	assert.Greater(t, names, 10)
 	assert.Greater(t, links, 100)
 }
 
