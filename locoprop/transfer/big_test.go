@@ -8,10 +8,10 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
-// Functions in 1100 bits, for tests of potentials and divergences: enough for what is left
+// Functions in 1200 bits, for tests of potentials and divergences: enough for what is left
 // of F(a) − F(â) − f(â)(a − â), 1e-290 of terms of any size, where a and â are neighbours.
 
-const bits = 1100
+const bits = 1200
 
 func wide(x float64) *big.Float { return new(big.Float).SetPrec(bits).SetFloat64(x) }
 
@@ -31,7 +31,7 @@ func bigExp(x *big.Float) *big.Float {
 	if x.Cmp(wide(-1e6)) < 0 {
 		return wide(0)
 	}
-	halvings := max(0, x.MantExp(nil)+16)
+	halvings := max(0, x.MantExp(nil)+48)
 	r := wide(0).SetMantExp(x, -halvings)
 	sum, term := wide(1), wide(1)
 	for n := 1.0; !small(term); n++ {
@@ -44,15 +44,18 @@ func bigExp(x *big.Float) *big.Float {
 	return sum
 }
 
-// bigLog is log x by Halley's method, which trebles the digits of its start.
+// bigLog is log x = y + log(x·e⁻ʸ), y nearly log x, the latter as 2 artanh s.
 func bigLog(x *big.Float) *big.Float {
 	start, _ := x.Float64()
 	y := wide(math.Log(start))
-	for range 3 {
-		e := bigExp(y)
-		y = plus(y, over(times(wide(2), minus(x, e)), plus(x, e)))
+	r := minus(times(x, bigExp(neg(y))), wide(1))
+	s := over(r, plus(wide(2), r))
+	square, power, sum := times(s, s), s, s
+	for k := 3.0; !small(power); k += 2 {
+		power = times(power, square)
+		sum = plus(sum, over(power, wide(k)))
 	}
-	return y
+	return plus(y, times(wide(2), sum))
 }
 
 // bigAtan halves the angle until Taylor's series is short.
