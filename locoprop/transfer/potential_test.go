@@ -28,9 +28,12 @@ func unitsOff(got float64, want *big.Float) float64 {
 }
 
 // exponents visits floats of every exponent and both signs, denormals too, about each
-// step-th, a prime.
+// step-th, a prime; with -short an eleventh of them.
 func exponents(step uint32, visit func(v float32)) {
 	const infinity = 0x7f800000
+	if testing.Short() {
+		step *= 11
+	}
 	for bits := uint32(0); bits < infinity; bits += step {
 		visit(math.Float32frombits(bits))
 		visit(-math.Float32frombits(bits))
@@ -116,10 +119,13 @@ func bigRow(a []float32) (lse *big.Float, y []*big.Float) {
 	return plus(wide(top), bigLog(sum)), y
 }
 
-// rows visits a few rows for each exponent.
+// rows visits a few rows for each exponent; with -short for an eleventh of them.
 func rows(visit func(a []float32, rng *rand.Rand)) {
-	rng := rand.New(rand.NewPCG(7, 7))
-	for exponent := -149; exponent < 128; exponent++ {
+	rng, step := rand.New(rand.NewPCG(7, 7)), 1
+	if testing.Short() {
+		step = 11
+	}
+	for exponent := -149; exponent < 128; exponent += step {
 		for _, length := range []int{1, 2, 9} {
 			a := make([]float32, length)
 			for i := range a {
