@@ -161,6 +161,9 @@ func (t *Trainer) Kernels() backend.Kernels { return t.kernels }
 // Explain tells, per layer, what was planned and what a step costs.
 func (t *Trainer) Explain() []plan.LayerPlan { return t.stepper.Explain() }
 
+// Cycle says how the work of the method's steps repeats.
+func (t *Trainer) Cycle() plan.Cycle { return plan.CycleOf(t.stepper) }
+
 // StateBytes is the memory of the method's state: of all that a checkpoint holds, the
 // weights included.
 func (t *Trainer) StateBytes() int64 {
