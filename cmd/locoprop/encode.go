@@ -136,13 +136,13 @@ func labelledData(c *cli.Context, m *model.Model) (*dataset.Data, error) {
 	if m.Target == model.Input && e.Dataset != "curves" && (e.Dataset != "csv" || e.Table.LabelColumn != "") {
 		labelled := *e
 		labelled.Target = model.Label
-		d, err := labelled.LoadDataFor(m)
+		d, err := labelled.LoadDataFor(c.Context, m)
 		if err == nil || e.Table.LabelColumn != "" || !errors.Is(err, dataset.ErrData) {
 			return d, err
 		}
 		fmt.Fprintf(c.App.ErrWriter, "locoprop: no labels: %v\n", err)
 	}
-	return e.LoadDataFor(m)
+	return e.LoadDataFor(c.Context, m)
 }
 
 // labelNames are the names of the examples' classes, nil where they have none.

@@ -86,7 +86,7 @@ func examplesOf(c *cli.Context, m *model.Model) (in train.Examples, from string,
 			return nil, "", err
 		}
 		e.Target = model.Input // labels aren't needed
-		d, err := e.LoadDataFor(m)
+		d, err := e.LoadDataFor(c.Context, m)
 		if err != nil {
 			return nil, "", err
 		}
@@ -122,11 +122,11 @@ func readExamples(c *cli.Context, path string, m *model.Model) (dataset.Split, e
 		if err != nil {
 			return nil, &usageError{err}
 		}
-		return dataset.ReadCSV(path, e.TableOptions(nil))
+		return dataset.ReadCSV(c.Context, path, e.TableOptions(nil))
 	case len(values) > 1:
 		return nil, usagef("--input %s: --%s are for a .csv file", path, strings.Join(csvKeys, " and --"))
 	case strings.HasSuffix(path, ".npy"):
-		return dataset.ReadNPY(path)
+		return dataset.ReadNPY(c.Context, path)
 	}
-	return dataset.ReadExamples(path, m.Scale)
+	return dataset.ReadExamples(c.Context, path, m.Scale)
 }

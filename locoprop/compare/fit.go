@@ -50,7 +50,7 @@ func (r *runner) fit(ctx context.Context, c *Contender) (steps int, perStep floa
 	}
 	var seconds []float64 // of training, after each step
 	config.OnStep = func(p train.Progress) { seconds = append(seconds, p.Seconds) }
-	t, err := train.New(config)
+	t, err := train.New(ctx, config)
 	if err != nil {
 		return 0, 0, err
 	}
