@@ -91,11 +91,7 @@ func (e *Experiment) LoadData(ctx context.Context) (*dataset.Data, error) {
 // with labels that number its classes. Data that it can't take are an error as those of
 // LoadData are.
 func (e *Experiment) LoadDataFor(ctx context.Context, m *model.Model) (*dataset.Data, error) {
-	classes := m.Classes
-	if classes == nil && m.Target == model.Label { // an autoencoder knows of none, and any will do
-		classes = []string{}
-	}
-	d, err := e.load(ctx, classes)
+	d, err := e.load(ctx, ClassesOf(m))
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +111,15 @@ func (e *Experiment) LoadDataFor(ctx context.Context, m *model.Model) (*dataset.
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// ClassesOf are the classes of a model as [dataset.TableOptions] takes them. An autoencoder
+// knows of none, so that any will do.
+func ClassesOf(m *model.Model) []string {
+	if m.Classes == nil && m.Target == model.Label {
+		return []string{}
+	}
+	return m.Classes
 }
 
 // load reads the data set as it is. classes are those of a model, nil for training.
