@@ -251,7 +251,7 @@ func (s *rateSearch) run(ctx context.Context, p catalog.Pair, eta float64) (floa
 	if err != nil {
 		return 0, err
 	}
-	t, err := train.New(train.Config{
+	t, err := train.New(ctx, train.Config{
 		Network: net, Loss: e.Loss, Method: method, Backend: s.kernels, Data: s.data, Target: e.Target,
 		Batch: e.Batch, Epochs: e.Epochs, EvalEvery: e.Epochs, Schedule: sched, Seed: e.Seed, Workers: s.workers,
 	})

@@ -83,7 +83,7 @@ func studyAction(c *cli.Context) error {
 		}
 	}()
 	for i := range s.file.Problems { // all data before any work
-		r, err := s.settle(&s.file.Problems[i])
+		r, err := s.settle(c.Context, &s.file.Problems[i])
 		if err != nil {
 			return fmt.Errorf("problem %s: %w", s.file.Problems[i].Name, err)
 		}
@@ -117,7 +117,7 @@ func studyAction(c *cli.Context) error {
 }
 
 // settle makes a comparison of a problem, with its data and without contenders.
-func (s *study) settle(p *studyProblem) (*comparison, error) {
+func (s *study) settle(ctx context.Context, p *studyProblem) (*comparison, error) {
 	spec := &compareSpec{problem: catalog.Values{}}
 	if p.Settings != nil {
 		if err := spec.takeProblem("problem "+p.Name, p.Settings); err != nil {
@@ -131,7 +131,7 @@ func (s *study) settle(p *studyProblem) (*comparison, error) {
 	}
 	spec.targets = p.TargetLoss
 	r := &comparison{stdout: s.stdout, stderr: s.stderr}
-	if err := r.settle(spec); err != nil {
+	if err := r.settle(ctx, spec); err != nil {
 		return nil, err
 	}
 	r.o.Evaluations = s.file.Evaluations

@@ -105,7 +105,7 @@ func tuneAction(c *cli.Context) error {
 	}
 	defer closeBackend(r.kernels)
 	var err error
-	if r.data, err = r.e.LoadData(); err != nil {
+	if r.data, err = r.e.LoadData(c.Context); err != nil {
 		return err
 	}
 	var failed []error

@@ -152,7 +152,7 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	c, err := experiment.Config(&e, o.Data, nil)
 	require.NoError(t, err)
-	trainer, err := train.New(c)
+	trainer, err := train.New(t.Context(), c)
 	require.NoError(t, err)
 	defer trainer.Close()
 	alone, err := trainer.Run(context.Background())

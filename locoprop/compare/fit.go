@@ -63,7 +63,7 @@ func (r *runner) fit(ctx context.Context, c *Contender) (steps int, perStep floa
 			stop()
 		}
 	}
-	t, err := train.New(config)
+	t, err := train.New(ctx, config)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -161,7 +161,10 @@ func (r *runner) checkContenders(ctx context.Context) error {
 		c := &r.Contenders[i]
 		e, err := r.Resolve(c, r.Seeds[0], r.provisional())
 		if err == nil {
-			err = r.try(&e)
+			err = r.try(ctx, &e)
+		}
+		if errors.Is(err, train.ErrInterrupted) {
+			return err
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("contender %s: %w", c.Name, err))
@@ -178,12 +181,12 @@ func (r *runner) provisional() int {
 	return 0
 }
 
-func (r *runner) try(e *catalog.Experiment) error {
+func (r *runner) try(ctx context.Context, e *catalog.Experiment) error {
 	c, err := experiment.Config(e, r.Data, r.Backend)
 	if err != nil {
 		return err
 	}
-	t, err := train.New(c)
+	t, err := train.New(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -325,7 +328,7 @@ func (r *runner) make(ctx context.Context, c *Contender, seed uint32, number int
 
 // train1 trains to the end and returns what the journal says about it.
 func train1(ctx context.Context, c train.Config, folder *train.Folder) (record, error) {
-	t, err := train.New(c)
+	t, err := train.New(ctx, c)
 	if err != nil {
 		return record{}, err
 	}
