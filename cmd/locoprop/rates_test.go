@@ -34,7 +34,8 @@ func TestRatesJournal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "rates")
 	open := func() (*rateSearch, error) {
 		s := &rateSearch{done: map[catalog.Pair]map[float64]float64{}}
-		return s, s.open(dir)
+		err := s.open(dir)
+		return s, err
 	}
 	s, err := open()
 	require.NoError(t, err)

@@ -88,7 +88,8 @@ type failing struct {
 }
 
 func (f *failing) fail() error {
-	if f.left--; f.left == 0 {
+	f.left--
+	if f.left == 0 {
 		return errPlanted
 	}
 	return nil
