@@ -55,7 +55,7 @@ func MeanPredictor(d *dataset.Data, target Target, l loss.Loss, c Compute) (trai
 }
 
 // meanChunk is larger than chunk, since every task keeps a whole row of sums.
-const meanChunk = 8 * chunk
+const meanChunk = 4 * chunk
 
 // mean is the mean target of all examples.
 func (s *source) mean(p *plan.Pool) ([]float64, error) {

@@ -13,7 +13,7 @@ import (
 
 // chunk is the number of examples that a task of an evaluation or a check takes. It is
 // part of what fixes the bits of a loss.
-const chunk = 128
+const chunk = 256
 
 // Examples are rows of values without targets: what [Predict] takes. Every
 // dataset.Split is one.
