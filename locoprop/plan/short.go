@@ -58,9 +58,6 @@ func WithShort(m Method, n *nn.Network, l loss.Loss, batch, short int, k backend
 	return s, nil
 }
 
-// Cycle is that of full batches.
-func (s *withShort) Cycle() Cycle { return CycleOf(s.Stepper) }
-
 func sameMemory(a, b Tensor) bool {
 	return same(a.F32, b.F32) && same(a.F64, b.F64) && same(a.I64, b.I64)
 }
@@ -75,6 +72,9 @@ type withShort struct {
 	mine, its []Tensor // the parts of both states that aren't the same memory
 	step      int      // batches done
 }
+
+// Cycle is that of full batches.
+func (s *withShort) Cycle() Cycle { return CycleOf(s.Stepper) }
 
 var _ CountingStepper = (*withShort)(nil)
 
