@@ -4,7 +4,7 @@
 include third_party/versions.mk
 
 # Settings, all of which may be given on the command line or in the environment.
-#   ARGS            flags for `make train` and `make bench`
+#   ARGS            flags for `make train`, `make demo` and what begins with `make bench`
 #   TAGS            build tags; purego leaves C++ out
 #   GO_TEST_FLAGS   flags for every `go test`
 #   CRASHES         how often `make crashtest` kills
@@ -79,9 +79,24 @@ endif
 	@$(MAKE) --no-print-directory build
 	@bin/locoprop compare --methods fast,locoprop-m,adam --seeds 1 --seconds 45 $(ARGS)
 
+# What these write tells its commit, whatever Go is set to; several in one call of make are of one build.
+# They need a machine that does nothing else.
+bench bench-forms bench-scaling: export GOFLAGS = $(strip $(filter-out -buildvcs=%,$(shell $(GO) env GOFLAGS)) \
+	-buildvcs=$(if $(shell git rev-parse HEAD 2>/dev/null),auto,false))
+
 .PHONY: bench
 bench: build ## measure what speed is judged by, and write it into docs/benchmarks.md; takes some minutes
 	bin/locoprop bench figures --page docs/benchmarks.md $(ARGS)
+
+# On one worker, as the cost model counts: in a step the other layers keep the other cores busy.
+.PHONY: bench-forms
+bench-forms: build ## measure every form of the local solve on 64 layers, into docs/forms.md; up to 12 minutes
+	bin/locoprop bench forms --workers 1 --rounds 3 --limit 1s --budget 11m --page docs/forms.md $(ARGS)
+
+.PHONY: bench-scaling
+bench-scaling: build ## measure how a step grows, and simulate it on more cores, into docs/scaling.md; about 7 minutes on two cores
+	bin/locoprop bench scaling --rounds 5 --page docs/scaling.md --charts $(ARGS)
+	bin/locoprop bench schedule --rounds 3 --page docs/scaling.md $(ARGS)
 
 .PHONY: docs
 docs: build ## write docs/cli.md, the reference of the command line, as the program is

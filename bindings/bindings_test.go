@@ -34,6 +34,7 @@ func calls() map[string]func() error {
 		return &s[0]
 	}
 	a, b, c, d, e := m(), m(), m(), m(), m()
+	top, biases := m(), m()
 	l, x, w := make([]float64, n*n), make([]float64, n*n), make([]float64, n)
 	identity := func() {
 		for i := range l {
@@ -48,21 +49,25 @@ func calls() map[string]func() error {
 	rule := &Rule{Kind: 8, C: [8]float32{0.1, 0.9, 0.1, 0.999, 0.001, 1e-8, 1, 0}}
 	const tanh, sigmoid, sigmoidCE = 1, 3, 0
 	return map[string]func() error{
-		"Affine":   func() error { return Affine(n, n, n, a, n, b, n, c, n) },
-		"Backprop": func() error { return Backprop(n, n, n, a, n, b, n, c, n) },
-		"Grad":     func() error { return Grad(n, n, n, a, n, b, n, c, n) },
-		"Gemm":     func() error { return Gemm(false, true, n, n, n, 1, b, n, c, n, 0, a, n) },
-		"Syrk":     func() error { return Syrk(true, n, n, 1, b, n, 0, a, n) },
-		"Cholesky": func() error { identity(); return Cholesky(n, &l[0]) },
-		"Solve":    func() error { identity(); return Solve(n, n, &l[0], &x[0]) },
-		"SymEig":   func() error { identity(); return SymEig(n, &l[0], &w[0], &work[0], len(work)) },
-		"Apply":    func() error { return Apply(n, n, a, n, b, n, tanh, 0) },
-		"Chain":    func() error { return Chain(n, n, a, n, b, n, c, n, tanh, 0) },
-		"Loss":     func() error { _, err := Loss(n, n, a, n, b, n, c, n, d, n, sigmoid, 0, sigmoidCE, 0, 1); return err },
-		"Residual": func() error { return Residual(n, n, a, n, b, n, c, n, d, n, e, n, tanh, 0) },
-		"Scale":    func() error { return Scale(n, n, a, n, b, n, 2) },
-		"Update":   func() error { return Update(rule, n, n, a, n, b, n, c, n, d, n, e, n, nil, 0) },
-		"AddInto":  func() error { return AddInto(n, n, a, n, b, n) },
+		"Affine":        func() error { return Affine(n, n, n, a, n, b, n, c, n) },
+		"Backprop":      func() error { return Backprop(n, n, n, a, n, b, n, c, n) },
+		"Grad":          func() error { return Grad(n, n, n, a, n, b, n, c, n) },
+		"Gemm":          func() error { return Gemm(false, true, n, n, n, 1, b, n, c, n, 0, a, n) },
+		"Syrk":          func() error { return Syrk(true, n, n, 1, b, n, 0, a, n) },
+		"Cholesky":      func() error { identity(); return Cholesky(n, &l[0]) },
+		"Solve":         func() error { identity(); return Solve(n, n, &l[0], &x[0]) },
+		"SymEig":        func() error { identity(); return SymEig(n, &l[0], &w[0], &work[0], len(work)) },
+		"Apply":         func() error { return Apply(n, n, a, n, b, n, tanh, 0) },
+		"Chain":         func() error { return Chain(n, n, a, n, b, n, c, n, tanh, 0) },
+		"Loss":          func() error { _, err := Loss(n, n, a, n, b, n, c, n, d, n, sigmoid, 0, sigmoidCE, 0, 1); return err },
+		"Residual":      func() error { return Residual(n, n, a, n, b, n, c, n, d, n, e, n, tanh, 0) },
+		"Scale":         func() error { return Scale(n, n, a, n, b, n, 2) },
+		"Update":        func() error { return Update(rule, n, n, a, n, b, n, c, n, d, n, e, n, nil, 0) },
+		"AddInto":       func() error { return AddInto(n, n, a, n, b, n) },
+		"SM3":           func() error { return SM3(n, n, a, n, b, n, c, n, d, e, top, biases, 0.1, 0.9, 0.1) },
+		"SquareSums":    func() error { return SquareSums(n, n, b, n, &x[0], &x[n]) },
+		"ScaledSquares": func() error { _, err := ScaledSquares(n, n, b, n, c, d); return err },
+		"ScaledStep":    func() error { return ScaledStep(n, n, a, n, b, n, c, d) },
 		"SolveDirect": func() error {
 			return SolveDirect(n, n, n, a, n, b, n, b, n, b, n, c, n, d, n, e, n, nil, 0, tanh, 0, 1, rule, 1, &scratch[0], len(scratch))
 		},
@@ -96,9 +101,26 @@ func TestResults(t *testing.T) {
 	if err != nil || math.Abs(sum-2*math.Ln2) > 1e-6 {
 		t.Errorf("Loss: %v, %v, want 2 log 2", sum, err)
 	}
-	w, g := float32(3), float32(2)
-	if err := Update(&Rule{C: [8]float32{0.5}}, 1, 1, &w, 1, nil, 0, &g, 1, nil, 0, nil, 0, nil, 0); err != nil || w != 2 {
-		t.Errorf("Update: %v, %v, want 2", w, err)
+	sums := make([]float64, 5)
+	if err := SquareSums(2, 3, &x[0], 3, &sums[0], &sums[2]); err != nil || [5]float64(sums) != [5]float64{14, 77, 17, 29, 45} {
+		t.Errorf("SquareSums: %v, %v", sums, err)
+	}
+	if sum, err := ScaledSquares(2, 1, &x[0], 3, &y[3], &x[2]); err != nil || sum != 36+36*16 {
+		t.Errorf("ScaledSquares: %v, %v, want (2·1·3)² + (2·4·3)²", sum, err)
+	}
+	if err := ScaledStep(1, 2, &out[0], 2, &x[0], 6, &x[2], &y[2]); err != nil || [2]float32(out) != [2]float32{1, 0} {
+		t.Errorf("ScaledStep: %v, %v, want −2 − 3·1·−1 and 12 − 3·2·2", out[:2], err)
+	}
+	w, m, r, b := []float32{5, 7}, []float32{8, 8}, []float32{4}, []float32{7}
+	top := []float32{1}
+	// ν = min(4, 5) + 0 and 7 + 3²; steps of ½·(½·8 + ½·g/√ν).
+	if err := SM3(1, 2, &w[0], 2, &[]float32{0, 3}[0], 2, &m[0], 2, &r[0], &[]float32{5}[0], &top[0], &b[0], 0.5, 0.5, 0.5); err != nil ||
+		w[0] != 3 || w[1] != 7-0.5*(4+0.375) || m[1] != 4.375 || r[0] != 4 || top[0] != 4 || b[0] != 16 {
+		t.Errorf("SM3: w %v, m %v, r %v, top %v, b %v, %v", w, m, r, top, b, err)
+	}
+	weight, g := float32(3), float32(2)
+	if err := Update(&Rule{C: [8]float32{0.5}}, 1, 1, &weight, 1, nil, 0, &g, 1, nil, 0, nil, 0, nil, 0); err != nil || weight != 2 {
+		t.Errorf("Update: %v, %v, want 2", weight, err)
 	}
 }
 

@@ -23,6 +23,19 @@ struct Out {
   operator In() const { return {data, stride}; }
 };
 
+// What lp_sm3 is given.
+struct Sm3 {
+  int64_t rows, cols;
+  Out w;
+  In g;
+  Out m;  // m.data may be NULL
+  float* r;
+  const float* c;
+  float* top;
+  float* b;
+  float rate, mu, share;
+};
+
 // products
 void Gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, In a, In b,
           float beta, Out c) noexcept;
@@ -43,6 +56,10 @@ void Update(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, I
             Out s2) noexcept;
 void PNorm(const lp_rule& rule, int64_t rows, int64_t cols, Out delta, In w0, In g) noexcept;
 void AddInto(int64_t rows, int64_t cols, Out w, In delta) noexcept;
+void StepSm3(const Sm3& u) noexcept;
+void SquareSums(int64_t rows, int64_t cols, In g, double* row_sums, double* col_sums) noexcept;
+double ScaledSquares(int64_t rows, int64_t cols, In g, const float* a, const float* b) noexcept;
+void ScaledStep(int64_t rows, int64_t cols, Out w, In g, const float* a, const float* b) noexcept;
 
 constexpr int kLastTransfer = LP_TEMPERED_SOFTMAX;
 constexpr int kLastLoss = LP_BI_TEMPERED;

@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 5
+#define LP_ABI 6
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -291,6 +291,35 @@ lp_status lp_update(const lp_rule* rule, int64_t rows, int64_t cols, float* delt
 /* lp_add_into: W = W + Delta. Both rows x cols. */
 lp_status lp_add_into(int64_t rows, int64_t cols, float* w, int64_t ldw, const float* delta,
                       int64_t lddelta, lp_error* err) LP_NOEXCEPT;
+
+/* ---- a number for each row and each column --------------------------------------------*/
+
+/* lp_sm3: a step of SM3-II. For the weights, the first n = cols - 1 columns,
+ *
+ *     nu_ij = min(r_i, c_j) + g_ij^2           c_j unless r_i is below it
+ *     r_i = max_j nu_ij,  top_j = max(top_j, max_i nu_ij)
+ *     m = mu m + share g / sqrt(nu + 1e-30),  w -= rate m
+ *
+ * and for the last column, the biases, the same with nu_i = b_i + g_i^2, which b becomes. w, g, m:
+ * rows x cols; m NULL: w -= rate g / sqrt(nu + 1e-30). r, b: rows; c, top: n; r, c and top are 0
+ * or more. */
+lp_status lp_sm3(int64_t rows, int64_t cols, float* w, int64_t ldw, const float* g, int64_t ldg,
+                 float* m, int64_t ldm, float* r, const float* c, float* top, float* b, float rate,
+                 float mu, float share, lp_error* err) LP_NOEXCEPT;
+
+/* lp_square_sums: row_sums_i = sum_j g_ij^2, col_sums_j = sum_i g_ij^2, in float64 and fixed order.
+ * g: rows x cols; row_sums: rows; col_sums: cols. */
+lp_status lp_square_sums(int64_t rows, int64_t cols, const float* g, int64_t ldg, double* row_sums,
+                         double* col_sums, lp_error* err) LP_NOEXCEPT;
+
+/* lp_scaled_squares: *sum = sum (a_i g_ij b_j)^2, in float64 and fixed order. g: rows x cols;
+ * a: rows; b: cols. */
+lp_status lp_scaled_squares(int64_t rows, int64_t cols, const float* g, int64_t ldg, const float* a,
+                            const float* b, double* sum, lp_error* err) LP_NOEXCEPT;
+
+/* lp_scaled_step: w_ij -= a_i g_ij b_j. w, g: rows x cols; a: rows; b: cols. */
+lp_status lp_scaled_step(int64_t rows, int64_t cols, float* w, int64_t ldw, const float* g,
+                         int64_t ldg, const float* a, const float* b, lp_error* err) LP_NOEXCEPT;
 
 /* ---- a local problem -----------------------------------------------------------------*/
 

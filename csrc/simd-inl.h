@@ -34,6 +34,10 @@ using DH = hn::Rebind<float, D64>;
 using V64 = hn::Vec<D64>;
 using VH = hn::Vec<DH>;
 
+HWY_INLINE V Load(const float* p) { return hn::LoadU(D(), p); }
+HWY_INLINE void Store(V v, float* p) { hn::StoreU(v, D(), p); }
+HWY_INLINE V Const(float v) { return hn::Set(D(), v); }
+
 // Padded holds the rest of a row, count < kMaxLanes elements, followed by zeros. What was
 // made from a pointer to non-const goes back when it ends.
 template <class T>

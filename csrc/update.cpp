@@ -15,10 +15,6 @@ HWY_BEFORE_NAMESPACE();
 namespace lp {
 namespace HWY_NAMESPACE {
 
-HWY_INLINE V Load(const float* p) { return hn::LoadU(D(), p); }
-HWY_INLINE void Store(V v, float* p) { hn::StoreU(v, D(), p); }
-HWY_INLINE V Const(float v) { return hn::Set(D(), v); }
-
 // a/b with 0/0 = 0, so that a zero gradient gives a zero update where ε is 0 too.
 HWY_INLINE V Quotient(V a, V b) {
   return hn::IfThenZeroElse(hn::Eq(a, hn::Zero(D())), hn::Div(a, b));

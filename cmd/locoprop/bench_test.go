@@ -28,6 +28,7 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"scaling", "--rounds", "0"}, "--rounds 0"},
 		{[]string{"scaling", "--axes", "batch,height"}, "unknown axis \"height\"; there are batch, width"},
 		{[]string{"scaling", "--axes", "local-steps", "--method", "backprop"}, "local-steps"},
+		{[]string{"scaling", "--charts"}, "--charts needs --page"},
 		{[]string{"schedule", "--rounds", "0"}, "--rounds 0"},
 		{[]string{"schedule", "--blocks", "64,none"}, "--blocks 64,none: found \"none\"; must be numbers from 1 to"},
 		{[]string{"schedule", "--simulate", "0"}, "--simulate 0: found \"0\"; must be numbers from 1 to 1024"},
@@ -98,6 +99,9 @@ func TestScalingArch(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "6,20:relu,4:identity,6", widened(e, "0.5")["arch"])
 	assert.Equal(t, "6,40:relu,40:relu,8:identity,8:identity,6", deepened(e, "2")["arch"])
+	e, err = stepExperiment(catalog.Values{}) // that of the preset, which nobody named
+	require.NoError(t, err)
+	assert.Equal(t, "784,2000,1000,500,60:identity,500,1000,2000,784", widened(e, "2")["arch"])
 }
 
 func TestBenchSchedule(t *testing.T) {

@@ -70,11 +70,10 @@ func benchFiguresCommand() *cli.Command {
 			"form, preset fast, BackProp with Adam, a problem so small that what surrounds the products shows\n" +
 			"(always on one worker), pure Go; and an epoch. Prints the figures that speed is judged by, beside\n" +
 			"what they ought to be, and the steps. Takes some minutes; a busy machine shows in the spread.\n" +
-			"--page replaces the part of a Markdown file between two comments, locoprop bench figures: begin\n" +
-			"and end; where it has none, it is added.",
+			aboutPages("bench figures"),
 		Flags: append([]cli.Flag{
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
-			&cli.StringFlag{Name: "page", Category: groupOutput, Usage: "write the figures into `FILE`, too", TakesFile: true, DefaultText: "none"},
+			pageFlag(),
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"},
 		}, flagsFor("workers", "backend")...),
 		Action: runBenchFigures,
@@ -89,8 +88,7 @@ type standingReport struct {
 
 // figuresReport is what `bench figures --json` prints.
 type figuresReport struct {
-	Version  string           `json:"version"`
-	Machine  bench.Machine    `json:"machine"`
+	origin
 	Backend  backend.Info     `json:"backend"`
 	Workers  int              `json:"workers"`
 	Rounds   int              `json:"rounds"`
@@ -109,13 +107,11 @@ func runBenchFigures(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(compute.Backend)
-	if page := c.String("page"); page != "" {
-		if _, err := readPage(page); err != nil { // before minutes are spent
-			return err
-		}
+	if err := checkPage(c); err != nil {
+		return err
 	}
 	r := figuresReport{
-		Version: version(), Machine: bench.ThisMachine(), Backend: compute.Backend.Info(), Workers: compute.Workers, Rounds: rounds,
+		origin: originOf(c, compute.Backend, compute.Workers), Backend: compute.Backend.Info(), Workers: compute.Workers, Rounds: rounds,
 	}
 	tell := func(name string) { fmt.Fprintln(c.App.ErrWriter, name) }
 	for _, s := range standings() {
@@ -131,15 +127,7 @@ func runBenchFigures(c *cli.Context) error {
 		return err
 	}
 	r.Figures = judge(&r)
-	if page := c.String("page"); page != "" {
-		if err := writePage(page, &r); err != nil {
-			return err
-		}
-	}
-	if c.Bool("json") {
-		return printJSON(c.App.Writer, r)
-	}
-	return printFigures(c.App.Writer, &r)
+	return deliver(c, r, func(w io.Writer) error { return printFigures(w, &r) }, func() (string, error) { return figuresPage(&r), nil })
 }
 
 // measure measures a standing step, on the given backend unless it has its own.

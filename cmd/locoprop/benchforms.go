@@ -18,13 +18,14 @@ func benchFormsCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "forms",
 		Usage:     "measure the forms of the local solve against their flops, and what auto picks",
-		UsageText: "locoprop bench forms [--shapes LIST] [--budget TIME] [--json]",
+		UsageText: "locoprop bench forms [--shapes LIST] [--budget TIME] [--page FILE] [--json]",
 		Description: "Measures the local solve alone, on single layers: every form that is valid for locoprop-s with\n" +
 			"sgd, momentum and rmsprop and for locoprop-m with momentum. of sgemm is the rate over that of\n" +
 			"square matrix products beside it; predicted is the cost model's time on one core; auto over is the\n" +
 			"time of the form that auto picks over this one's. Forms without auto over make other steps than\n" +
 			"those three; statistics and metric make their factors anew in every batch here. Figures are\n" +
-			"medians over rounds; ratios are formed within a round.",
+			"medians over rounds; ratios are formed within a round.\n" +
+			aboutPages("bench forms"),
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "shapes", Category: groupNetwork, Usage: "layers, `INPUTSxUNITSxBATCH` with commas between", DefaultText: "all of 30, 250, 1000, 4000 inputs and units, batch 64, 256, 1000, 4096"},
 			&cli.StringFlag{Name: "problems", Category: groupLocal, Usage: "kinds of local problems, `NAMES` with commas between: " + strings.Join(problemNames(), ", "), DefaultText: "all"},
@@ -34,6 +35,7 @@ func benchFormsCommand() *cli.Command {
 			&cli.DurationFlag{Name: "limit", Category: groupMachine, Usage: "`TIME` on one core above which a form isn't measured on a layer, 0 for none", Value: 5 * time.Second},
 			&cli.DurationFlag{Name: "budget", Category: groupMachine, Usage: "`TIME` after which no further layer is begun, 0 for none", DefaultText: "0"},
 			&cli.BoolFlag{Name: "fit", Category: groupOutput, Usage: "print the constants of the cost model that fit the times best; needs --workers 1"},
+			pageFlag(),
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"},
 		}, flagsFor("workers", "backend")...),
 		Action: runBenchForms,
@@ -83,8 +85,11 @@ func runBenchForms(c *cli.Context) error {
 			return err
 		}
 	}
-	r, err := bench.Forms(c.Context, config)
-	if err != nil {
+	if err := checkPage(c); err != nil {
+		return err
+	}
+	r := formsReport{origin: originOf(c, compute.Backend, compute.Workers), Compiler: compute.Backend.Info().Compiler}
+	if r.FormsReport, err = bench.Forms(c.Context, config); err != nil {
 		return err
 	}
 	if c.Bool("fit") {
@@ -94,14 +99,14 @@ func runBenchForms(c *cli.Context) error {
 		}
 		r.Fitted = &costs
 	}
-	if c.Bool("json") {
-		return printJSON(c.App.Writer, struct {
-			Version string        `json:"version"`
-			Machine bench.Machine `json:"machine"`
-			*bench.FormsReport
-		}{version(), bench.ThisMachine(), r})
-	}
-	return printForms(c.App.Writer, r)
+	return deliver(c, r, func(w io.Writer) error { return printForms(w, r.FormsReport) }, func() (string, error) { return formsPage(&r), nil })
+}
+
+// formsReport is what `bench forms --json` prints.
+type formsReport struct {
+	origin
+	Compiler string `json:"compiler,omitempty"`
+	*bench.FormsReport
 }
 
 func printJSON(w io.Writer, v any) error {

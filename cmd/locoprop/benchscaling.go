@@ -20,6 +20,7 @@ import (
 // from those of the base.
 type scalingAxis struct {
 	name   string
+	unit   string // what a value counts
 	values []string
 	change func(base catalog.Experiment, value string) catalog.Values
 }
@@ -29,12 +30,12 @@ func scalingAxes(workers int) []scalingAxis {
 		return func(_ catalog.Experiment, value string) catalog.Values { return catalog.Values{key: value} }
 	}
 	return []scalingAxis{
-		{"batch", []string{"32", "128", "512", "1000", "2048", "8192"}, set("batch")},
-		{"width", []string{"0.25", "0.5", "1", "2", "4"}, widened},
-		{"depth", []string{"1", "2", "4"}, deepened},
-		{"local-steps", []string{"1", "2", "5", "10", "20", "40"}, set("local-steps")},
-		{"block", []string{"32", "64", "128", "256", "512"}, set("block")},
-		{"workers", upTo(workers), set("workers")},
+		{"batch", "examples in a batch", []string{"32", "128", "512", "1000", "2048", "8192"}, set("batch")},
+		{"width", "width of the hidden layers over the base's", []string{"0.25", "0.5", "1", "2", "4"}, widened},
+		{"depth", "times that each hidden layer is there", []string{"1", "2", "4"}, deepened},
+		{"local-steps", "local iterations", []string{"1", "2", "5", "10", "20", "40"}, set("local-steps")},
+		{"block", "units in a task", []string{"32", "64", "128", "256", "512"}, set("block")},
+		{"workers", "workers", upTo(workers), set("workers")},
 	}
 }
 
@@ -65,7 +66,7 @@ func deepened(base catalog.Experiment, times string) catalog.Values {
 
 // hidden replaces each hidden layer of an architecture, WIDTH[:TRANSFER], by others.
 func hidden(base catalog.Experiment, by func(width int, rest string) []string) catalog.Values {
-	layers := strings.Split(base.Values()["arch"], ",")
+	layers := strings.Split(base.Arch.String(), ",") // its own where nobody named one
 	last := len(layers) - 1
 	arch := layers[:1:1]
 	for _, l := range layers[1:last] {
@@ -83,15 +84,18 @@ func benchScalingCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "scaling",
 		Usage:     "measure how a step's time grows with batch, width, depth, local iterations, block and workers",
-		UsageText: "locoprop bench scaling [--axes NAMES] [settings of the base] [--rounds NUMBER] [--limit TIME] [--json]",
+		UsageText: "locoprop bench scaling [--axes NAMES] [settings of the base] [--rounds NUMBER] [--limit TIME] [--page FILE [--charts]] [--json]",
 		Description: "Measures steps that differ from a base in one respect, the base beside each of them. predicted is\n" +
 			"the base's time, multiplied by the flops of the other step over its own and by its workers over the\n" +
 			"other's; over predicted is 1 where only the amount of arithmetic counts. width multiplies all hidden\n" +
-			"layers, depth repeats each. Figures are medians over rounds; ratios are formed within a round.",
+			"layers, depth repeats each. Figures are medians over rounds; ratios are formed within a round.\n" +
+			aboutPages("bench scaling"),
 		Flags: append(stepFlags(benchExperiment(), append(slices.Clone(benchKeys), "backend")...),
 			&cli.StringFlag{Name: "axes", Category: groupMachine, Usage: "`NAMES` with commas between: " + strings.Join(axisNames(), ", "), DefaultText: "all that the method has"},
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
 			&cli.DurationFlag{Name: "limit", Category: groupMachine, Usage: "`TIME` above which a step isn't measured, 0 for none", Value: 10 * time.Second},
+			pageFlag(),
+			&cli.BoolFlag{Name: "charts", Category: groupOutput, Usage: "draw each axis into the folder images beside the page (scaling-AXIS.svg), and show it there; needs --page"},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"}),
 		Action: runBenchScaling,
 	}
@@ -114,32 +118,68 @@ func runBenchScaling(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("charts") && c.String("page") == "" {
+		return usagef("--charts needs --page: charts lie beside a page, in the folder images")
+	}
 	base, settings, err := stepBase(c, rounds)
 	if err != nil {
 		return err
 	}
 	defer closeBackend(base.Backends[0])
+	if err := checkPage(c); err != nil {
+		return err
+	}
 	points, err := pointsOf(wanted, base, settings)
 	if err != nil {
 		return err
 	}
+	r := scalingReport{origin: originOf(c, base.Backends[0], base.Workers), Backend: base.Backends[0].Info(), Rounds: rounds}
+	if r.Step, err = describeStep(settings); err != nil {
+		return err
+	}
 	done := 0
-	r, err := bench.Scaling(c.Context, base, points, c.Duration("limit"), func(p bench.PointTime) {
+	r.ScalingReport, err = bench.Scaling(c.Context, base, points, c.Duration("limit"), func(p bench.PointTime) {
 		done++
 		fmt.Fprintf(c.App.ErrWriter, "%d of %d: %s %s\n", done, len(points), p.Axis, p.Value)
 	})
 	if err != nil {
 		return err
 	}
-	full := struct {
-		Version string        `json:"version"`
-		Machine bench.Machine `json:"machine"`
-		*bench.ScalingReport
-	}{version(), bench.ThisMachine(), r}
-	if c.Bool("json") {
-		return printJSON(c.App.Writer, full)
+	return deliver(c, r, func(w io.Writer) error { return printScaling(w, r.ScalingReport) }, func() (string, error) {
+		charts := map[string]string{}
+		if c.Bool("charts") {
+			if charts, err = writeScalingCharts(c.String("page"), r.ScalingReport); err != nil {
+				return "", err
+			}
+		}
+		return scalingPage(&r, charts), nil
+	})
+}
+
+// scalingReport is what `bench scaling --json` prints.
+type scalingReport struct {
+	origin
+	Backend backend.Info `json:"backend"`
+	Rounds  int          `json:"rounds"`
+	Step    string       `json:"step"` // settings of the base
+	*bench.ScalingReport
+}
+
+// describeStep has the settings that make a step, without those in a list.
+func describeStep(settings catalog.Values, without ...string) (string, error) {
+	e, err := stepExperiment(maps.Clone(settings))
+	if err != nil {
+		return "", err
 	}
-	return printScaling(c.App.Writer, r)
+	all := e.Values()
+	all["arch"] = e.Arch.String() // also where nobody named one
+	var parts []string
+	for _, key := range benchKeys {
+		if all[key] != "" && key != "workers" && !slices.Contains(without, key) {
+			parts = append(parts, key+" "+all[key])
+		}
+	}
+	return strings.Join(parts, ", "), nil
 }
 
 // axesOf checks a list of axes, "" for all.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/bench"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/urfave/cli/v2"
@@ -25,15 +26,17 @@ func benchScheduleCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "schedule",
 		Usage:     "simulate a step on many workers from its tasks' times on one",
-		UsageText: "locoprop bench schedule [--blocks LIST] [--simulate LIST] [settings of the step] [--rounds NUMBER] [--json]",
+		UsageText: "locoprop bench schedule [--blocks LIST] [--simulate LIST] [settings of the step] [--rounds NUMBER] [--page FILE] [--json]",
 		Description: "Measures every task of a step on one worker, for several block sizes, and simulates how workers\n" +
 			"would take them. efficiency is the time of all tasks over that of all workers, waiting included;\n" +
 			"work is the time of all tasks one after the other, which grows where blocks are small. What workers\n" +
-			"cost each other by sharing memory and clocks isn't simulated. Times are medians over rounds.",
+			"cost each other by sharing memory and clocks isn't simulated. Times are medians over rounds.\n" +
+			aboutPages("bench schedule"),
 		Flags: append(stepFlags(benchExperiment(), append(keys, "backend")...),
 			&cli.StringFlag{Name: "blocks", Category: groupMachine, Usage: "units per task, `NUMBERS` with commas between", Value: defaultBlocks},
 			&cli.StringFlag{Name: "simulate", Category: groupMachine, Usage: "workers, `NUMBERS` with commas between", Value: simulatedWorkers},
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
+			pageFlag(),
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"}),
 		Action: runBenchSchedule,
 	}
@@ -57,6 +60,9 @@ func runBenchSchedule(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(base.Backends[0])
+	if err := checkPage(c); err != nil {
+		return err
+	}
 	var cuts []bench.Cut
 	for _, b := range blocks {
 		v := maps.Clone(settings)
@@ -68,18 +74,23 @@ func runBenchSchedule(c *cli.Context) error {
 		config.Backends, config.Rounds = base.Backends, base.Rounds
 		cuts = append(cuts, bench.Cut{Block: b, Config: config})
 	}
-	all, err := bench.Schedule(c.Context, cuts, workers)
-	if err != nil {
+	r := scheduleReport{origin: originOf(c, base.Backends[0], 1), Backend: base.Backends[0].Info(), Rounds: rounds}
+	if r.Step, err = describeStep(settings, "block"); err != nil {
 		return err
 	}
-	if c.Bool("json") {
-		return printJSON(c.App.Writer, struct {
-			Version string            `json:"version"`
-			Machine bench.Machine     `json:"machine"`
-			Blocks  []bench.Scheduled `json:"blocks"`
-		}{version(), bench.ThisMachine(), all})
+	if r.Blocks, err = bench.Schedule(c.Context, cuts, workers); err != nil {
+		return err
 	}
-	return printSchedule(c.App.Writer, all)
+	return deliver(c, r, func(w io.Writer) error { return printSchedule(w, r.Blocks) }, func() (string, error) { return schedulePage(&r), nil })
+}
+
+// scheduleReport is what `bench schedule --json` prints.
+type scheduleReport struct {
+	origin
+	Backend backend.Info      `json:"backend"`
+	Rounds  int               `json:"rounds"`
+	Step    string            `json:"step"` // its settings, without the block
+	Blocks  []bench.Scheduled `json:"blocks"`
 }
 
 // numbersOf reads a flag's list of numbers from 1 to most.

@@ -104,7 +104,7 @@ func compareAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.settle(spec); err != nil {
+	if err := r.settle(c.Context, spec); err != nil {
 		return err
 	}
 	defer closeBackend(r.o.Backend)
@@ -134,7 +134,7 @@ func (r *comparison) say(format string, args ...any) {
 }
 
 // settle makes the options of what is asked for, with a backend and the data.
-func (r *comparison) settle(spec *compareSpec) error {
+func (r *comparison) settle(ctx context.Context, spec *compareSpec) error {
 	var err error
 	if r.e, _, err = catalog.Resolve(catalog.Layer{Values: spec.problem}); err != nil {
 		return &usageError{err}
@@ -148,7 +148,7 @@ func (r *comparison) settle(spec *compareSpec) error {
 	}
 	workers, err := workersFor(r.e.Workers, kernels)
 	if err == nil {
-		r.o, err = r.options(spec, kernels, workers)
+		r.o, err = r.options(ctx, spec, kernels, workers)
 	}
 	if err != nil {
 		closeBackend(kernels)
@@ -156,7 +156,7 @@ func (r *comparison) settle(spec *compareSpec) error {
 	return err
 }
 
-func (r *comparison) options(spec *compareSpec, kernels backend.Kernels, workers int) (compare.Options, error) {
+func (r *comparison) options(ctx context.Context, spec *compareSpec, kernels backend.Kernels, workers int) (compare.Options, error) {
 	if spec.problem["checkpoint-every"] == "" {
 		spec.problem["checkpoint-every"] = compareSaves
 	}
@@ -168,7 +168,7 @@ func (r *comparison) options(spec *compareSpec, kernels backend.Kernels, workers
 			spec.problem[key] = text
 		}
 	}
-	data, err := r.e.LoadData()
+	data, err := r.e.LoadData(ctx)
 	if err != nil {
 		return compare.Options{}, err
 	}

@@ -156,7 +156,7 @@ func TestNPY(t *testing.T) {
 	assert.True(t, m.Scaling.Clip)
 	succeeds(t, dir, "predict", "--model", "a/model.safetensors", "--input", "train.npy", "--output", "y.npy")
 	scaled := backend.NewMat(60, 16)
-	d, err := dataset.LoadNPY(dir, dataset.TableOptions{})
+	d, err := dataset.LoadNPY(t.Context(), dir, dataset.TableOptions{})
 	require.NoError(t, err)
 	require.NoError(t, d.Rescale(m.Scaling))
 	index := make([]int, 60)

@@ -23,12 +23,15 @@ func encodeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "encode",
 		Usage:     "write what a model's code layer makes of examples",
-		UsageText: "locoprop encode --model FILE [data flags] --output FILE.npy [--layer NUMBER] [--split NAME] [--scatter FILE.png]",
+		UsageText: "locoprop encode --model FILE (--input FILE | data flags) --output FILE.npy [--layer NUMBER] [--split NAME] [--scatter FILE.png]",
 		Description: "The code layer is the narrowest of those before the last. An .npy file holds an array of float32, a row per\n" +
 			"example; a .csv file has a line per example, and the label in the last column where the data have labels. A scatter\n" +
-			"shows codes of two values as they are, and of longer ones the first two principal components.",
+			"shows codes of two values as they are, and of longer ones the first two principal components.\n" +
+			"Examples are those of --input, with labels where --label-column names a column of a .csv file, or else those of the\n" +
+			"data set that the data flags name. " + inputHelp,
 		Flags: append([]cli.Flag{
 			modelFlag(),
+			inputFlag("the data set that the data flags name"),
 			&cli.StringFlag{Name: "output", Usage: "`FILE` to write, .npy or .csv", DefaultText: "none: it must be given"},
 			&cli.StringFlag{Name: "layer", Usage: "`NUMBER` of the layer, from 0", DefaultText: "the narrowest before the last"},
 			&cli.StringFlag{Name: "split", Value: splitNames[1], Usage: "`NAME` of the split: " + strings.Join(splitNames, ", ")},
@@ -66,18 +69,11 @@ func encode(c *cli.Context) error {
 			}
 		}
 	}
-	d, err := labelledData(c, m)
+	d, split, from, err := toEncode(c, m)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	split := d.Test
-	if c.String("split") == splitNames[0] {
-		split = d.Train
-	}
-	if split.Len() == 0 {
-		return usagef("--split %s: the data set has no examples there", c.String("split"))
-	}
 	codes := backend.NewMat(split.Len(), units)
 	if err := train.Encode(c.Context, m, layer, split, codes, compute); err != nil {
 		return err
@@ -90,8 +86,7 @@ func encode(c *cli.Context) error {
 	}); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%s: codes of layer %d, %d values each, for %d %s examples of %s\n",
-		c.String("output"), layer, units, split.Len(), c.String("split"), d.Name)
+	fmt.Fprintf(c.App.ErrWriter, "%s: codes of layer %d, %d values each, for %d %s\n", c.String("output"), layer, units, split.Len(), from)
 	if c.String("scatter") == "" {
 		return nil
 	}
@@ -105,12 +100,38 @@ func checkEncodeFlags(c *cli.Context) error {
 		return usagef("%s needs --output FILE.npy or FILE.csv", c.Command.HelpName)
 	case !strings.HasSuffix(out, ".npy") && !strings.HasSuffix(out, ".csv"):
 		return usagef("--output %s: must end in .npy or .csv, the formats that are written", out)
+	case c.IsSet("input") && c.IsSet("split"):
+		return usagef("--input with --split: a file of examples has no splits")
 	case c.String("split") != splitNames[0] && c.String("split") != splitNames[1]:
 		return &usageError{fmt.Errorf("--split: %w", &catalog.UnknownError{What: "split", Name: c.String("split"), Known: splitNames})}
 	case c.IsSet("scatter"):
-		return checkPicture(c, "scatter")
+		if err := checkPicture(c, "scatter"); err != nil {
+			return err
+		}
 	}
-	return nil
+	return checkInput(c)
+}
+
+// toEncode reads the examples to encode, and the data that they are part of; from says for
+// people what they are.
+func toEncode(c *cli.Context, m *model.Model) (d *dataset.Data, split dataset.Split, from string, err error) {
+	if c.IsSet("input") {
+		if d, err = inputData(c, m, true); err != nil {
+			return nil, nil, "", err
+		}
+		return d, d.Train, "examples of " + d.Name, nil
+	}
+	if d, err = labelledData(c, m); err != nil {
+		return nil, nil, "", err
+	}
+	name := c.String("split")
+	if split = d.Test; name == splitNames[0] {
+		split = d.Train
+	}
+	if split.Len() == 0 {
+		return nil, nil, "", errors.Join(usagef("--split %s: the data set has no examples there", name), d.Close())
+	}
+	return d, split, fmt.Sprintf("%s examples of %s", name, d.Name), nil
 }
 
 // codeLayer is the layer that --layer names, or else the model's code layer.
@@ -136,13 +157,13 @@ func labelledData(c *cli.Context, m *model.Model) (*dataset.Data, error) {
 	if m.Target == model.Input && e.Dataset != "curves" && (e.Dataset != "csv" || e.Table.LabelColumn != "") {
 		labelled := *e
 		labelled.Target = model.Label
-		d, err := labelled.LoadDataFor(m)
+		d, err := labelled.LoadDataFor(c.Context, m)
 		if err == nil || e.Table.LabelColumn != "" || !errors.Is(err, dataset.ErrData) {
 			return d, err
 		}
 		fmt.Fprintf(c.App.ErrWriter, "locoprop: no labels: %v\n", err)
 	}
-	return e.LoadDataFor(m)
+	return e.LoadDataFor(c.Context, m)
 }
 
 // labelNames are the names of the examples' classes, nil where they have none.

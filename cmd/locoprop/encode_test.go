@@ -63,6 +63,47 @@ func TestEncode(t *testing.T) {
 	assert.NotContains(t, tree(t, dir), "x.npy")
 }
 
+// Codes of a file's examples are those that the same examples have as a data set.
+func TestEncodeInput(t *testing.T) {
+	t.Parallel()
+	data, dir := trained(t)
+	encode := []string{"encode", "--model", "r/model.safetensors"}
+	of := func(more ...string) []string { return append(encode[:3:3], more...) }
+	succeeds(t, dir, of("--dataset", "idx", "--data", data, "--output", "want.npy")...)
+	out := succeeds(t, dir, of("--input", filepath.Join(data, "t10k-images-idx3-ubyte"), "--output", "idx.npy")...)
+	assert.Equal(t, "idx.npy: codes of layer 1, 6 values each, for 40 examples of "+filepath.Join(data, "t10k-images-idx3-ubyte")+"\n", out.stderr)
+	assert.Equal(t, read(t, dir, "want.npy"), read(t, dir, "idx.npy"))
+
+	// The last layer's are what predict writes, here of the codes of another model.
+	succeeds(t, dir, of("--input", filepath.Join(data, "t10k-images-idx3-ubyte"), "--layer", "3", "--output", "images.npy")...)
+	succeeds(t, dir, of("--input", "images.npy", "--layer", "3", "--output", "twice.npy")...)
+	succeeds(t, dir, "predict", "--model", "r/model.safetensors", "--input", "images.npy", "--output", "y.npy")
+	assert.Equal(t, read(t, dir, "y.npy"), read(t, dir, "twice.npy"))
+
+	// Labels of a table go with its codes, and its values are scaled as the model says.
+	writeCSV(t, filepath.Join(dir, "flowers.csv"), 20)
+	table := []string{"--dataset", "csv", "--data", "flowers.csv", "--label-column", "kind", "--test-share", "0"}
+	for _, target := range []string{"input", "label"} {
+		arch := map[string]string{"input": "3,2,3", "label": "3,2,2"}[target]
+		succeeds(t, dir, append([]string{"train", "--preset", "curves", "--loss", "squared", "--scale", "standard", "--target", target, "--arch", arch, "--batch", "4", "--epochs", "0", "--out", target}, table...)...)
+		encode[2] = target + "/model.safetensors"
+		succeeds(t, dir, append(of("--split", "train", "--output", "want.csv"), table...)...)
+		succeeds(t, dir, of("--input", "flowers.csv", "--label-column", "kind", "--output", "got.csv", "--scatter", "got.png")...)
+		assert.Equal(t, string(read(t, dir, "want.csv")), string(read(t, dir, "got.csv")))
+		assert.Contains(t, string(read(t, dir, "got.csv")), "code0,code1,label\n")
+		checkPictureFile(t, filepath.Join(dir, "got.png"))
+	}
+
+	refuses(t, dir, exitUsage, []string{"--input with --split: a file of examples has no splits"}, of("--input", "images.npy", "--split", "train", "--output", "x.npy")...)
+	refuses(t, dir, exitUsage, []string{"--input with --data: give a file of examples or a data set, not both"}, of("--input", "images.npy", "--data", data, "--output", "x.npy")...)
+	refuses(t, dir, exitUsage, []string{"--input images.npy: --label-column and --header are for a .csv file"}, of("--input", "images.npy", "--label-column", "kind", "--output", "x.npy")...)
+	refuses(t, dir, exitData, []string{"images.npy: 64 values per example, the model reads 3"}, of("--input", "images.npy", "--output", "x.npy")...)
+	refuses(t, dir, exitData, []string{"nowhere.csv: can't read"}, of("--input", "nowhere.csv", "--output", "x.npy")...)
+	edit(t, filepath.Join(dir, "flowers.csv"), "aster", "tulip")
+	refuses(t, dir, exitData, []string{"tulip", "is of no known class; there are: aster, rose"}, of("--input", "flowers.csv", "--label-column", "kind", "--output", "x.npy")...)
+	assert.NotContains(t, tree(t, dir), "x.npy")
+}
+
 func TestCodesOfOneValueHaveNoScatter(t *testing.T) {
 	t.Parallel()
 	data, dir := writeData(t), t.TempDir()

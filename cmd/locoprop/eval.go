@@ -47,7 +47,7 @@ func evaluate(c *cli.Context) error {
 		return err
 	}
 	defer closeBackend(compute.Backend)
-	d, err := e.LoadDataFor(m)
+	d, err := e.LoadDataFor(c.Context, m)
 	if err != nil {
 		return err
 	}

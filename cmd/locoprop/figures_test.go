@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +32,10 @@ var (
 func measureFigures(t *testing.T) *figuresReport {
 	t.Helper()
 	k := gonum.New()
-	r := &figuresReport{Version: "1.2.3", Machine: bench.ThisMachine(), Backend: k.Info(), Workers: 2, Rounds: 1}
+	r := &figuresReport{
+		origin:  origin{Version: "1.2.3", Command: "locoprop bench figures --rounds 1", Date: "2026-12-31", Machine: bench.ThisMachine()},
+		Backend: k.Info(), Workers: 2, Rounds: 1,
+	}
 	config, _, err := stepConfig(catalog.Values{"arch": "6,4,6", "batch": "4", "optimizer": "momentum", "form": "direct", "local-steps": "2"})
 	require.NoError(t, err)
 	config.Backends, config.Rounds, config.Workers, config.Sizes, config.Sample = []backend.Kernels{k}, 1, 2, []int{32}, time.Microsecond
@@ -85,41 +86,12 @@ func TestFigures(t *testing.T) {
 
 func TestFiguresPage(t *testing.T) {
 	t.Parallel()
-	r := smallFigures(t)
-	path := filepath.Join(t.TempDir(), "page.md")
-	write := func(content string) string {
-		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-		require.NoError(t, writePage(path, r))
-		got, err := os.ReadFile(path)
-		require.NoError(t, err)
-		return string(got)
-	}
-	got := write("# Page\n\ntext\n")
-	assert.True(t, strings.HasPrefix(got, "# Page\n\ntext\n\n"+pageBegin+"\n"))
-	assert.True(t, strings.HasSuffix(got, pageEnd+"\n"))
-	assert.Contains(t, got, "locoprop 1.2.3. Medians of 1 rounds")
-	assert.Equal(t, got, write(got), "written again, it is the same")
-
-	got = write("above\n" + pageBegin + "\nold\n" + pageEnd + "\nbelow\n")
-	assert.NotContains(t, got, "old")
-	assert.True(t, strings.HasPrefix(got, "above\n"+pageBegin))
-	assert.True(t, strings.HasSuffix(got, pageEnd+"\nbelow\n"))
-	for _, line := range strings.Split(got, "\n") {
+	got := figuresPage(smallFigures(t))
+	assert.True(t, strings.HasPrefix(got, "    locoprop bench figures --rounds 1\n\n"))
+	assert.Contains(t, got, "; locoprop 1.2.3; 2026-12-31. Medians over 1 rounds")
+	for line := range strings.Lines(got) {
 		if strings.HasPrefix(line, "|") {
-			cells := strings.Count(line, "|") - 1
-			assert.Contains(t, []int{5, 17}, cells, line)
+			assert.Contains(t, []int{5, 17}, strings.Count(line, "|")-1, line)
 		}
-	}
-
-	_, err := readPage(filepath.Join(t.TempDir(), "new.md"))
-	require.NoError(t, err)
-}
-
-func TestFiguresPageRefused(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{pageBegin, pageEnd, pageEnd + pageBegin, pageBegin + pageEnd + pageBegin} {
-		dir := t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "page.md"), []byte(text), 0o600))
-		refuses(t, dir, exitUsage, []string{"--page page.md: needs one"}, "bench", "figures", "--page", "page.md")
 	}
 }

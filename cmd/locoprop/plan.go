@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -64,9 +65,9 @@ func checkPlanFlags(c *cli.Context) error {
 }
 
 // printPlan says what a step of the run would do, in place of running.
-func (r *training) printPlan() error {
+func (r *training) printPlan(ctx context.Context) error {
 	defer closeBackend(r.kernels)
-	p, err := r.makePlan()
+	p, err := r.makePlan(ctx)
 	if err != nil {
 		return err
 	}
@@ -84,8 +85,8 @@ func (r *training) printPlan() error {
 	return p.print(r.stdout)
 }
 
-func (r *training) makePlan() (*runPlan, error) {
-	arch, examples, err := r.planArch()
+func (r *training) makePlan(ctx context.Context) (*runPlan, error) {
+	arch, examples, err := r.planArch(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (r *training) makePlan() (*runPlan, error) {
 // planArch is the architecture and the number of training examples, 0 where it isn't
 // known. Files are read only where the shape of the data isn't known and decides on the
 // architecture.
-func (r *training) planArch() (nn.Arch, int, error) {
+func (r *training) planArch(ctx context.Context) (nn.Arch, int, error) {
 	e := &r.e
 	if info, known := e.DataInfo(); known {
 		arch, err := e.FitShape(info.Height*info.Width, info.Classes)
@@ -128,7 +129,7 @@ func (r *training) planArch() (nn.Arch, int, error) {
 		arch, err := e.Arch.Arch(e.Activation, e.Loss)
 		return arch, 0, usage(err)
 	}
-	d, err := e.LoadData()
+	d, err := e.LoadData(ctx)
 	if err != nil {
 		return nn.Arch{}, 0, err
 	}

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -18,6 +16,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/journal"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/train"
@@ -69,7 +68,7 @@ type rateSearch struct {
 	data    *dataset.Data
 	kernels backend.Kernels
 	workers int
-	journal *os.File
+	journal *journal.File
 	done    map[catalog.Pair]map[float64]float64
 	log     func(format string, args ...any)
 }
@@ -95,7 +94,7 @@ func findRates(c *cli.Context) error {
 	if err := s.open(filepath.Join("runs", "rates")); err != nil {
 		return err
 	}
-	defer s.journal.Close() // each line is synced as it is written
+	defer s.journal.Close() // every line is on the disk
 	s.data = dataset.Curves(1, dataset.CurvesTrain, dataset.CurvesTest)
 	table := catalog.FixedRates()
 	only := c.StringSlice("only")
@@ -130,29 +129,21 @@ func named(only []string, p catalog.Pair) bool {
 	return len(only) == 0 || slices.Contains(only, p.Method) || p.Optimizer != "" && slices.Contains(only, p.Optimizer)
 }
 
-// open reads the journal, dropping a line cut off by an interruption, and opens it for
-// more.
+// open reads the journal of a folder and opens it for more.
 func (s *rateSearch) open(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, ratesJournal)
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	whole := old[:bytes.LastIndexByte(old, '\n')+1]
-	for lines := bufio.NewScanner(bytes.NewReader(whole)); lines.Scan(); {
+	var err error
+	s.journal, err = openJournal(filepath.Join(dir, ratesJournal), func(line []byte, _ int) error {
 		var t trial
-		if err := json.Unmarshal(lines.Bytes(), &t); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+		if err := json.Unmarshal(line, &t); err != nil {
+			return err
 		}
 		s.note(t)
-	}
-	if s.journal, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
-		return err
-	}
-	return s.journal.Truncate(int64(len(whole)))
+		return nil
+	})
+	return err
 }
 
 func (s *rateSearch) note(t trial) {
@@ -186,14 +177,7 @@ func (s *rateSearch) best(ctx context.Context, p catalog.Pair) (catalog.Rate, bo
 			t.TestLoss = &loss
 		}
 		s.note(t)
-		line, err := json.Marshal(t)
-		if err != nil {
-			return 0, err
-		}
-		if _, err := s.journal.Write(append(line, '\n')); err != nil {
-			return 0, err
-		}
-		return loss, s.journal.Sync()
+		return loss, s.journal.Add(t)
 	})
 	return catalog.Rate{Pair: p, Eta: tune.Rate(point), Gamma: gamma, TestLoss: loss}, found, err
 }
@@ -251,7 +235,7 @@ func (s *rateSearch) run(ctx context.Context, p catalog.Pair, eta float64) (floa
 	if err != nil {
 		return 0, err
 	}
-	t, err := train.New(train.Config{
+	t, err := train.New(ctx, train.Config{
 		Network: net, Loss: e.Loss, Method: method, Backend: s.kernels, Data: s.data, Target: e.Target,
 		Batch: e.Batch, Epochs: e.Epochs, EvalEvery: e.Epochs, Schedule: sched, Seed: e.Seed, Workers: s.workers,
 	})

@@ -73,7 +73,7 @@ func reconstruct(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	d, err := e.LoadDataFor(m)
+	d, err := e.LoadDataFor(c.Context, m)
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func pictureOf(ctx context.Context, dir string, compute train.Compute) (drawing,
 	if err := locateData(&e); err != nil {
 		return nil, err
 	}
-	d, err := e.LoadDataFor(m)
+	d, err := e.LoadDataFor(ctx, m)
 	if err != nil {
 		return nil, err
 	}

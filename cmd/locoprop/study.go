@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,8 +13,8 @@ import (
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/compare"
-	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/experiment"
+	"github.com/locoprop/locoprop-go/locoprop/journal"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 	"github.com/locoprop/locoprop-go/locoprop/tune"
 	"github.com/urfave/cli/v2"
@@ -61,6 +59,7 @@ type study struct {
 	contenders     []catalog.Contender
 	out, page      string
 	steps          map[string]map[string]int // by problem and contender
+	journal        *journal.File             // of them
 }
 
 // studied is what came of a problem.
@@ -83,7 +82,7 @@ func studyAction(c *cli.Context) error {
 		}
 	}()
 	for i := range s.file.Problems { // all data before any work
-		r, err := s.settle(&s.file.Problems[i])
+		r, err := s.settle(c.Context, &s.file.Problems[i])
 		if err != nil {
 			return fmt.Errorf("problem %s: %w", s.file.Problems[i].Name, err)
 		}
@@ -92,9 +91,10 @@ func studyAction(c *cli.Context) error {
 	if err := os.MkdirAll(s.out, 0o777); err != nil {
 		return fmt.Errorf("folder of the study: %w", err)
 	}
-	if err := s.readSteps(); err != nil {
+	if err := s.openSteps(); err != nil {
 		return err
 	}
+	defer s.journal.Close() // every line is on the disk
 	var results []studied
 	for i, r := range problems {
 		x, err := s.study(c.Context, &s.file.Problems[i], r)
@@ -117,7 +117,7 @@ func studyAction(c *cli.Context) error {
 }
 
 // settle makes a comparison of a problem, with its data and without contenders.
-func (s *study) settle(p *studyProblem) (*comparison, error) {
+func (s *study) settle(ctx context.Context, p *studyProblem) (*comparison, error) {
 	spec := &compareSpec{problem: catalog.Values{}}
 	if p.Settings != nil {
 		if err := spec.takeProblem("problem "+p.Name, p.Settings); err != nil {
@@ -131,7 +131,7 @@ func (s *study) settle(p *studyProblem) (*comparison, error) {
 	}
 	spec.targets = p.TargetLoss
 	r := &comparison{stdout: s.stdout, stderr: s.stderr}
-	if err := r.settle(spec); err != nil {
+	if err := r.settle(ctx, spec); err != nil {
 		return nil, err
 	}
 	r.o.Evaluations = s.file.Evaluations
@@ -195,7 +195,7 @@ func (s *study) fit(ctx context.Context, p *studyProblem, r *comparison, c *cata
 	}
 	known[c.Name] = steps
 	r.say("problem %s, %s: %.4g s a step, so that %d steps fit into %g s", p.Name, c.Name, perStep, steps, p.Seconds)
-	return s.addSteps(studySteps{Problem: p.Name, Seconds: p.Seconds, Contender: c.Name, Steps: steps, StepSeconds: perStep, Load: load})
+	return s.journal.Add(studySteps{Problem: p.Name, Seconds: p.Seconds, Contender: c.Name, Steps: steps, StepSeconds: perStep, Load: load})
 }
 
 // tune searches for a contender's settings for runs of so many steps. The batch stays, so
@@ -236,46 +236,41 @@ type studySteps struct {
 	Load        float64 `json:"load,omitempty"` // of the machine, when that was measured
 }
 
-// readSteps reads the journal; a line that was cut is left out.
-func (s *study) readSteps() error {
+// openSteps reads the journal and opens it for more.
+func (s *study) openSteps() error {
 	s.steps = map[string]map[string]int{}
-	path := filepath.Join(s.out, studyJournal)
-	content, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	content = content[:bytes.LastIndexByte(content, '\n')+1]
-	number := 0
-	for line := range bytes.Lines(content) {
-		number++
+	var other error
+	var err error
+	s.journal, err = openJournal(filepath.Join(s.out, studyJournal), func(line []byte, _ int) error {
 		var x studySteps
-		if err := json.Unmarshal(line, &x); err != nil || x.Steps < 1 {
-			return &dataset.Error{Path: path, Reason: fmt.Sprintf("line %d isn't one of a study: %s", number, bytes.TrimSpace(line))}
+		if err := json.Unmarshal(line, &x); err != nil {
+			return err
+		}
+		if x.Steps < 1 {
+			return fmt.Errorf("%d steps of contender %q; must be 1 or more", x.Steps, x.Contender)
 		}
 		for _, p := range s.file.Problems {
 			if p.Name == x.Problem && p.Seconds != x.Seconds {
-				return usagef("%s holds another study: problem %s has %g seconds there and %g here", s.out, p.Name, x.Seconds, p.Seconds)
+				other = usagef("%s holds another study: problem %s has %g seconds there and %g here", s.out, p.Name, x.Seconds, p.Seconds)
 			}
 		}
 		if s.steps[x.Problem] == nil {
 			s.steps[x.Problem] = map[string]int{}
 		}
 		s.steps[x.Problem][x.Contender] = x.Steps
+		return nil
+	})
+	if err == nil && other != nil {
+		err = errors.Join(other, s.journal.Close())
 	}
-	return nil
+	return err
 }
 
-// addSteps adds a line: what is there already, and the line, replace the file as a whole.
-func (s *study) addSteps(x studySteps) error {
-	path := filepath.Join(s.out, studyJournal)
-	content, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// openJournal is journal.Open for a command, where a journal in use is wrong usage.
+func openJournal(path string, take func(line []byte, number int) error) (*journal.File, error) {
+	f, err := journal.Open(path, take)
+	if errors.Is(err, journal.ErrInUse) {
+		return nil, &usageError{err}
 	}
-	line, err := json.Marshal(x)
-	if err != nil {
-		return err
-	}
-	content = content[:bytes.LastIndexByte(content, '\n')+1]
-	return writeBytes(path, append(append(content, line...), '\n'))
+	return f, err
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop/compare"
+	"github.com/locoprop/locoprop-go/locoprop/journal"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -79,8 +80,8 @@ func TestStudy(t *testing.T) {
 
 	// Cut anywhere, it comes to the same: nothing that is done is done again.
 	require.NoError(t, os.Remove(filepath.Join(dir, "docs", "page.md")))
-	journal := read(t, dir, "o", studyJournal)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "o", studyJournal), append(journal, `{"problem":"ba`...), 0o666))
+	measured := read(t, dir, "o", studyJournal)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "o", studyJournal), append(measured, `{"problem":"ba`...), 0o666))
 	lines := strings.SplitAfter(string(read(t, finals, compare.JournalName)), "\n")
 	require.NoError(t, os.WriteFile(filepath.Join(finals, compare.JournalName), []byte(strings.Join(lines[:5], "")), 0o666))
 	again := succeeds(t, dir, args...)
@@ -98,7 +99,14 @@ func TestStudy(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "s.toml"), []byte(config), 0o666))
 	refuses(t, dir, exitUsage, []string{"o holds another study: problem bands has 0.02 seconds there and 0.03 here"}, args...)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "o", studyJournal), []byte("{}\n"), 0o666))
-	refuses(t, dir, exitData, []string{"steps.jsonl", "line 1 isn't one of a study"}, args...)
+	refuses(t, dir, exitData, []string{`steps.jsonl: line 1: 0 steps of contender ""; must be 1 or more`}, args...)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "o", studyJournal), []byte("{\n"), 0o666))
+	refuses(t, dir, exitData, []string{"steps.jsonl: line 1: unexpected end of JSON input"}, args...)
+	require.NoError(t, os.Remove(filepath.Join(dir, "o", studyJournal)))
+	held, err := journal.Open(filepath.Join(dir, "o", studyJournal), nil)
+	require.NoError(t, err)
+	refuses(t, dir, exitUsage, []string{"steps.jsonl is in use: locked by process"}, args...)
+	require.NoError(t, held.Close())
 }
 
 func TestStudyRefuses(t *testing.T) {

@@ -4,28 +4,20 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/compare"
-	"github.com/locoprop/locoprop-go/locoprop/train"
 )
 
 // writePage writes the page of a study and, into the folder images beside it, its charts.
 func (s *study) writePage(results []studied) error {
-	images := filepath.Join(filepath.Dir(s.page), "images")
-	if err := os.MkdirAll(images, 0o777); err != nil {
-		return err
-	}
 	for i := range results {
 		x := &results[i]
-		seconds, epochs := x.result.ChartBySeconds(), x.result.ChartByEpoch()
-		if err := train.WriteFile(filepath.Join(images, chartName(x.Name, "seconds")), seconds.WriteSVG); err != nil {
+		if err := writeChart(s.page, chartName(x.Name, "seconds"), x.result.ChartBySeconds()); err != nil {
 			return err
 		}
-		if err := train.WriteFile(filepath.Join(images, chartName(x.Name, "epochs")), epochs.WriteSVG); err != nil {
+		if err := writeChart(s.page, chartName(x.Name, "epochs"), x.result.ChartByEpoch()); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ func (r *training) conclude(ctx context.Context, result train.Result) error {
 		out = r.stderr
 	}
 	compute := train.Compute{Backend: r.kernels, Workers: r.e.Workers}
-	meanTrain, meanTest, err := train.MeanPredictor(r.data, r.e.Target, r.e.Loss, compute)
+	meanTrain, meanTest, err := train.MeanPredictor(ctx, r.data, r.e.Target, r.e.Loss, compute)
 	if err != nil {
 		return err
 	}

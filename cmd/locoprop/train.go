@@ -86,7 +86,7 @@ func trainAction(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("plan") {
-		return r.printPlan()
+		return r.printPlan(c.Context)
 	}
 	return r.run(c.Context)
 }

@@ -92,7 +92,7 @@ func (r *training) run(ctx context.Context) (err error) {
 	if err != nil {
 		return r.explain(err)
 	}
-	return r.conclude(ctx, result)
+	return r.explain(r.conclude(ctx, result))
 }
 
 // newMeter makes the run's meter. Where there is a live view, or a line for every step,
@@ -161,7 +161,7 @@ func (r *training) sayRate() {
 func (r *training) prepare(ctx context.Context) error {
 	start := time.Now()
 	var err error
-	if r.data, err = r.e.LoadData(); err != nil {
+	if r.data, err = r.e.LoadData(ctx); err != nil {
 		return err
 	}
 	r.say("data set %s: %d training and %d test examples of %d values, ready in %.1f s",
@@ -172,10 +172,7 @@ func (r *training) prepare(ctx context.Context) error {
 	if names := r.data.ClassNames; names != nil {
 		r.say("classes, in the order of the outputs: %s", strings.Join(names, ", "))
 	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", train.ErrInterrupted, err)
-	}
-	if err := r.makeTrainer(); err != nil {
+	if err := r.makeTrainer(ctx); err != nil {
 		return err
 	}
 	if err := r.attach(); err != nil {
@@ -185,14 +182,14 @@ func (r *training) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (r *training) makeTrainer() error {
+func (r *training) makeTrainer(ctx context.Context) error {
 	c, err := experiment.Config(&r.e, r.data, r.kernels)
 	if err != nil {
 		return err
 	}
 	r.say("network %v: %d parameters", r.e.Arch, c.Network.Params())
 	c.OnEpoch, c.OnStep, c.OnLayers, c.OnWarning = r.onEpoch, r.onStep, r.onLayers, r.warn
-	if r.trainer, err = train.New(c); err != nil {
+	if r.trainer, err = train.New(ctx, c); err != nil {
 		return err
 	}
 	if r.e.DMomentum > 0 {
@@ -251,12 +248,12 @@ func (r *training) onEpoch(m train.Metrics) error {
 	return err
 }
 
-// explain adds what to do about an error.
+// explain adds what to do about an error, nil where there is none.
 func (r *training) explain(err error) error {
 	dir := r.folder.Dir()
 	var diverged *train.DivergedError
 	switch {
-	case errors.Is(err, train.ErrInterrupted):
+	case errors.Is(err, train.ErrInterrupted), errors.Is(err, context.Canceled): // the latter while data are loaded
 		at := ""
 		if r.trainer != nil {
 			res := r.trainer.Result()

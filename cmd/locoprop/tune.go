@@ -105,7 +105,7 @@ func tuneAction(c *cli.Context) error {
 	}
 	defer closeBackend(r.kernels)
 	var err error
-	if r.data, err = r.e.LoadData(); err != nil {
+	if r.data, err = r.e.LoadData(c.Context); err != nil {
 		return err
 	}
 	var failed []error
@@ -256,7 +256,7 @@ func (r *tuningRun) tune(ctx context.Context, c catalog.Contender) error {
 	switch {
 	case errors.Is(err, train.ErrInterrupted):
 		return fmt.Errorf("%w; go on with the same command, files are in %s", train.ErrInterrupted, quote(r.out))
-	case errors.Is(err, tune.ErrJournal):
+	case errors.Is(err, tune.ErrJournal) && !errors.Is(err, dataset.ErrData):
 		return usagef("%s: %w; repeat it as it was begun, or name another folder with --out", c.Name, err)
 	case err != nil:
 		return fmt.Errorf("%s: %w", c.Name, err)

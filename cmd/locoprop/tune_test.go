@@ -75,6 +75,10 @@ func TestTune(t *testing.T) {
 	assert.Equal(t, reportOf(t, dir, "o", "adam", tuneReport), r)
 	refuses(t, dir, exitUsage, []string{"is of another search: setting seed is 1 there and 2 here", "name another folder with --out"},
 		smallTune(data, "--methods", "adam", "--out", "o", "--seed", "2")...)
+	journal := filepath.Join("o", "adam", experiment.TuneJournal)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, journal), append(read(t, dir, journal), "{\n"...), 0o666))
+	refuses(t, dir, exitData, []string{"adam: journal " + journal + ": line ", "unexpected end of JSON input"},
+		smallTune(data, "--methods", "adam", "--out", "o")...)
 }
 
 // A search whose process is killed or interrupted goes on to the same files.

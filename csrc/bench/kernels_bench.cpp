@@ -4,6 +4,7 @@
 
 #include <iterator>
 #include <string>
+#include <vector>
 
 #include "locoprop.h"
 #include "matrix.h"
@@ -95,6 +96,38 @@ void Loss(benchmark::State& state, const Shape& s, int f, int loss) {
   PerElement(state, s.batch * s.units);
 }
 
+void Sm3(benchmark::State& state, const Shape& s) {
+  const int64_t rows = s.units, cols = s.cols();
+  const Matrix g = Make(rows, cols), c = Matrix(1, cols).Fill([] { return 1; });
+  Matrix w = g, m = g, r = Matrix(1, rows).Fill([] { return 1; }), top = c, b = r;
+  for (auto _ : state) {
+    lp_sm3(rows, cols, w.data(), cols, g.data(), cols, m.data(), cols, r.data(), c.data(),
+           top.data(), b.data(), 1e-3f, 0.9f, 0.1f, nullptr);
+  }
+  PerElement(state, rows * cols);
+}
+
+void SquareSums(benchmark::State& state, const Shape& s) {
+  const Matrix g = Make(s.units, s.cols());
+  std::vector<double> rows(static_cast<size_t>(s.units)), cols(static_cast<size_t>(s.cols()));
+  for (auto _ : state) {
+    lp_square_sums(s.units, s.cols(), g.data(), g.stride(), rows.data(), cols.data(), nullptr);
+  }
+  PerElement(state, s.units * s.cols());
+}
+
+void ScaledStep(benchmark::State& state, const Shape& s) {
+  const Matrix g = Make(s.units, s.cols()), a = Make(1, s.units), b = Make(1, s.cols());
+  Matrix w = g;
+  for (auto _ : state) {
+    double sum = 0;
+    lp_scaled_squares(s.units, s.cols(), g.data(), g.stride(), a.data(), b.data(), &sum, nullptr);
+    lp_scaled_step(s.units, s.cols(), w.data(), w.stride(), g.data(), g.stride(), a.data(),
+                   b.data(), nullptr);
+  }
+  PerElement(state, s.units * s.cols());
+}
+
 template <class F, class... Arg>
 void Register(const std::string& name, F f, Arg... arg) {
   benchmark::RegisterBenchmark(name.c_str(), f, arg...);
@@ -121,6 +154,9 @@ const bool kRegistered = [] {
     for (const lp_rule& rule : lp_test::Rules()) {
       Register("update/" + std::to_string(rule.kind) + shape, Update, s, rule);
     }
+    Register("sm3" + shape, Sm3, s);
+    Register("square-sums" + shape, SquareSums, s);
+    Register("scaled-squares-and-step" + shape, ScaledStep, s);
   }
   return true;
 }();

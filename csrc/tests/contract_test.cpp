@@ -89,6 +89,11 @@ void CallAll(Fixture& x) {
   lp_update(&x.rule, n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), n, x.p(4), n, nullptr, 0,
             nullptr);
   lp_add_into(n, n, x.p(0), n, x.p(1), n, nullptr);
+  lp_sm3(n, n, x.p(0), n, x.p(1), n, x.p(2), n, x.p(3), x.p(4), x.p(4) + n, x.p(3) + n, 0.1f, 0.9f,
+         0.1f, nullptr);
+  lp_square_sums(n, n, x.p(1), n, x.b.data(), x.w.data(), nullptr);
+  lp_scaled_squares(n, n, x.p(1), n, x.p(2), x.p(3), &sum, nullptr);
+  lp_scaled_step(n, n, x.p(0), n, x.p(1), n, x.p(2), x.p(3), nullptr);
 }
 
 // Calls with one wrong argument each, and what they must report.
@@ -131,91 +136,94 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
   double* const sum = nullptr;
   return {
       {{LP_SIZE, 1, -1, top},
-       [&](lp_error* e) { return lp_affine(-1, n, n, x.p(0), n, x.p(1), n, x.p(2), n, e); }},
+       [=, &x](lp_error* e) { return lp_affine(-1, n, n, x.p(0), n, x.p(1), n, x.p(2), n, e); }},
       {{LP_SIZE, 2, big, top},
-       [&](lp_error* e) { return lp_affine(1, big, n, x.p(0), n, x.p(1), big, x.p(2), big, e); }},
+       [=, &x](lp_error* e) {
+         return lp_affine(1, big, n, x.p(0), n, x.p(1), big, x.p(2), big, e);
+       }},
       {{LP_NULL, 6, 0, 0},
-       [&](lp_error* e) { return lp_affine(n, n, n, x.p(0), n, nullptr, n, x.p(2), n, e); }},
+       [=, &x](lp_error* e) { return lp_affine(n, n, n, x.p(0), n, nullptr, n, x.p(2), n, e); }},
       {{LP_STRIDE, 9, n - 1, n},
-       [&](lp_error* e) { return lp_affine(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n - 1, e); }},
+       [=, &x](lp_error* e) { return lp_affine(n, n, n, x.p(0), n, x.p(1), n, x.p(2), n - 1, e); }},
       {{LP_STRIDE_LIMIT, 5, big, top},
-       [&](lp_error* e) { return lp_backprop(1, n, n, x.p(0), big, x.p(1), n, x.p(2), n, e); }},
+       [=, &x](lp_error* e) { return lp_backprop(1, n, n, x.p(0), big, x.p(1), n, x.p(2), n, e); }},
       {{LP_STRIDE, 7, 3, n},
-       [&](lp_error* e) { return lp_grad(n, n, n, x.p(0), n, x.p(1), 3, x.p(2), n, e); }},
+       [=, &x](lp_error* e) { return lp_grad(n, n, n, x.p(0), n, x.p(1), 3, x.p(2), n, e); }},
       {{LP_STRIDE, 8, 5, n},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          return lp_gemm(1, 0, n, n, 5, 1, x.p(1), 5, x.p(2), n, 0, x.p(0), n, e);
        }},
       {{LP_NULL, 8, 0, 0},
-       [&](lp_error* e) { return lp_syrk(0, n, n, 1, x.p(1), n, 0, nullptr, n, e); }},
-      {{LP_SIZE, 1, -3, top}, [&](lp_error* e) { return lp_cholesky(-3, x.l.data(), e); }},
-      {{LP_NULL, 4, 0, 0}, [&](lp_error* e) { return lp_solve(n, n, x.l.data(), nullptr, e); }},
-      {{LP_SIZE, 1, -1, top}, [&](lp_error* e) { return lp_invert(-1, x.l.data(), e); }},
-      {{LP_NULL, 2, 0, 0}, [&](lp_error* e) { return lp_invert(n, nullptr, e); }},
+       [=, &x](lp_error* e) { return lp_syrk(0, n, n, 1, x.p(1), n, 0, nullptr, n, e); }},
+      {{LP_SIZE, 1, -3, top}, [=, &x](lp_error* e) { return lp_cholesky(-3, x.l.data(), e); }},
+      {{LP_NULL, 4, 0, 0}, [=, &x](lp_error* e) { return lp_solve(n, n, x.l.data(), nullptr, e); }},
+      {{LP_SIZE, 1, -1, top}, [=, &x](lp_error* e) { return lp_invert(-1, x.l.data(), e); }},
+      {{LP_NULL, 2, 0, 0}, [=, &x](lp_error* e) { return lp_invert(n, nullptr, e); }},
       {{LP_STRIDE, 13, n - 1, n},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          return lp_gemm64(0, 0, n, n, n, 1, x.b.data(), n, x.b.data(), n, 0, x.l.data(), n - 1, e);
        }},
       {{LP_KIND, 23, LP_ADAM_TF1, LP_NESTEROV},
-       [&](lp_error* e) { return kernel(&Rules()[LP_ADAM_TF1], nullptr, nullptr, enough, e); }},
+       [=, &x](lp_error* e) { return kernel(&Rules()[LP_ADAM_TF1], nullptr, nullptr, enough, e); }},
       {{LP_NULL, 18, 0, 0},
-       [&](lp_error* e) { return kernel(&momentum, x.p(3), nullptr, enough, e); }},
+       [=, &x](lp_error* e) { return kernel(&momentum, x.p(3), nullptr, enough, e); }},
       {{LP_SCRATCH, 26, 5, enough},
-       [&](lp_error* e) { return kernel(&sgd, nullptr, nullptr, 5, e); }},
-      {{LP_STRIDE, 7, 1, n}, [&](lp_error* e) { return gram(1, &sgd, enough, e); }},
-      {{LP_NULL, 19, 0, 0}, [&](lp_error* e) { return gram(n, nullptr, enough, e); }},
+       [=, &x](lp_error* e) { return kernel(&sgd, nullptr, nullptr, 5, e); }},
+      {{LP_STRIDE, 7, 1, n}, [=, &x](lp_error* e) { return gram(1, &sgd, enough, e); }},
+      {{LP_NULL, 19, 0, 0}, [=, &x](lp_error* e) { return gram(n, nullptr, enough, e); }},
       {{LP_SCRATCH, 22, 5, lp_solve_gram_scratch(n, n)},
-       [&](lp_error* e) { return gram(n, &sgd, 5, e); }},
-      {{LP_NULL, 6, 0, 0}, [&](lp_error* e) { return metric(nullptr, LP_TANH, 2, enough, e); }},
+       [=, &x](lp_error* e) { return gram(n, &sgd, 5, e); }},
+      {{LP_NULL, 6, 0, 0}, [=, &x](lp_error* e) { return metric(nullptr, LP_TANH, 2, enough, e); }},
       {{LP_KIND, 18, 99, LP_TEMPERED_SOFTMAX},
-       [&](lp_error* e) { return metric(x.p(4), 99, 2, enough, e); }},
-      {{LP_SIZE, 24, -1, all}, [&](lp_error* e) { return metric(x.p(4), LP_TANH, -1, enough, e); }},
+       [=, &x](lp_error* e) { return metric(x.p(4), 99, 2, enough, e); }},
+      {{LP_SIZE, 24, -1, all},
+       [=, &x](lp_error* e) { return metric(x.p(4), LP_TANH, -1, enough, e); }},
       {{LP_SCRATCH, 26, 5, lp_solve_metric_scratch(n, n, n)},
-       [&](lp_error* e) { return metric(x.p(4), LP_TANH, 2, 5, e); }},
+       [=, &x](lp_error* e) { return metric(x.p(4), LP_TANH, 2, 5, e); }},
       {{LP_SIZE, 1, 32767, 32766},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          return lp_symeig(32767, x.l.data(), x.w.data(), x.work.data(), all, e);
        }},
       {{LP_SCRATCH, 5, 8, lp_symeig_work(n)},
-       [&](lp_error* e) { return lp_symeig(n, x.l.data(), x.w.data(), x.work.data(), 8, e); }},
+       [=, &x](lp_error* e) { return lp_symeig(n, x.l.data(), x.w.data(), x.work.data(), 8, e); }},
       {{LP_SIZE, 2, -1, all},
-       [&](lp_error* e) { return lp_apply(n, -1, x.p(0), n, x.p(1), n, LP_TANH, 0, e); }},
+       [=, &x](lp_error* e) { return lp_apply(n, -1, x.p(0), n, x.p(1), n, LP_TANH, 0, e); }},
       {{LP_KIND, 7, 15, LP_TEMPERED_SOFTMAX},
-       [&](lp_error* e) { return lp_apply(n, n, x.p(0), n, x.p(1), n, 15, 0, e); }},
+       [=, &x](lp_error* e) { return lp_apply(n, n, x.p(0), n, x.p(1), n, 15, 0, e); }},
       {{LP_KIND, 9, -1, LP_TEMPERED_SOFTMAX},
-       [&](lp_error* e) { return lp_chain(n, n, x.p(0), n, x.p(1), n, x.p(2), n, -1, 0, e); }},
+       [=, &x](lp_error* e) { return lp_chain(n, n, x.p(0), n, x.p(1), n, x.p(2), n, -1, 0, e); }},
       {{LP_KIND, 13, 4, LP_BI_TEMPERED},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          double s;
          return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0, 4, 0, 1, &s,
                         e);
        }},
       {{LP_KIND, 11, LP_TANH, LP_SIGMOID},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          double s;
          return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0,
                         LP_SIGMOID_CE, 0, 1, &s, e);
        }},
       {{LP_KIND, 11, LP_TANH, LP_TEMPERED_SOFTMAX},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          double s;
          return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0,
                         LP_BI_TEMPERED, 1, 1, &s, e);
        }},
       {{LP_NULL, 16, 0, 0},
-       [&, sum](lp_error* e) {
+       [=, &x](lp_error* e) {
          return lp_loss(n, n, nullptr, 0, x.p(1), n, x.p(2), n, x.p(3), n, LP_TANH, 0, LP_SQUARED,
                         0, 1, sum, e);
        }},
       {{LP_NULL, 9, 0, 0},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          return lp_residual(n, n, x.p(0), n, x.p(1), n, x.p(2), n, nullptr, n, x.p(4), n, LP_TANH,
                             0, e);
        }},
       {{LP_STRIDE, 6, 0, n},
-       [&](lp_error* e) { return lp_scale(n, n, x.p(0), n, x.p(1), 0, 1, e); }},
+       [=, &x](lp_error* e) { return lp_scale(n, n, x.p(0), n, x.p(1), 0, 1, e); }},
       {{LP_NULL, 1, 0, 0},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          return lp_update(nullptr, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, x.p(4), n,
                           nullptr, 0, e);
        }},
@@ -234,12 +242,35 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
          return s;
        }},
       {{LP_NULL, 12, 0, 0},
-       [&](lp_error* e) {
+       [=, &x](lp_error* e) {
          return lp_update(&x.rule, n, n, x.p(0), n, nullptr, n, x.p(2), n, x.p(3), n, nullptr, n,
                           nullptr, 0, e);
        }},
       {{LP_NULL, 5, 0, 0},
-       [&](lp_error* e) { return lp_add_into(n, n, x.p(0), n, nullptr, n, e); }},
+       [=, &x](lp_error* e) { return lp_add_into(n, n, x.p(0), n, nullptr, n, e); }},
+      {{LP_STRIDE, 8, n - 1, n},
+       [=, &x](lp_error* e) {
+         return lp_sm3(n, n, x.p(0), n, x.p(1), n, x.p(2), n - 1, x.p(3), x.p(4), x.p(4) + n,
+                       x.p(3) + n, 1, 0, 1, e);
+       }},
+      {{LP_NULL, 11, 0, 0},
+       [=, &x](lp_error* e) {
+         return lp_sm3(n, n, x.p(0), n, x.p(1), n, nullptr, 0, x.p(3), x.p(4), nullptr, x.p(3) + n,
+                       1, 0, 1, e);
+       }},
+      {{LP_NULL, 12, 0, 0},
+       [=, &x](lp_error* e) {
+         return lp_sm3(n, 1, x.p(0), 1, x.p(1), 1, nullptr, 0, x.p(3), nullptr, nullptr, nullptr, 1,
+                       0, 1, e);
+       }},
+      {{LP_NULL, 6, 0, 0},
+       [=, &x](lp_error* e) { return lp_square_sums(n, n, x.p(0), n, x.b.data(), nullptr, e); }},
+      {{LP_NULL, 7, 0, 0},
+       [=, &x](lp_error* e) { return lp_scaled_squares(n, n, x.p(0), n, x.p(1), x.p(2), sum, e); }},
+      {{LP_NULL, 7, 0, 0},
+       [=, &x](lp_error* e) {
+         return lp_scaled_step(n, n, x.p(0), n, x.p(1), n, nullptr, x.p(2), e);
+       }},
       {{LP_SIZE, 24, -1, all}, [=](lp_error* e) { return solve(-1, need, LP_IDENTITY, e); }},
       {{LP_NULL, 8, 0, 0}, [=](lp_error* e) { return solve(1, need, LP_TANH, e); }},
       {{LP_SCRATCH, 26, need - 1, need},

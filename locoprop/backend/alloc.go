@@ -12,6 +12,7 @@ const (
 // Alloc returns n zeroed float32 whose first element lies on a 64-byte boundary.
 func Alloc(n int) []float32 {
 	s := make([]float32, n+lineFloats-1)
+	adviseHuge(s)
 	skip := 0
 	if rest := uintptr(unsafe.Pointer(unsafe.SliceData(s))) % lineBytes; rest != 0 {
 		skip = int(lineBytes-rest) / floatBytes

@@ -19,6 +19,8 @@ const (
 	badProx   = "backend: Update with a proximal term needs w0"
 	badSquare = "backend: square matrix or right-hand side shorter than its size says"
 	badSolver = "backend: a block's solver needs matrices of the shapes at its type, updates with its number of slots, and its length of scratch"
+	badSM3    = "backend: StepSM3 needs w, g and a given m of m × (n+1), rows and biases of m, columns and top of n"
+	badSums   = "backend: SquareSums, ScaledSquares and ScaledStep need a number for each row and each column"
 	badBlock  = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
 )
 
@@ -191,4 +193,27 @@ func CheckMetric(b *MetricBlock, scratch []float32) {
 	must(len(scratch) >= MetricScratchLen(rows, b.XP.Cols, b.W.Rows), badSolver)
 	must(len(b.Slots) == 1, badSolver)
 	CheckSame(b.W, b.Slots[0])
+}
+
+// CheckSM3 panics unless the matrices and vectors of StepSM3 fit.
+func CheckSM3(s *SM3) {
+	CheckSame(s.W, s.G)
+	if s.M.Data != nil {
+		CheckSame(s.W, s.M)
+	}
+	m, n := s.W.Rows, s.W.Cols-1
+	must(n >= 0 && len(s.Rows) == m && len(s.Biases) == m && len(s.Columns) == n && len(s.Top) == n, badSM3)
+}
+
+// CheckSquareSums panics unless the arguments of SquareSums fit.
+func CheckSquareSums(g Mat, rows, cols []float64) {
+	checkMat(g)
+	must(len(rows) == g.Rows && len(cols) == g.Cols, badSums)
+}
+
+// CheckScaled panics unless the arguments of ScaledSquares, or but for w those of
+// ScaledStep, fit.
+func CheckScaled(g Mat, rows, cols []float32) {
+	checkMat(g)
+	must(len(rows) == g.Rows && len(cols) == g.Cols, badSums)
 }

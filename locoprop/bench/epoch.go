@@ -75,7 +75,7 @@ func trainEpoch(ctx context.Context, c Config, data *dataset.Data, dir string) (
 	stepped := &stopwatch{Method: c.Method}
 	var start time.Time
 	var evaluated float64
-	t, err := train.New(train.Config{
+	t, err := train.New(ctx, train.Config{
 		Network: net, Loss: c.Loss, Method: stepped, Backend: c.Backends[0], Data: data, Batch: c.Batch, Epochs: 1, Workers: c.Workers,
 		OnEpoch: func(m train.Metrics) error {
 			if m.Epoch == 0 {

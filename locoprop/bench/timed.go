@@ -22,9 +22,9 @@ const (
 	kinds
 )
 
-// timed is a backend that adds up the time its kernels take. It has none of the optional
-// fast paths, so that methods run their loops over single kernels, which is what can be
-// timed from outside. A method that isn't measured never sees it.
+// timed is a backend that adds up the time its kernels take. It has none of the solvers of
+// blocks, so that methods run their loops over single kernels, which is what can be timed
+// from outside. A method that isn't measured never sees it.
 type timed struct {
 	backend.Kernels
 	spent [kinds]atomic.Int64 // nanoseconds
@@ -120,6 +120,26 @@ func (k *timed) Update(u optimizer.Update, delta, w0, g backend.Mat, slots []bac
 func (k *timed) AddInto(w, delta backend.Mat) {
 	defer k.add(updates, time.Now())
 	k.Kernels.AddInto(w, delta)
+}
+
+func (k *timed) StepSM3(s *backend.SM3) {
+	defer k.add(updates, time.Now())
+	backend.FactoredOf(k.Kernels).StepSM3(s)
+}
+
+func (k *timed) SquareSums(g backend.Mat, rows, cols []float64) {
+	defer k.add(updates, time.Now())
+	backend.FactoredOf(k.Kernels).SquareSums(g, rows, cols)
+}
+
+func (k *timed) ScaledSquares(g backend.Mat, rows, cols []float32) float64 {
+	defer k.add(updates, time.Now())
+	return backend.FactoredOf(k.Kernels).ScaledSquares(g, rows, cols)
+}
+
+func (k *timed) ScaledStep(w, g backend.Mat, rows, cols []float32) {
+	defer k.add(updates, time.Now())
+	backend.FactoredOf(k.Kernels).ScaledStep(w, g, rows, cols)
 }
 
 func (k *timed) Cholesky(a []float64, n int) error {

@@ -285,10 +285,10 @@ func TestDatasets(t *testing.T) {
 	e, err := catalog.Preset("paper")
 	require.NoError(t, err)
 	e.Data = t.TempDir()
-	_, err = e.LoadData()
+	_, err = e.LoadData(t.Context())
 	require.ErrorIs(t, err, dataset.ErrData)
 	e.Dataset = "idx"
-	_, err = e.LoadData()
+	_, err = e.LoadData(t.Context())
 	require.ErrorIs(t, err, dataset.ErrData)
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,13 +64,13 @@ func parseHeader(name string) (dataset.Header, error) {
 
 // LoadData generates or reads the data set, labels included where they are the target,
 // and scales it. Errors that are the data's fault satisfy errors.Is(err,
-// dataset.ErrData).
-func (e *Experiment) LoadData() (*dataset.Data, error) {
-	d, err := e.load(nil)
+// dataset.ErrData). Where ctx ends, so does the reading, with its error.
+func (e *Experiment) LoadData(ctx context.Context) (*dataset.Data, error) {
+	d, err := e.load(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	scaling, err := e.Scale.Fit(d.Train)
+	scaling, err := e.Scale.Fit(ctx, d.Train)
 	if err == nil {
 		err = d.Rescale(scaling)
 	}
@@ -78,7 +79,7 @@ func (e *Experiment) LoadData() (*dataset.Data, error) {
 		if errors.As(err, &wrong) && wrong.Path == "" {
 			wrong.Path = e.Data
 		}
-		return nil, fmt.Errorf("scale %v: %w", e.Scale, err)
+		return nil, errors.Join(fmt.Errorf("scale %v: %w", e.Scale, err), d.Close())
 	}
 	if e.Scale.Kind == dataset.ScaleStandard {
 		d.Height, d.Width = 0, 0 // values of both signs are no picture
@@ -89,12 +90,8 @@ func (e *Experiment) LoadData() (*dataset.Data, error) {
 // LoadDataFor reads the data set as a model takes it: scaled as its training data were,
 // with labels that number its classes. Data that it can't take are an error as those of
 // LoadData are.
-func (e *Experiment) LoadDataFor(m *model.Model) (*dataset.Data, error) {
-	classes := m.Classes
-	if classes == nil && m.Target == model.Label { // an autoencoder knows of none, and any will do
-		classes = []string{}
-	}
-	d, err := e.load(classes)
+func (e *Experiment) LoadDataFor(ctx context.Context, m *model.Model) (*dataset.Data, error) {
+	d, err := e.load(ctx, ClassesOf(m))
 	if err != nil {
 		return nil, err
 	}
@@ -116,21 +113,30 @@ func (e *Experiment) LoadDataFor(m *model.Model) (*dataset.Data, error) {
 	return d, nil
 }
 
+// ClassesOf are the classes of a model as [dataset.TableOptions] takes them. An autoencoder
+// knows of none, so that any will do.
+func ClassesOf(m *model.Model) []string {
+	if m.Classes == nil && m.Target == model.Label {
+		return []string{}
+	}
+	return m.Classes
+}
+
 // load reads the data set as it is. classes are those of a model, nil for training.
-func (e *Experiment) load(classes []string) (*dataset.Data, error) {
+func (e *Experiment) load(ctx context.Context, classes []string) (*dataset.Data, error) {
 	labels := e.Target == model.Label
 	o := dataset.Options{Labels: labels}
 	switch e.Dataset {
 	case "curves":
-		return dataset.Curves(e.DataSeed, dataset.CurvesTrain, dataset.CurvesTest), nil
+		return dataset.Curves(e.DataSeed, dataset.CurvesTrain, dataset.CurvesTest), ctx.Err()
 	case "idx":
-		return dataset.LoadDir(e.Data, e.DataPrefix, o)
+		return dataset.LoadDir(ctx, e.Data, e.DataPrefix, o)
 	case "csv":
-		return dataset.LoadCSV(e.Data, e.TableOptions(classes))
+		return dataset.LoadCSV(ctx, e.Data, e.TableOptions(classes))
 	case "npy":
-		return dataset.LoadNPY(e.Data, e.TableOptions(classes))
+		return dataset.LoadNPY(ctx, e.Data, e.TableOptions(classes))
 	}
-	return dataset.LoadNamed(e.Data, e.Dataset, o)
+	return dataset.LoadNamed(ctx, e.Data, e.Dataset, o)
 }
 
 // TableOptions are those of data sets csv and npy. classes are those of a model, nil for

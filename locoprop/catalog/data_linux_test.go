@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/internal/contexttest"
 	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
@@ -16,7 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Files of data that a model refuses are closed.
+// Files of data that a model refuses are closed, and so is what was opened before a context
+// ended.
 func TestRefusedDataAreClosed(t *testing.T) {
 	dir := t.TempDir()
 	const side = 1024
@@ -36,13 +39,19 @@ func TestRefusedDataAreClosed(t *testing.T) {
 	}
 	e, _, err := catalog.Resolve(catalog.Layer{Values: catalog.Values{"dataset": "idx", "data": dir}})
 	require.NoError(t, err)
-	d, err := e.LoadData()
-	require.NoError(t, err)
+	n := 0
+	d, err := e.LoadData(contexttest.EndsAfter(t.Context(), n))
+	for ; err != nil; d, err = e.LoadData(contexttest.EndsAfter(t.Context(), n)) {
+		require.ErrorIs(t, err, context.Canceled)
+		require.False(t, mapped())
+		n++
+	}
+	require.Greater(t, n, 2, "in the file of test examples too")
 	require.True(t, mapped(), "else this tests nothing")
 	require.NoError(t, d.Close())
-	n, err := nn.New(nn.Arch{Widths: []int{4, 2, 4}, Transfer: make([]transfer.Func, 2)})
+	net, err := nn.New(nn.Arch{Widths: []int{4, 2, 4}, Transfer: make([]transfer.Func, 2)})
 	require.NoError(t, err)
-	_, err = e.LoadDataFor(&model.Model{Network: n, Scale: 255})
+	_, err = e.LoadDataFor(t.Context(), &model.Model{Network: net, Scale: 255})
 	require.ErrorIs(t, err, dataset.ErrData)
 	assert.ErrorContains(t, err, "has 1048576 values per example, the model reads 4")
 	assert.False(t, mapped())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/experiment"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -150,7 +152,7 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	c, err := experiment.Config(&e, o.Data, nil)
 	require.NoError(t, err)
-	trainer, err := train.New(c)
+	trainer, err := train.New(t.Context(), c)
 	require.NoError(t, err)
 	defer trainer.Close()
 	alone, err := trainer.Run(context.Background())
@@ -269,25 +271,32 @@ func TestFitting(t *testing.T) {
 			many[i] = 21
 		}
 	}
+	busy := slices.Repeat([]float64{1}, 80) // the last ten 4 s each
+	for i := 70; i < 80; i++ {
+		busy[i] = 4
+	}
 	for name, c := range map[string]struct {
 		seconds []float64
 		total   float64
+		cycle   plan.Cycle
 		steps   int
 		per     float64
 	}{
-		"one step":         {times(2), 10, 5, 2},
-		"a slow start":     {times(10, 1, 1, 1), 23, 14, 1},
-		"longer than all":  {times(10, 10), 5, 1, 10},
-		"rounds of twenty": {times(many...), 300, 150, 2},
-		"shorter than all": {times(5, 1, 1, 1), 6.5, 2, 1},
-		"met exactly":      {times(1, 1, 1), 2, 2, 1},
-		"no time at all":   {times(0, 0), 5, 2, 0},
+		"one step":         {times(2), 10, plan.Cycle{Length: 1}, 5, 2},
+		"a slow start":     {times(10, 1, 1, 1), 23, plan.Cycle{Length: 1}, 14, 1},
+		"longer than all":  {times(10, 10), 5, plan.Cycle{Length: 1}, 1, 10},
+		"rounds of twenty": {times(slices.Clone(many)...), 300, plan.Cycle{Length: 20}, 150, 2},
+		"a busy moment":    {times(busy...), 200, plan.Cycle{Length: 1}, 170, 1},
+		"a costly start":   {times(slices.Clone(many[:60])...), 300, plan.Cycle{Begin: 7, Length: 20}, 150, 2},
+		"shorter than all": {times(5, 1, 1, 1), 6.5, plan.Cycle{Length: 1}, 2, 1},
+		"met exactly":      {times(1, 1, 1), 2, plan.Cycle{Length: 1}, 2, 1},
+		"no time at all":   {times(0, 0), 5, plan.Cycle{Length: 1}, 2, 0},
 	} {
-		steps, per := fitting(c.seconds, c.total)
+		steps, per := fitting(c.seconds, c.total, c.cycle)
 		assert.Equal(t, c.steps, steps, name)
 		assert.InDelta(t, c.per, per, 1e-12, name)
 	}
-	steps, _ := fitting([]float64{1e-12, 2e-12}, 1e9)
+	steps, _ := fitting([]float64{1e-12, 2e-12}, 1e9, plan.Cycle{Length: 1})
 	assert.LessOrEqual(t, steps, catalog.MaxCount)
 }
 

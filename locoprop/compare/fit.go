@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -12,19 +13,22 @@ import (
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/experiment"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 )
 
-// Bounds of the time that a throw-away run takes to tell the time of a step.
+// A throw-away run that tells the time of a step takes this share of the planned time, and
+// at least so long, and at least probeCycles of the method's cycles; but no longer than the
+// plan, nor than probeMost.
 const (
-	probeShare = 0.1
-	probeLeast = time.Second
-	probeMost  = 10 * time.Second
+	probeShare  = 0.2
+	probeLeast  = time.Second
+	probeCycles = 3
+	probeMost   = time.Minute
 )
 
-// refresh is the number of steps after which methods with matrix work that isn't done at
-// every step repeat themselves, by their defaults.
-const refresh = 20
+// window is how many steps of a method whose steps are all alike are timed together.
+const window = 10
 
 // Fit is the number of steps of a contender that fit into Length.Time, and the time of a
 // step, both by a run that is thrown away and leaves no files. Of the options it takes
@@ -41,44 +45,69 @@ func (r *runner) fit(ctx context.Context, c *Contender) (steps int, perStep floa
 		return 0, 0, err
 	}
 	e.EvalSteps, e.Rollback = 0, false
-	e.TimeLimit = min(max(time.Duration(probeShare*float64(r.Length.Time)), probeLeast), probeMost)
+	e.TimeLimit = min(r.Length.Time, probeMost)
 	data := *r.Data
 	data.Test = nil // one split is evaluated in vain, not two
 	config, err := experiment.Config(&e, &data, r.Backend)
 	if err != nil {
 		return 0, 0, err
 	}
+	enough := max(probeShare*r.Length.Time.Seconds(), probeLeast.Seconds())
+	var cycle plan.Cycle
 	var seconds []float64 // of training, after each step
-	config.OnStep = func(p train.Progress) { seconds = append(seconds, p.Seconds) }
-	t, err := train.New(config)
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	config.OnStep = func(p train.Progress) {
+		seconds = append(seconds, p.Seconds)
+		if p.Seconds >= enough && len(seconds) >= cycle.Begin+probeCycles*cycle.Length {
+			stop()
+		}
+	}
+	t, err := train.New(ctx, config)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer t.Close()
+	cycle = t.Cycle()
 	var diverged *train.DivergedError
-	if _, err := t.Run(ctx); err != nil && !errors.As(err, &diverged) {
+	_, err = t.Run(running)
+	stopped := errors.Is(err, train.ErrInterrupted) && ctx.Err() == nil
+	if err != nil && !stopped && !errors.As(err, &diverged) {
 		return 0, 0, err
 	}
 	if len(seconds) == 0 {
 		return 0, 0, fmt.Errorf("its first step fails: %w", diverged)
 	}
-	steps, perStep = fitting(seconds, r.Length.Time.Seconds())
+	steps, perStep = fitting(seconds, r.Length.Time.Seconds(), cycle)
 	return steps, perStep, nil
 }
 
 // fitting extends the times after the first steps of a run to a total, where they don't
-// reach it: the number of steps by then, one at least, and the time of one of those that follow, which is the mean over the last
-// half of the steps that were measured, or over as many whole rounds of refresh as there
-// are in that half.
-func fitting(seconds []float64, total float64) (steps int, perStep float64) {
+// reach it: the number of steps by then, one at least, and the time of one of those that
+// follow. That is the median over the run's cycles, so that a moment in which the machine
+// was busy doesn't count; methods whose steps are all alike are timed by windows of ten, the
+// first half of the run apart. A run too short for any takes the mean over its last half.
+func fitting(seconds []float64, total float64, cycle plan.Cycle) (steps int, perStep float64) {
 	n := len(seconds)
-	half := n / 2
-	if half >= refresh {
-		half -= half % refresh
+	mean := func(lo, hi int) float64 { // of steps lo ≤ i < hi
+		if lo == 0 {
+			return seconds[hi-1] / float64(hi)
+		}
+		return (seconds[hi-1] - seconds[lo-1]) / float64(hi-lo)
 	}
-	perStep = seconds[n-1] / float64(n)
-	if half > 0 {
-		perStep = (seconds[n-1] - seconds[n-1-half]) / float64(half)
+	begin, size := cycle.Begin, cycle.Length
+	if size <= 1 {
+		begin, size = max(begin, n/2), window
+	}
+	var times []float64
+	for lo := begin; lo+size <= n; lo += size {
+		times = append(times, mean(lo, lo+size))
+	}
+	slices.Sort(times)
+	if len(times) > 0 {
+		perStep = (times[(len(times)-1)/2] + times[len(times)/2]) / 2
+	} else {
+		perStep = mean(n-max(1, n/2), n)
 	}
 	steps = n
 	switch {

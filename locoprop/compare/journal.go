@@ -1,20 +1,16 @@
 package compare
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
-	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/journal"
 )
 
 // header is the journal's first line: what is compared.
@@ -89,47 +85,36 @@ type runKey struct {
 	seed      uint32
 }
 
-// journal is what a comparison's journal says.
-type journal struct {
-	path     string
+// records are what a comparison's journal says.
+type records struct {
+	file     *journal.File
 	header   *header // nil: there is no journal yet
 	planned  map[string]record
 	started  map[runKey]record
 	finished map[runKey]record
 	warnings []string // of the header, and of later
-	whole    int64    // bytes of whole lines
 }
 
 // readJournal reads the journal of a folder. A last line that was cut is left out; any
 // other that isn't one is an error for which errors.Is(err, dataset.ErrData) holds.
-func readJournal(dir string) (*journal, error) {
-	j := &journal{
-		path: filepath.Join(dir, JournalName), planned: map[string]record{},
-		started: map[runKey]record{}, finished: map[runKey]record{},
-	}
-	content, err := os.ReadFile(j.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	content = content[:bytes.LastIndexByte(content, '\n')+1]
-	j.whole = int64(len(content))
-	number := 0
-	for line := range bytes.Lines(content) {
-		number++
+func readJournal(dir string) (*records, error) {
+	j := &records{planned: map[string]record{}, started: map[runKey]record{}, finished: map[runKey]record{}}
+	var err error
+	j.file, err = journal.Read(filepath.Join(dir, JournalName), func(line []byte, number int) error {
 		var r record
-		err := json.Unmarshal(line, &r)
-		if err == nil {
-			err = j.note(r, number)
+		if err := json.Unmarshal(line, &r); err != nil {
+			return err
 		}
-		if err != nil {
-			return nil, &dataset.Error{Path: j.path, Reason: fmt.Sprintf("line %d: %v", number, err)}
-		}
+		return j.note(r, number)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return j, nil
 }
 
 // note takes a line.
-func (j *journal) note(r record, number int) error {
+func (j *records) note(r record, number int) error {
 	key := runKey{r.Contender, r.Seed}
 	switch {
 	case (number == 1) != (r.Event == eventBegun):
@@ -156,52 +141,30 @@ func (j *journal) note(r record, number int) error {
 	return nil
 }
 
-// add writes a line through to the disk. Half a line that an ended process left is cut
-// off first.
-func (j *journal) add(r record) error {
-	line, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE, 0o666)
-	if err != nil {
-		return err
-	}
-	if err := j.write(f, append(line, '\n')); err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", j.path, err), f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("writing %s: %w", j.path, err)
-	}
+// add writes a line through to the disk.
+func (j *records) add(r record) error {
 	number := 2
 	if r.Event == eventBegun {
 		number = 1
 	}
+	if err := j.file.Add(r); err != nil {
+		return err
+	}
 	return j.note(r, number)
-}
-
-func (j *journal) write(f *os.File, line []byte) error {
-	if err := f.Truncate(j.whole); err != nil {
-		return err
-	}
-	n, err := f.WriteAt(line, j.whole)
-	if err != nil {
-		return errors.Join(err, f.Truncate(j.whole))
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	j.whole += int64(n)
-	return nil
 }
 
 // differences compares what a journal says of a comparison with what is asked for now, a
 // line for each difference.
 func (h *header) differences(now *header) error {
 	var errs []error
+	add := func(prefix string, list ...journal.Difference) {
+		for _, d := range list {
+			errs = append(errs, errors.New(prefix+d.String()))
+		}
+	}
 	differ := func(what, there, here string) {
 		if there != here {
-			errs = append(errs, fmt.Errorf("%s is %s there and %s here", what, there, here))
+			add("", journal.Difference{What: what, There: there, Here: here})
 		}
 	}
 	differ("length", h.Length, now.Length)
@@ -209,21 +172,11 @@ func (h *header) differences(now *header) error {
 	differ("list of target losses", fmt.Sprint(h.Targets), fmt.Sprint(now.Targets))
 	differ("list of contenders", h.names(), now.names())
 	differ("number of evaluations", strconv.Itoa(h.Often), strconv.Itoa(now.Often))
-	settings := func(prefix string, there, here catalog.Values) {
-		keys := maps.Clone(there)
-		if keys == nil {
-			keys = catalog.Values{}
-		}
-		maps.Copy(keys, here)
-		for _, key := range slices.Sorted(maps.Keys(keys)) {
-			differ(prefix+key, orNone(there, key), orNone(here, key))
-		}
-	}
-	settings("", h.Problem, now.Problem)
+	add("", journal.Differences(h.Problem, now.Problem)...)
 	for _, c := range h.Contenders {
 		for _, d := range now.Contenders {
 			if c.Name == d.Name {
-				settings("contender "+c.Name+": ", c.Settings, d.Settings)
+				add("contender "+c.Name+": ", journal.Differences(c.Settings, d.Settings)...)
 				differ("contender "+c.Name+": suited", strconv.FormatBool(c.Suited), strconv.FormatBool(d.Suited))
 			}
 		}
@@ -237,11 +190,4 @@ func (h *header) names() string {
 		list = append(list, c.Name)
 	}
 	return strings.Join(list, ", ")
-}
-
-func orNone(v catalog.Values, key string) string {
-	if text, given := v[key]; given {
-		return text
-	}
-	return "not set"
 }

@@ -233,7 +233,7 @@ const offPlan = 0.1
 
 // warnOfTimes warns of runs that began on a loaded machine, and of contenders whose runs
 // took another time than planned.
-func (r *Result) warnOfTimes(j *journal) {
+func (r *Result) warnOfTimes(j *records) {
 	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	loaded := 0
 	for _, s := range j.started {

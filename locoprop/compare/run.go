@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,13 +13,14 @@ import (
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/experiment"
+	"github.com/locoprop/locoprop-go/locoprop/journal"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 )
 
 // runner makes the runs of a comparison.
 type runner struct {
 	Options
-	journal *journal
+	journal *records
 	data    string // what tells the data apart
 	workers int
 	worked  bool   // this process has, so that the system's count of processes has its own
@@ -121,17 +121,8 @@ func (r *runner) seeMachine(h *header) error {
 	if len(r.journal.finished) == len(r.Seeds)*len(r.Contenders) {
 		return nil
 	}
-	keys := maps.Clone(h.Machine)
-	if keys == nil {
-		keys = map[string]string{}
-	}
-	maps.Copy(keys, r.Machine)
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		there, here := orNone(h.Machine, key), orNone(r.Machine, key)
-		if there == here {
-			continue
-		}
-		if err := r.warn("%s was %s when the comparison was begun, and is %s for a part of it: times differ by that, too", key, there, here); err != nil {
+	for _, d := range journal.Differences(h.Machine, r.Machine) {
+		if err := r.warn("%s was %s when the comparison was begun, and is %s for a part of it: times differ by that, too", d.What, d.There, d.Here); err != nil {
 			return err
 		}
 	}
@@ -161,7 +152,10 @@ func (r *runner) checkContenders(ctx context.Context) error {
 		c := &r.Contenders[i]
 		e, err := r.Resolve(c, r.Seeds[0], r.provisional())
 		if err == nil {
-			err = r.try(&e)
+			err = r.try(ctx, &e)
+		}
+		if errors.Is(err, train.ErrInterrupted) {
+			return err
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("contender %s: %w", c.Name, err))
@@ -178,12 +172,12 @@ func (r *runner) provisional() int {
 	return 0
 }
 
-func (r *runner) try(e *catalog.Experiment) error {
+func (r *runner) try(ctx context.Context, e *catalog.Experiment) error {
 	c, err := experiment.Config(e, r.Data, r.Backend)
 	if err != nil {
 		return err
 	}
-	t, err := train.New(c)
+	t, err := train.New(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -325,7 +319,7 @@ func (r *runner) make(ctx context.Context, c *Contender, seed uint32, number int
 
 // train1 trains to the end and returns what the journal says about it.
 func train1(ctx context.Context, c train.Config, folder *train.Folder) (record, error) {
-	t, err := train.New(c)
+	t, err := train.New(ctx, c)
 	if err != nil {
 		return record{}, err
 	}

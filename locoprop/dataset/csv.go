@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/csv"
 	"errors"
@@ -56,19 +57,20 @@ type spelt struct {
 // example, fields separated by commas and quoted as in RFC 4180. All fields are finite
 // numbers but those of o.LabelColumn, which is left out, as are labels. Empty lines are
 // passed over. A field that is missing or no number, and a line with more or fewer fields
-// than the first, is an [*Error] that names line and column.
-func ReadCSV(path string, o TableOptions) (*Numbers, error) {
-	f, err := readCSV(path, o)
+// than the first, is an [*Error] that names line and column. Where ctx ends, so does the
+// reading, with its error.
+func ReadCSV(ctx context.Context, path string, o TableOptions) (*Numbers, error) {
+	f, err := readCSV(ctx, path, o)
 	if err != nil {
 		return nil, err
 	}
 	return f.numbers(), nil
 }
 
-func readCSV(path string, o TableOptions) (*csvFile, error) {
+func readCSV(ctx context.Context, path string, o TableOptions) (*csvFile, error) {
 	f := &csvFile{path: path, label: -1}
-	err := withFile(path, func(file *os.File, _ int64) error {
-		src, _, err := openFile(file)
+	err := withFile(ctx, path, func(file *os.File, _ int64) error {
+		src, _, err := openFile(ctx, file)
 		if err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func TestLoadCSV(t *testing.T) {
 		},
 	} {
 		path := writeText(t, filepath.Join(t.TempDir(), "a.csv"), c.text)
-		d, err := LoadCSV(path, c.o)
+		d, err := LoadCSV(t.Context(), path, c.o)
 		require.NoError(t, err, name)
 		assert.Equal(t, c.want, values(t, d.Train), name)
 		assert.Equal(t, c.labels, d.Train.Labels(), name)
@@ -118,7 +118,7 @@ func TestLoadCSVRefuses(t *testing.T) {
 		{text: "1,2\n", o: TableOptions{TestShare: 0.5}, want: "1 examples can't give a share of 0.5 for testing"},
 	} {
 		path := writeText(t, filepath.Join(t.TempDir(), "a.csv"), c.text)
-		_, err := LoadCSV(path, c.o)
+		_, err := LoadCSV(t.Context(), path, c.o)
 		require.ErrorIs(t, err, ErrData, c.want)
 		assert.ErrorContains(t, err, path+": "+strings.ReplaceAll(c.want, "FILE", path))
 	}
@@ -126,11 +126,11 @@ func TestLoadCSVRefuses(t *testing.T) {
 
 func TestLoadCSVOfTwoFiles(t *testing.T) {
 	dir := t.TempDir()
-	_, err := LoadCSV(dir, TableOptions{})
+	_, err := LoadCSV(t.Context(), dir, TableOptions{})
 	require.ErrorContains(t, err, filepath.Join(dir, "train.csv")+": no such file")
-	_, err = LoadCSV("", TableOptions{})
+	_, err = LoadCSV(t.Context(), "", TableOptions{})
 	require.ErrorContains(t, err, "--data must name a .csv file, or a folder")
-	_, err = LoadCSV(filepath.Join(dir, "x.csv"), TableOptions{})
+	_, err = LoadCSV(t.Context(), filepath.Join(dir, "x.csv"), TableOptions{})
 	require.ErrorContains(t, err, "no such file or folder")
 
 	var packed bytes.Buffer
@@ -141,7 +141,7 @@ func TestLoadCSVOfTwoFiles(t *testing.T) {
 	writeText(t, filepath.Join(dir, "train.csv.gz"), packed.String())
 	test := writeText(t, filepath.Join(dir, "test.csv"), "kind,a\ny,3\n")
 	o := TableOptions{Labels: true, LabelColumn: "kind", TestShare: 0.5}
-	d, err := LoadCSV(dir, o)
+	d, err := LoadCSV(t.Context(), dir, o)
 	require.NoError(t, err)
 	assert.Equal(t, []float32{1, 2}, values(t, d.Train))
 	assert.Equal(t, []float32{3}, values(t, d.Test))
@@ -154,16 +154,16 @@ func TestLoadCSVOfTwoFiles(t *testing.T) {
 		"kind,a\n1,3\n":     `line 2, column 1 (kind): label "1" is of no known class`,
 	} {
 		writeText(t, test, text)
-		_, err = LoadCSV(dir, o)
+		_, err = LoadCSV(t.Context(), dir, o)
 		require.ErrorContains(t, err, test+": "+want)
 	}
 	o.Test = writeText(t, filepath.Join(dir, "other.csv"), "kind,a\nx,7\nx,8\n")
-	d, err = LoadCSV(dir, o)
+	d, err = LoadCSV(t.Context(), dir, o)
 	require.NoError(t, err)
 	assert.Equal(t, []int32{0, 0}, d.Test.Labels())
 	packed.Truncate(packed.Len() - 5)
 	writeText(t, filepath.Join(dir, "train.csv.gz"), packed.String())
-	_, err = LoadCSV(dir, o)
+	_, err = LoadCSV(t.Context(), dir, o)
 	require.ErrorContains(t, err, "train.csv.gz: damaged: unexpected EOF")
 }
 
@@ -177,7 +177,7 @@ func FuzzReadCSV(f *testing.F) {
 			t.Skip("compressed: a short text may hold many examples")
 		}
 		path := writeText(t, filepath.Join(dir, "a.csv"), text)
-		s, err := ReadCSV(path, TableOptions{LabelColumn: column})
+		s, err := ReadCSV(t.Context(), path, TableOptions{LabelColumn: column})
 		if err != nil {
 			require.ErrorIs(t, err, ErrData)
 			return

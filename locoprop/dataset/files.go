@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,8 +32,8 @@ type Options struct {
 //
 // Where a file is there both plain and compressed, the plain one is read. Their
 // numbers of examples and image sizes may be any. Another name is an error, though not
-// one of the data.
-func LoadNamed(root, name string, o Options) (*Data, error) {
+// one of the data, as is the end of ctx, which ends the reading at once.
+func LoadNamed(ctx context.Context, root, name string, o Options) (*Data, error) {
 	if name != "mnist" && name != "fashion-mnist" {
 		return nil, fmt.Errorf("data set %q, must be mnist or fashion-mnist", name)
 	}
@@ -48,7 +49,7 @@ func LoadNamed(root, name string, o Options) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load(name, dir, train, test, o)
+	return load(ctx, name, dir, train, test, o)
 }
 
 // findNamed looks for a file of a named data set and, where it isn't there, says what
@@ -89,8 +90,8 @@ func find(dir, base string) (string, error) {
 // where an empty prefix matches all names; hidden files (.*) are passed over. Several
 // matches are an [*AmbiguousError]. Label files have the same names with labels-idx1
 // in place of images-idx3. EMNIST's images are stored with rows and columns exchanged;
-// they are taken as they are.
-func LoadDir(dir, prefix string, o Options) (*Data, error) {
+// they are taken as they are. Where ctx ends, so does the reading, with its error.
+func LoadDir(ctx context.Context, dir, prefix string, o Options) (*Data, error) {
 	if dir == "" {
 		return nil, errorf("", "data set idx is read from files: --data or LOCOPROP_DATA must name their folder")
 	}
@@ -112,7 +113,7 @@ func LoadDir(dir, prefix string, o Options) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load("idx", dir, train, test, o)
+	return load(ctx, "idx", dir, train, test, o)
 }
 
 // pick gives the one name that starts with prefix and ends in one of the endings,
@@ -143,20 +144,21 @@ func pick(dir string, names []string, prefix, pattern string, endings ...string)
 }
 
 // load reads both splits and checks that they go together.
-func load(name, dir, trainFile, testFile string, o Options) (*Data, error) {
+func load(ctx context.Context, name, dir, trainFile, testFile string, o Options) (*Data, error) {
 	trainFile, testFile = filepath.Join(dir, trainFile), filepath.Join(dir, testFile)
-	train, err := loadSplit(trainFile, o)
+	train, err := loadSplit(ctx, trainFile, o)
 	if err != nil {
 		return nil, err
 	}
-	test, err := loadSplit(testFile, o)
+	test, err := loadSplit(ctx, testFile, o)
 	if err != nil {
-		return nil, err
-	}
-	if !slices.Equal(train.Shape(), test.Shape()) {
-		return nil, errorf(testFile, "examples are %s, must be %s as in %s", times(test.Shape()), times(train.Shape()), trainFile)
+		return nil, errors.Join(err, train.Close())
 	}
 	d := &Data{Name: name, Train: train, Test: test, Scale: byteScale}
+	if !slices.Equal(train.Shape(), test.Shape()) {
+		err := errorf(testFile, "examples are %s, must be %s as in %s", times(test.Shape()), times(train.Shape()), trainFile)
+		return nil, errors.Join(err, d.Close())
+	}
 	if s := train.Shape(); len(s) == 2 {
 		d.Height, d.Width = s[0], s[1]
 	}
@@ -164,34 +166,43 @@ func load(name, dir, trainFile, testFile string, o Options) (*Data, error) {
 		d.Classes = int(slices.Max(train.Labels())) + 1
 		for i, l := range test.Labels() {
 			if int(l) >= d.Classes {
-				return nil, errorf(labelsOf(testFile), "label of example %d is %d, the training labels are 0 to %d", i, l, d.Classes-1)
+				err := errorf(labelsOf(testFile), "label of example %d is %d, the training labels are 0 to %d", i, l, d.Classes-1)
+				return nil, errors.Join(err, d.Close())
 			}
 		}
 	}
 	return d, nil
 }
 
-func loadSplit(images string, o Options) (*Bytes, error) {
-	b, err := ReadExamples(images, byteScale)
+func loadSplit(ctx context.Context, images string, o Options) (*Bytes, error) {
+	b, err := ReadExamples(ctx, images, byteScale)
 	if err != nil || !o.Labels {
 		return b, err
 	}
+	if err := b.loadLabels(ctx, images); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// loadLabels reads the label file that belongs to the image file of b.
+func (b *Bytes) loadLabels(ctx context.Context, images string) error {
 	dir := filepath.Dir(images)
 	name, err := find(dir, filepath.Base(labelsOf(images)))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if name == "" {
-		return nil, errorf(labelsOf(images), "no such file, nor with .gz; the labels of %s are asked for", images)
+		return errorf(labelsOf(images), "no such file, nor with .gz; the labels of %s are asked for", images)
 	}
-	labels, err := ReadLabels(filepath.Join(dir, name))
+	labels, err := ReadLabels(ctx, filepath.Join(dir, name))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := b.setLabels(labels); err != nil {
-		return nil, errorf(filepath.Join(dir, name), "%d labels, must be %d as there are examples in %s", len(labels), b.Len(), images)
+		return errorf(filepath.Join(dir, name), "%d labels, must be %d as there are examples in %s", len(labels), b.Len(), images)
 	}
-	return b, nil
+	return nil
 }
 
 // labelsOf gives the path of the label file, without .gz, that belongs to an image file.

@@ -47,7 +47,7 @@ func TestLoadNamed(t *testing.T) {
 			root := t.TempDir()
 			writeSet(t, root+"/"+name+"/train", root+"/"+name+"/t10k", ext)
 			for _, labels := range []bool{false, true} {
-				d, err := LoadNamed(root, name, Options{Labels: labels})
+				d, err := LoadNamed(t.Context(), root, name, Options{Labels: labels})
 				require.NoError(t, err)
 				checkSet(t, d, name, labels)
 			}
@@ -59,36 +59,36 @@ func TestLoadNamedPrefersPlain(t *testing.T) {
 	root := t.TempDir()
 	writeSet(t, root+"/mnist/train", root+"/mnist/t10k", "")
 	writeFile(t, root+"/mnist/train-images-idx3-ubyte.gz", []byte("not even gzip"))
-	_, err := LoadNamed(root, "mnist", Options{})
+	_, err := LoadNamed(t.Context(), root, "mnist", Options{})
 	require.NoError(t, err)
 }
 
 func TestLoadNamedErrors(t *testing.T) {
 	root := t.TempDir()
-	_, err := LoadNamed("", "mnist", Options{})
+	_, err := LoadNamed(t.Context(), "", "mnist", Options{})
 	require.EqualError(t, err, "data set mnist is read from files: --data or LOCOPROP_DATA must name the folder that holds mnist")
 	require.ErrorIs(t, err, ErrData)
 
-	_, err = LoadNamed(root, "mnist", Options{})
+	_, err = LoadNamed(t.Context(), root, "mnist", Options{})
 	require.EqualError(t, err, root+"/mnist/train-images-idx3-ubyte: no such file, nor with .gz; --data or LOCOPROP_DATA names the folder that holds mnist")
 	require.ErrorIs(t, err, ErrData)
 
-	_, err = LoadNamed(root, "mnits", Options{})
+	_, err = LoadNamed(t.Context(), root, "mnits", Options{})
 	require.EqualError(t, err, `data set "mnits", must be mnist or fashion-mnist`)
 	require.NotErrorIs(t, err, ErrData)
 
 	writeSet(t, root+"/train", root+"/t10k", ".gz")
-	_, err = LoadNamed(root, "mnist", Options{})
+	_, err = LoadNamed(t.Context(), root, "mnist", Options{})
 	require.ErrorContains(t, err, "it lies in "+root+" itself: name the folder above mnist, or use --dataset idx")
 
 	file := writeFile(t, filepath.Join(root, "file"), nil)
-	_, err = LoadNamed(file, "mnist", Options{})
+	_, err = LoadNamed(t.Context(), file, "mnist", Options{})
 	require.ErrorContains(t, err, "can't read: not a directory")
 	require.ErrorIs(t, err, ErrData)
 
 	writeSet(t, root+"/mnist/train", root+"/mnist/t10k", "")
 	require.NoError(t, os.Remove(root+"/mnist/t10k-images-idx3-ubyte"))
-	_, err = LoadNamed(root, "mnist", Options{})
+	_, err = LoadNamed(t.Context(), root, "mnist", Options{})
 	require.ErrorContains(t, err, root+"/mnist/t10k-images-idx3-ubyte: no such file")
 }
 
@@ -104,7 +104,7 @@ func TestLoadDir(t *testing.T) {
 		writeFile(t, dir+"/._"+c.train+"-images-idx3-ubyte", []byte("what some systems leave behind"))
 		require.NoError(t, os.Mkdir(dir+"/old-train-images-idx3-ubyte", 0o755))
 		for _, labels := range []bool{false, true} {
-			d, err := LoadDir(dir, c.prefix, Options{Labels: labels})
+			d, err := LoadDir(t.Context(), dir, c.prefix, Options{Labels: labels})
 			require.NoError(t, err)
 			checkSet(t, d, "idx", labels)
 		}
@@ -116,7 +116,7 @@ func TestLoadDirPrefixPicks(t *testing.T) {
 	writeSet(t, dir+"/emnist-letters-train", dir+"/emnist-letters-test", ".gz")
 	writeSet(t, dir+"/emnist-digits-train", dir+"/emnist-digits-test", ".gz")
 
-	_, err := LoadDir(dir, "", Options{})
+	_, err := LoadDir(t.Context(), dir, "", Options{})
 	var several *AmbiguousError
 	require.True(t, errors.As(err, &several))
 	require.ErrorIs(t, err, ErrData)
@@ -126,17 +126,17 @@ func TestLoadDirPrefixPicks(t *testing.T) {
 	require.ErrorContains(t, err, "2 files match *train-images-idx3-ubyte[.gz], exactly one may: "+
 		"emnist-digits-train-images-idx3-ubyte.gz, emnist-letters-train-images-idx3-ubyte.gz; --data-prefix picks")
 
-	d, err := LoadDir(dir, "emnist-letters", Options{Labels: true})
+	d, err := LoadDir(t.Context(), dir, "emnist-letters", Options{Labels: true})
 	require.NoError(t, err)
 	checkSet(t, d, "idx", true)
 
-	_, err = LoadDir(dir, "letters", Options{})
+	_, err = LoadDir(t.Context(), dir, "letters", Options{})
 	require.ErrorIs(t, err, ErrData)
 	require.ErrorContains(t, err, dir+": no file matches letters*train-images-idx3-ubyte[.gz]; --data-prefix must be the start of one of: emnist-digits")
 
 	// t10k and test are two candidates for one part.
 	writeFile(t, dir+"/emnist-letters-t10k-images-idx3-ubyte", idxFile(nil, 4, 3, 2))
-	_, err = LoadDir(dir, "emnist-letters", Options{})
+	_, err = LoadDir(t.Context(), dir, "emnist-letters", Options{})
 	require.ErrorContains(t, err, "2 files match emnist-letters*{t10k,test}-images-idx3-ubyte[.gz], exactly one may: "+
 		"emnist-letters-t10k-images-idx3-ubyte, emnist-letters-test-images-idx3-ubyte.gz")
 }
@@ -148,7 +148,7 @@ func TestLoadDirErrors(t *testing.T) {
 		dir:            dir + ": no file matches *train-images-idx3-ubyte[.gz]; --data or LOCOPROP_DATA names",
 		dir + "/child": dir + "/child: can't list the folder (--data or LOCOPROP_DATA names it): no such file or directory",
 	} {
-		_, err := LoadDir(path, "", Options{})
+		_, err := LoadDir(t.Context(), path, "", Options{})
 		require.ErrorContains(t, err, want)
 		require.ErrorIs(t, err, ErrData)
 	}
@@ -183,10 +183,10 @@ func TestLoadChecksTheWhole(t *testing.T) {
 			} else {
 				writeFile(t, path, c.data)
 			}
-			_, err := LoadDir(dir, "", Options{Labels: true})
+			_, err := LoadDir(t.Context(), dir, "", Options{Labels: true})
 			require.ErrorIs(t, err, ErrData)
 			require.ErrorContains(t, err, strings.ReplaceAll(c.want, "DIR", dir))
-			_, err = LoadDir(dir, "", Options{})
+			_, err = LoadDir(t.Context(), dir, "", Options{})
 			if c.onlyLabels {
 				require.NoError(t, err)
 			} else {
@@ -202,7 +202,7 @@ func TestMNIST(t *testing.T) {
 	if root == "" {
 		t.Skip("set LOCOPROP_DATA to a folder that holds mnist/ to run this test")
 	}
-	d, err := LoadNamed(root, "mnist", Options{Labels: true})
+	d, err := LoadNamed(t.Context(), root, "mnist", Options{Labels: true})
 	require.NoError(t, err)
 	require.Equal(t, []int{60000, 10000, 784, 28, 28, 10},
 		[]int{d.Train.Len(), d.Test.Len(), d.Dim(), d.Height, d.Width, d.Classes})

@@ -3,6 +3,7 @@ package dataset
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -52,28 +53,33 @@ type Array struct {
 // so an image file starts with 0x00000803 and a label file with 0x00000801. At most
 // 16 GiB of data are taken. Data of a plain file is allocated only if the file is as
 // long as its header says, and that of a compressed one, above 64 MiB, only after it
-// was counted. A file that is cut, longer than its header says or damaged is an [*Error].
-func ReadIDX(path string) (*Array, error) {
-	a, _, err := readIDX(path, false)
+// was counted. A file that is cut, longer than its header says or damaged is an [*Error];
+// a context that ends meanwhile gives its own error.
+func ReadIDX(ctx context.Context, path string) (*Array, error) {
+	a, _, err := readIDX(ctx, path, false)
 	return a, err
 }
 
 // readIDX is ReadIDX where a large file that isn't compressed may be mapped.
-func readIDX(path string, mapped bool) (a *Array, m *mapping, err error) {
-	err = withFile(path, func(f *os.File, size int64) error {
+func readIDX(ctx context.Context, path string, mapped bool) (a *Array, m *mapping, err error) {
+	err = withFile(ctx, path, func(f *os.File, size int64) error {
 		if mapped {
-			if a, m = mapIDX(f, size); m != nil {
+			if a, m = mapIDX(ctx, f, size); m != nil {
 				return nil
 			}
 		}
-		a, err = decodeIDX(f, size, idxTrusted)
+		a, err = decodeIDX(ctx, f, size, idxTrusted)
 		return err
 	})
 	return a, m, err
 }
 
-// withFile opens a file for use, and gives its errors the path.
-func withFile(path string, use func(f *os.File, size int64) error) error {
+// withFile opens a file for use, and gives its errors the path. Where ctx has ended and use
+// fails for it, the error is that of ctx and none of the data.
+func withFile(ctx context.Context, path string, use func(f *os.File, size int64) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
 	info, err := os.Stat(path) // before opening: opening a pipe would wait for a writer
 	if err != nil {
 		return ioError(path, "can't read", err)
@@ -89,6 +95,9 @@ func withFile(path string, use func(f *os.File, size int64) error) error {
 	if err = use(f, info.Size()); err == nil {
 		return nil
 	}
+	if stopped := ctx.Err(); stopped != nil && errors.Is(err, stopped) {
+		return fmt.Errorf("reading %s: %w", path, stopped)
+	}
 	var e *Error
 	if !errors.As(err, &e) {
 		return ioError(path, "can't read", err)
@@ -98,8 +107,8 @@ func withFile(path string, use func(f *os.File, size int64) error) error {
 }
 
 // mapIDX maps a file that is sound, large and not compressed; nil for any other.
-func mapIDX(f *os.File, size int64) (*Array, *mapping) {
-	src, compressed, err := openFile(f)
+func mapIDX(ctx context.Context, f *os.File, size int64) (*Array, *mapping) {
+	src, compressed, err := openFile(ctx, f)
 	if err != nil || compressed {
 		return nil, nil
 	}
@@ -126,8 +135,8 @@ func kindOf(m os.FileMode) string {
 }
 
 // decodeIDX reads an IDX file of size bytes from its start. Its *Error has no path.
-func decodeIDX(file io.ReadSeeker, size, trusted int64) (*Array, error) {
-	src, compressed, err := openFile(file)
+func decodeIDX(ctx context.Context, file io.ReadSeeker, size, trusted int64) (*Array, error) {
+	src, compressed, err := openFile(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +159,7 @@ func decodeIDX(file io.ReadSeeker, size, trusted int64) (*Array, error) {
 		if err != nil || n != want {
 			return nil, idxReadError(shape, want, n, err)
 		}
-		if src, _, err = openFile(file); err != nil {
+		if src, _, err = openFile(ctx, file); err != nil {
 			return nil, err
 		}
 		if _, err = readIDXHeader(src); err != nil {
@@ -170,20 +179,38 @@ func decodeIDX(file io.ReadSeeker, size, trusted int64) (*Array, error) {
 }
 
 // openFile goes to the start of a file and gives its bytes, decompressed where it
-// starts like a gzip file.
-func openFile(file io.ReadSeeker) (src io.Reader, compressed bool, err error) {
+// starts like a gzip file, as long as ctx lasts.
+func openFile(ctx context.Context, file io.ReadSeeker) (src io.Reader, compressed bool, err error) {
 	if _, err = file.Seek(0, io.SeekStart); err != nil {
 		return nil, false, err
 	}
 	raw := bufio.NewReaderSize(file, 1<<16)
 	if start, _ := raw.Peek(2); string(start) != "\x1f\x8b" { // an error shows again when reading
-		return raw, false, nil
+		return contextReader{ctx, raw}, false, nil
 	}
 	z, err := gzip.NewReader(raw)
 	if err != nil {
 		return nil, true, &Error{Reason: "damaged gzip file", Err: err}
 	}
-	return z, true, nil
+	return contextReader{ctx, z}, true, nil // not below: a little of the file may stand for much
+}
+
+// contextReader reads until its context ends.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// readAtOnce is the most that is read between two looks at the context: hundredths of a
+// second even of a slow disk.
+const readAtOnce = 1 << 20
+
+// Read gives the context's error where it has ended.
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p[:min(len(p), readAtOnce)])
 }
 
 // readIDXHeader reads magic number and dimensions.
@@ -268,26 +295,27 @@ func times(shape []int) string {
 
 // ReadExamples reads an IDX file of rank ≥ 2 as examples without labels; scale as in
 // [NewBytes]. A file of more than 64 MiB that isn't compressed is mapped, where the
-// system can, and then may be of any size.
-func ReadExamples(path string, scale float64) (*Bytes, error) {
-	a, file, err := readIDX(path, true)
+// system can, and then may be of any size. Errors are those of [ReadIDX].
+func ReadExamples(ctx context.Context, path string, scale float64) (*Bytes, error) {
+	a, file, err := readIDX(ctx, path, true)
 	if err != nil {
 		return nil, err
 	}
 	if len(a.Shape) < 2 {
-		return nil, errorf(path, "rank 1 (magic number 0x00000801, as label files have), examples need rank ≥ 2 (images: 0x00000803)")
+		err := errorf(path, "rank 1 (magic number 0x00000801, as label files have), examples need rank ≥ 2 (images: 0x00000803)")
+		return nil, errors.Join(err, file.Close())
 	}
 	b, err := NewBytes(a.Data, a.Shape[1:], scale, nil)
 	if err != nil {
-		return nil, &Error{Path: path, Err: err}
+		return nil, errors.Join(&Error{Path: path, Err: err}, file.Close())
 	}
 	b.file = file
 	return b, nil
 }
 
-// ReadLabels reads an IDX file of rank 1 as labels.
-func ReadLabels(path string) ([]int32, error) {
-	a, err := ReadIDX(path)
+// ReadLabels reads an IDX file of rank 1 as labels. Errors are those of [ReadIDX].
+func ReadLabels(ctx context.Context, path string) ([]int32, error) {
+	a, err := ReadIDX(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func TestReadIDX(t *testing.T) {
 		"two-members":  append(gz(plain[:20]), gz(plain[20:])...),
 		"uncompressed": gzLevel(plain, gzip.NoCompression),
 	} {
-		a, err := ReadIDX(writeFile(t, filepath.Join(dir, name), file))
+		a, err := ReadIDX(t.Context(), writeFile(t, filepath.Join(dir, name), file))
 		require.NoError(t, err, name)
 		require.Equal(t, &Array{[]int{3, 2, 5}, plain[16:]}, a, name)
 		require.Equal(t, len(a.Data), cap(a.Data))
@@ -86,7 +86,7 @@ func TestReadIDXRoundTrip(t *testing.T) {
 			file = gz(file)
 		}
 		trusted := rapid.Int64Range(0, 100).Draw(t, "trusted") // above it: counted first
-		a, err := decodeIDX(bytes.NewReader(file), int64(len(file)), trusted)
+		a, err := decodeIDX(t.Context(), bytes.NewReader(file), int64(len(file)), trusted)
 		if err != nil || !bytes.Equal(a.Data, data) {
 			t.Fatalf("got %v, %v", a, err)
 		}
@@ -131,11 +131,11 @@ func TestReadIDXRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, trusted := range []int64{idxTrusted, 0} {
-				_, err := decodeIDX(bytes.NewReader(c.file), int64(len(c.file)), trusted)
+				_, err := decodeIDX(t.Context(), bytes.NewReader(c.file), int64(len(c.file)), trusted)
 				require.ErrorContains(t, err, c.want)
 			}
 			path := writeFile(t, filepath.Join(t.TempDir(), c.name), c.file)
-			_, err := ReadIDX(path)
+			_, err := ReadIDX(t.Context(), path)
 			require.ErrorIs(t, err, ErrData)
 			require.ErrorContains(t, err, path+": "+c.want)
 		})
@@ -144,13 +144,13 @@ func TestReadIDXRefuses(t *testing.T) {
 
 func TestReadIDXRefusesWhatIsNoFile(t *testing.T) {
 	dir := t.TempDir()
-	_, err := ReadIDX(filepath.Join(dir, "missing"))
+	_, err := ReadIDX(t.Context(), filepath.Join(dir, "missing"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorIs(t, err, ErrData)
 	require.EqualError(t, err, dir+"/missing: can't read: no such file or directory")
-	_, err = ReadIDX(dir)
+	_, err = ReadIDX(t.Context(), dir)
 	require.EqualError(t, err, dir+": is a folder, must be a file")
-	_, err = ReadIDX(os.DevNull)
+	_, err = ReadIDX(t.Context(), os.DevNull)
 	require.ErrorContains(t, err, "is a special file (Dc---------), must be a file")
 }
 
@@ -172,7 +172,7 @@ func TestLyingHeaderAllocatesLittle(t *testing.T) {
 	file := gz(idxFile(noise, 1<<20, 900)) // announces 900 MiB, holds 1
 	require.Greater(t, len(file)*gzipRatio, 900<<20)
 	before := allocated()
-	_, err := decodeIDX(bytes.NewReader(file), int64(len(file)), idxTrusted)
+	_, err := decodeIDX(t.Context(), bytes.NewReader(file), int64(len(file)), idxTrusted)
 	got := allocated() - before
 	require.ErrorContains(t, err, "announces 943718400 bytes of data (1048576×900), found 1048576")
 	require.Less(t, got, uint64(1<<20))
@@ -197,7 +197,7 @@ func (f failing) Read(p []byte) (int, error) {
 func TestReadErrorsAreReported(t *testing.T) {
 	good := idxFile(nil, 3, 2, 5)
 	for at := range int64(len(good)) {
-		_, err := decodeIDX(failing{bytes.NewReader(good), at}, int64(len(good)), idxTrusted)
+		_, err := decodeIDX(t.Context(), failing{bytes.NewReader(good), at}, int64(len(good)), idxTrusted)
 		require.ErrorIs(t, err, errDisk, "at byte %d", at)
 		require.ErrorIs(t, err, ErrData)
 	}
@@ -208,20 +208,20 @@ func TestReadExamplesAndLabels(t *testing.T) {
 	images := writeFile(t, filepath.Join(dir, "images"), idxFile(nil, 3, 2, 5))
 	labels := writeFile(t, filepath.Join(dir, "labels"), gz(idxFile([]byte{7, 255, 0}, 3)))
 
-	b, err := ReadExamples(images, 255)
+	b, err := ReadExamples(t.Context(), images, 255)
 	require.NoError(t, err)
 	require.Equal(t, []int{3, 10}, []int{b.Len(), b.Dim()})
 	require.Equal(t, []int{2, 5}, b.Shape())
 	require.Equal(t, byte(13), b.Example(1)[3])
-	l, err := ReadLabels(labels)
+	l, err := ReadLabels(t.Context(), labels)
 	require.NoError(t, err)
 	require.Equal(t, []int32{7, 255, 0}, l)
 
-	_, err = ReadExamples(labels, 255)
+	_, err = ReadExamples(t.Context(), labels, 255)
 	require.EqualError(t, err, labels+": rank 1 (magic number 0x00000801, as label files have), examples need rank ≥ 2 (images: 0x00000803)")
-	_, err = ReadLabels(images)
+	_, err = ReadLabels(t.Context(), images)
 	require.EqualError(t, err, images+": rank 3 (magic number 0x00000803), labels need rank 1 (0x00000801)")
-	_, err = ReadExamples(images, 0)
+	_, err = ReadExamples(t.Context(), images, 0)
 	require.EqualError(t, err, images+": scale is 0, must be positive and finite")
 }
 
@@ -240,7 +240,7 @@ func FuzzReadIDX(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, trusted := range []int64{idxTrusted, 16} {
 			before := allocated()
-			a, err := decodeIDX(bytes.NewReader(file), int64(len(file)), trusted)
+			a, err := decodeIDX(t.Context(), bytes.NewReader(file), int64(len(file)), trusted)
 			// 4 MiB: buffers of the decompressor, and the fuzzer's own work meanwhile.
 			if got, most := allocated()-before, uint64(4<<20+gzipRatio*len(file)); got > most {
 				t.Fatalf("%d bytes allocated for a file of %d, want at most %d", got, len(file), most)

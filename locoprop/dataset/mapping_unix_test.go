@@ -37,9 +37,9 @@ func TestMappedFilesReadTheSame(t *testing.T) {
 	}
 	writeText(t, npyFile, string(rawNPY(header("<f4", "False", "(3, 2)"), data...)))
 	read := func() (x, y []float32, mapped bool) {
-		b, err := ReadExamples(idx, 255)
+		b, err := ReadExamples(t.Context(), idx, 255)
 		require.NoError(t, err)
-		n, err := ReadNPY(npyFile)
+		n, err := ReadNPY(t.Context(), npyFile)
 		require.NoError(t, err)
 		require.Equal(t, b.Mapped(), n.Mapped())
 		x, y, mapped = values(t, b), values(t, n.subset([]int{2, 1, 2})), b.Mapped()
@@ -58,10 +58,10 @@ func TestMappedFilesReadTheSame(t *testing.T) {
 
 	// What is wrong with a file is found before it is mapped.
 	writeText(t, idx, string(idxFile(counting(11), 3, 2, 2)))
-	_, err := ReadExamples(idx, 255)
+	_, err := ReadExamples(t.Context(), idx, 255)
 	assert.ErrorContains(t, err, idx+": cut off: header announces 12 bytes of data (3×2×2), found 11")
 	writeText(t, npyFile, string(rawNPY(header("<f4", "False", "(3, 2)"), data[1:]...)))
-	_, err = ReadNPY(npyFile)
+	_, err = ReadNPY(t.Context(), npyFile)
 	assert.ErrorContains(t, err, npyFile+": cut off")
 }
 
@@ -70,7 +70,7 @@ func TestMappedFileIsCut(t *testing.T) {
 	mapFrom(t, 0)
 	path := filepath.Join(t.TempDir(), "a-idx3-ubyte")
 	writeText(t, path, string(idxFile(make([]byte, 16*64*64), 16, 64, 64)))
-	b, err := ReadExamples(path, 255)
+	b, err := ReadExamples(t.Context(), path, 255)
 	require.NoError(t, err)
 	require.True(t, b.Mapped())
 	defer b.Close()
@@ -97,7 +97,7 @@ func TestLargerThanMemory(t *testing.T) {
 	if mode := os.Getenv(largeMode); mode != "" {
 		limitMemory(t)
 		if mode == "load" {
-			_, err := ReadIDX(path)
+			_, err := ReadIDX(t.Context(), path)
 			require.NoError(t, err)
 			return
 		}
@@ -130,7 +130,7 @@ func TestLargerThanMemory(t *testing.T) {
 }
 
 func readLarge(t *testing.T, path string) {
-	b, err := ReadExamples(path, 255)
+	b, err := ReadExamples(t.Context(), path, 255)
 	require.NoError(t, err)
 	require.True(t, b.Mapped())
 	order := make([]int, b.Len())

@@ -3,6 +3,7 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -29,10 +30,10 @@ const npyMaxHeader = 1 << 16
 // first of two or more dimensions counts examples, all others together are an example's
 // values, as they are stored: float32, float64 or bytes, little-endian and in C order. A
 // file of more than 64 MiB is mapped, where the system can, and others are read. Every
-// error is an [*Error].
-func ReadNPY(path string) (*Numbers, error) {
+// error is an [*Error], but for that of a context that ends meanwhile.
+func ReadNPY(ctx context.Context, path string) (*Numbers, error) {
 	s := new(Numbers)
-	err := withFile(path, func(f *os.File, size int64) error {
+	err := withFile(ctx, path, func(f *os.File, size int64) error {
 		a, err := npyHeader(f, size)
 		if err != nil {
 			return err
@@ -53,7 +54,7 @@ func ReadNPY(path string) (*Numbers, error) {
 			s.data = s.file.data[a.start:]
 			return nil
 		}
-		s.data, err = a.read(f)
+		s.data, err = a.read(ctx, f)
 		return err
 	})
 	if err != nil {
@@ -63,9 +64,9 @@ func ReadNPY(path string) (*Numbers, error) {
 }
 
 // ReadNPYLabels reads an array of NumPy's format of one dimension (or of more that are 1)
-// as labels: whole numbers from 0, of any type of integers.
-func ReadNPYLabels(path string) (labels []int32, err error) {
-	err = withFile(path, func(f *os.File, size int64) error {
+// as labels: whole numbers from 0, of any type of integers. Errors are those of [ReadNPY].
+func ReadNPYLabels(ctx context.Context, path string) (labels []int32, err error) {
+	err = withFile(ctx, path, func(f *os.File, size int64) error {
 		a, err := npyHeader(f, size)
 		if err != nil {
 			return err
@@ -82,7 +83,7 @@ func ReadNPYLabels(path string) (labels []int32, err error) {
 		if _, err := a.elements(width); err != nil {
 			return err
 		}
-		data, err := a.read(f)
+		data, err := a.read(ctx, f)
 		if err != nil {
 			return err
 		}
@@ -164,9 +165,9 @@ func (a *npyArray) elements(width int) (int, error) {
 }
 
 // read reads the data, whose size is checked.
-func (a *npyArray) read(f *os.File) ([]byte, error) {
+func (a *npyArray) read(ctx context.Context, f *os.File) ([]byte, error) {
 	data := make([]byte, a.size)
-	if _, err := io.ReadFull(io.NewSectionReader(f, a.start, a.size), data); err != nil {
+	if _, err := io.ReadFull(contextReader{ctx, io.NewSectionReader(f, a.start, a.size)}, data); err != nil {
 		return nil, err
 	}
 	return data, nil

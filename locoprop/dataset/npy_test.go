@@ -81,7 +81,7 @@ func TestReadNPY(t *testing.T) {
 		{version(3, rawNPY(header("|u1", "False", "(1, 2)"), 7, 8)), []float32{7, 8}, 1, []int{2}},
 	} {
 		require.NoError(t, os.WriteFile(path, c.file, 0o644))
-		m, err := ReadNPY(path)
+		m, err := ReadNPY(t.Context(), path)
 		require.NoError(t, err)
 		assert.Equal(t, c.want, values(t, m))
 		assert.Equal(t, c.rows, m.Len())
@@ -110,12 +110,12 @@ func TestReadNPYRefuses(t *testing.T) {
 		{rawNPY(header("|u1", "False", "(1, 1)"), 0, 0), "too long: header announces 1 bytes of data (shape [1 1]), found 2"},
 	} {
 		require.NoError(t, os.WriteFile(path, c.file, 0o644))
-		_, err := ReadNPY(path)
+		_, err := ReadNPY(t.Context(), path)
 		require.ErrorIs(t, err, ErrData, "%q", c.file)
 		assert.ErrorContains(t, err, c.want)
 		assert.ErrorContains(t, err, path)
 	}
-	_, err := ReadNPY(t.TempDir())
+	_, err := ReadNPY(t.Context(), t.TempDir())
 	assert.ErrorIs(t, err, ErrData)
 }
 
@@ -127,7 +127,7 @@ func FuzzReadNPY(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		path := filepath.Join(dir, "a.npy")
 		require.NoError(t, os.WriteFile(path, file, 0o644))
-		m, err := ReadNPY(path)
+		m, err := ReadNPY(t.Context(), path)
 		if err != nil {
 			require.ErrorIs(t, err, ErrData)
 			return
@@ -155,7 +155,7 @@ func TestReadNPYLabels(t *testing.T) {
 		{rawNPY(header("|u1", "False", "(3,)"), 0), "cut off"},
 	} {
 		require.NoError(t, os.WriteFile(path, c.file, 0o644))
-		labels, err := ReadNPYLabels(path)
+		labels, err := ReadNPYLabels(t.Context(), path)
 		if strings.HasPrefix(c.want, "[") && err == nil {
 			assert.Equal(t, c.want, fmt.Sprint(labels))
 			continue

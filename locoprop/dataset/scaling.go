@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -100,8 +101,9 @@ func (s *Scaling) Apply(example []float32) {
 //	divide     Shift = 0               Divisor = the number
 //
 // Where all x_j are the same, Divisor is 1: the values are then 0. It refuses values that
-// aren't finite, naming example and place from 0.
-func (s Scale) Fit(split Split) (*Scaling, error) {
+// aren't finite, naming example and place from 0. unit and standard read all examples; where
+// ctx ends meanwhile, its error comes.
+func (s Scale) Fit(ctx context.Context, split Split) (*Scaling, error) {
 	dim := split.Dim()
 	switch s.Kind {
 	case ScaleNone:
@@ -114,7 +116,7 @@ func (s Scale) Fit(split Split) (*Scaling, error) {
 		return f.checked(dim)
 	}
 	sum := newMoments(dim)
-	if err := sum.read(split); err != nil {
+	if err := sum.read(ctx, split); err != nil {
 		return nil, err
 	}
 	f := &Scaling{Shift: sum.mean, Divisor: make([]float64, dim)}
@@ -167,11 +169,14 @@ const momentsChunk = 128
 // then those of both together (Chan, Golub & LeVeque, The American Statistician 1983):
 //
 //	δ = mean' − mean,   mean += δ·n'/(n + n'),   square += square' + δ²·n·n'/(n + n')
-func (m *moments) read(split Split) error {
+func (m *moments) read(ctx context.Context, split Split) error {
 	dim := split.Dim()
 	x := make([]float64, momentsChunk*dim)
 	read := reader64(split)
 	for lo := 0; lo < split.Len(); lo += momentsChunk {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n := min(momentsChunk, split.Len()-lo)
 		if err := read(x[:n*dim], lo); err != nil {
 			return err

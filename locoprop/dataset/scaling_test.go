@@ -40,7 +40,7 @@ func TestFit(t *testing.T) {
 		s, err := NewNumbers(x, dim, nil)
 		require.NoError(t, err)
 		for _, kind := range []ScaleKind{ScaleUnit, ScaleStandard} {
-			f, err := Scale{Kind: kind}.Fit(s)
+			f, err := Scale{Kind: kind}.Fit(t.Context(), s)
 			require.NoError(t, err)
 			got := values(t, Scaled(s, f))
 			for j, c := range columns {
@@ -80,12 +80,12 @@ func stored(t *testing.T, dim int, x ...float64) *Numbers {
 }
 
 func TestRescale(t *testing.T) {
-	f, err := Scale{}.Fit(stored(t, 1, 3))
+	f, err := Scale{}.Fit(t.Context(), stored(t, 1, 3))
 	require.NoError(t, err)
 	assert.Nil(t, f)
 
 	d := &Data{Train: stored(t, 2, 0, 10, 4, 30), Test: stored(t, 2, -1, 15, 9, 20)}
-	f, err = Scale{Kind: ScaleUnit}.Fit(d.Train)
+	f, err = Scale{Kind: ScaleUnit}.Fit(t.Context(), d.Train)
 	require.NoError(t, err)
 	require.NoError(t, d.Rescale(f))
 	assert.Equal(t, []float32{0, 0, 1, 1}, values(t, d.Train))
@@ -95,28 +95,28 @@ func TestRescale(t *testing.T) {
 
 	b, err := NewBytes([]byte{0, 51, 102, 255}, []int{2}, 255, nil)
 	require.NoError(t, err)
-	f, err = Scale{Kind: ScaleStandard}.Fit(b)
+	f, err = Scale{Kind: ScaleStandard}.Fit(t.Context(), b)
 	require.NoError(t, err)
 	got := values(t, Scaled(b, f))
 	for i, want := range []float32{-1, -1, 1, 1} { // two numbers are one deviation from their mean
 		assert.InDelta(t, want, got[i], 1e-6)
 	}
-	f, err = Scale{ScaleDivide, 2}.Fit(b)
+	f, err = Scale{ScaleDivide, 2}.Fit(t.Context(), b)
 	require.NoError(t, err)
 	assert.Equal(t, []float32{0, 0.1, 0.2, 0.5}, values(t, Scaled(b, f)))
 	assert.ErrorContains(t, (&Data{Train: stored(t, 1, 3)}).Rescale(f), "2 shifts and 2 divisors; examples have 1 values")
 
-	_, err = Scale{Kind: ScaleUnit}.Fit(stored(t, 2, 0, 0, 0, math.NaN()))
+	_, err = Scale{Kind: ScaleUnit}.Fit(t.Context(), stored(t, 2, 0, 0, 0, math.NaN()))
 	require.ErrorIs(t, err, ErrData)
 	assert.ErrorContains(t, err, "training example 1, place 1: NaN can't be scaled")
-	_, err = Scale{Kind: ScaleUnit}.Fit(stored(t, 1, -1.7e308, 1.7e308))
+	_, err = Scale{Kind: ScaleUnit}.Fit(t.Context(), stored(t, 1, -1.7e308, 1.7e308))
 	assert.ErrorContains(t, err, "divisor +Inf")
 }
 
 // A number far from 0 keeps what float32 would drop: it is scaled before it is rounded.
 func TestScalingIsRoundedOnce(t *testing.T) {
 	s := stored(t, 1, 1.7e9, 1.7e9+1, 1.7e9+2)
-	f, err := Scale{Kind: ScaleUnit}.Fit(s)
+	f, err := Scale{Kind: ScaleUnit}.Fit(t.Context(), s)
 	require.NoError(t, err)
 	assert.Equal(t, []float32{0, 0.5, 1}, values(t, Scaled(s, f)))
 	part := s.subset([]int{2, 0})

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -62,8 +63,9 @@ func (o *TableOptions) check(file string, csv bool) error {
 
 // LoadCSV loads the data set "csv" from a file of training examples as [ReadCSV] takes
 // it, or from a folder that holds train.csv and, where there is one, test.csv, plain or
-// with .gz. The test file must have the columns of the training file.
-func LoadCSV(path string, o TableOptions) (*Data, error) {
+// with .gz. The test file must have the columns of the training file. Where ctx ends, so
+// does the reading, with its error.
+func LoadCSV(ctx context.Context, path string, o TableOptions) (*Data, error) {
 	trainFile, testFile, err := tableFiles(path, ".csv", o)
 	if err != nil {
 		return nil, err
@@ -71,13 +73,13 @@ func LoadCSV(path string, o TableOptions) (*Data, error) {
 	if err := o.check(trainFile, true); err != nil {
 		return nil, err
 	}
-	train, err := readCSV(trainFile, o)
+	train, err := readCSV(ctx, trainFile, o)
 	if err != nil {
 		return nil, err
 	}
 	files := []*csvFile{train}
 	if testFile != "" {
-		test, err := readCSV(testFile, o)
+		test, err := readCSV(ctx, testFile, o)
 		if err != nil {
 			return nil, err
 		}
@@ -108,8 +110,9 @@ func LoadCSV(path string, o TableOptions) (*Data, error) {
 // LoadNPY loads the data set "npy" from a file of training examples as [ReadNPY] takes
 // it, or from a folder that holds train.npy and, where there is one, test.npy. Labels are
 // in files of their own, as [ReadNPYLabels] takes them: train-labels.npy for train.npy.
-// Examples of two dimensions count as images.
-func LoadNPY(path string, o TableOptions) (*Data, error) {
+// Examples of two dimensions count as images. Where ctx ends, so does the reading, with its
+// error.
+func LoadNPY(ctx context.Context, path string, o TableOptions) (*Data, error) {
 	trainFile, testFile, err := tableFiles(path, ".npy", o)
 	if err != nil {
 		return nil, err
@@ -122,28 +125,47 @@ func LoadNPY(path string, o TableOptions) (*Data, error) {
 		if file == "" {
 			continue
 		}
-		s, err := ReadNPY(file)
+		s, err := loadNPYSplit(ctx, file, o)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, closeAll(splits))
 		}
 		splits = append(splits, s)
-		if !o.Labels {
-			continue
-		}
-		labelFile := strings.TrimSuffix(file, ".npy") + "-labels.npy"
-		labels, err := ReadNPYLabels(labelFile)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.setLabels(labels); err != nil {
-			return nil, errorf(labelFile, "%d labels, must be %d as there are examples in %s", len(labels), s.Len(), file)
-		}
 	}
 	d := &Data{Name: "npy", Scale: 1}
 	if shape := splits[0].Shape(); len(shape) == 2 {
 		d.Height, d.Width = shape[0], shape[1]
 	}
-	return d.arrange(splits, []string{trainFile, testFile}, o)
+	if d, err = d.arrange(splits, []string{trainFile, testFile}, o); err != nil {
+		return nil, errors.Join(err, closeAll(splits))
+	}
+	return d, nil
+}
+
+// loadNPYSplit reads a file of examples and, where they are asked for, that of its labels.
+func loadNPYSplit(ctx context.Context, file string, o TableOptions) (*Numbers, error) {
+	s, err := ReadNPY(ctx, file)
+	if err != nil || !o.Labels {
+		return s, err
+	}
+	labelFile := strings.TrimSuffix(file, ".npy") + "-labels.npy"
+	labels, err := ReadNPYLabels(ctx, labelFile)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.setLabels(labels); err != nil {
+		err = errorf(labelFile, "%d labels, must be %d as there are examples in %s", len(labels), s.Len(), file)
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// closeAll closes splits that nobody will use.
+func closeAll(splits []*Numbers) error {
+	var errs []error
+	for _, s := range splits {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // tableFiles finds the file of training examples and that of test examples, "" where

@@ -31,13 +31,14 @@ func Example() {
 		}
 		return nil
 	}
-	t, err := train.New(c)
+	ctx := context.Background()
+	t, err := train.New(ctx, c)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer t.Close()
-	r, err := t.Run(context.Background())
+	r, err := t.Run(ctx)
 	fmt.Println(r.Step, "steps, test loss fell:", r.Last.TestLoss < first, err)
 	// Output: 8 steps, test loss fell: true <nil>
 }

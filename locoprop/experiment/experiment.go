@@ -3,11 +3,11 @@
 //
 //	e, err := catalog.Preset("fast-curves")
 //	…
-//	d, err := e.LoadData()
+//	d, err := e.LoadData(ctx)
 //	…
 //	c, err := experiment.Config(&e, d, nil)
 //	…
-//	t, err := train.New(c)
+//	t, err := train.New(ctx, c)
 //
 // The command line trains, tunes and compares with it, so that all three mean the same by
 // the same settings.

@@ -31,7 +31,7 @@ func TestConfig(t *testing.T) {
 	assert.Equal(t, 3, c.Schedule.Steps)
 	assert.Contains(t, c.Settings["method"], "kbfgs:")
 	assert.NotContains(t, c.Settings, "lr")
-	trainer, err := train.New(c)
+	trainer, err := train.New(t.Context(), c)
 	require.NoError(t, err)
 	defer trainer.Close()
 	r, err := trainer.Run(context.Background())

@@ -85,7 +85,7 @@ func TrialDir(dir string, number int) string {
 // An interruption gives an error for which errors.Is finds train.ErrInterrupted. Where an
 // error comes, the result has what was reached.
 func (t *Tuner) Run(ctx context.Context) (*Tuned, error) {
-	s, err := t.prepare()
+	s, err := t.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (t *Tuner) Run(ctx context.Context) (*Tuned, error) {
 		return tuned, err
 	}
 	tuned.FullSteps = s.steps(&tuned.Experiment)
-	return tuned, s.warnOfShortRuns(tuned)
+	return tuned, s.warnOfShortRuns(ctx, tuned)
 }
 
 // discard removes what a trial would need to go on. That it can't be removed is no reason
@@ -147,7 +147,7 @@ type tuning struct {
 }
 
 // prepare resolves the problem and what the default point is on it.
-func (t *Tuner) prepare() (*tuning, error) {
+func (t *Tuner) prepare(ctx context.Context) (*tuning, error) {
 	s := &tuning{Tuner: t, c: t.Contender, metric: testLoss}
 	if len(s.c.Space) == 0 {
 		return nil, &train.ConfigError{Err: fmt.Errorf("contender %q has no space to search", s.c.Name)}
@@ -186,7 +186,7 @@ func (t *Tuner) prepare() (*tuning, error) {
 			t.OnWarning(errors.New("the length is in steps, so that the largest batch would see the most examples: batch isn't searched, and stays as it is"))
 		}
 	}
-	if s.data, err = digest(&s.e, t.Data, t.Backend); err != nil {
+	if s.data, err = digest(ctx, &s.e, t.Data, t.Backend); err != nil {
 		return nil, err
 	}
 	s.defaults = map[string]string{}
@@ -200,12 +200,12 @@ func (t *Tuner) prepare() (*tuning, error) {
 }
 
 // digest tells the data of an experiment apart.
-func digest(e *catalog.Experiment, d *dataset.Data, k backend.Kernels) (string, error) {
+func digest(ctx context.Context, e *catalog.Experiment, d *dataset.Data, k backend.Kernels) (string, error) {
 	c, err := Config(e, d, k)
 	if err != nil {
 		return "", err
 	}
-	t, err := train.New(c)
+	t, err := train.New(ctx, c)
 	if err != nil {
 		return "", err
 	}
@@ -307,7 +307,7 @@ func (s *tuning) evaluate(ctx context.Context, trial tune.Trial, length int) (lo
 	if s.OnTrial != nil {
 		s.OnTrial(trial, c.Steps)
 	}
-	t, err := train.New(c)
+	t, err := train.New(ctx, c)
 	if err != nil {
 		return 0, err
 	}
@@ -344,9 +344,9 @@ func (s *tuning) evaluate(ctx context.Context, trial tune.Trial, length int) (lo
 const learnt = 0.99
 
 // warnOfShortRuns warns where no trial has begun to learn.
-func (s *tuning) warnOfShortRuns(tuned *Tuned) error {
+func (s *tuning) warnOfShortRuns(ctx context.Context, tuned *Tuned) error {
 	e := &tuned.Experiment
-	mean, test, err := train.MeanPredictor(s.Data, e.Target, e.Loss, train.Compute{Backend: s.Backend, Workers: e.Workers})
+	mean, test, err := train.MeanPredictor(ctx, s.Data, e.Target, e.Loss, train.Compute{Backend: s.Backend, Workers: e.Workers})
 	if err != nil {
 		return err
 	}

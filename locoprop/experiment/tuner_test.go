@@ -82,7 +82,7 @@ func TestTuner(t *testing.T) {
 	assert.Equal(t, tuned.FullSteps, 3*(130/e.Batch))
 	c, err := experiment.Config(&e, tr.Data, nil)
 	require.NoError(t, err)
-	trainer, err := train.New(c)
+	trainer, err := train.New(t.Context(), c)
 	require.NoError(t, err)
 	defer trainer.Close()
 	r, err := trainer.Run(context.Background())
@@ -118,6 +118,18 @@ func TestTunerGoesOn(t *testing.T) {
 		assert.Equal(t, want.Outcome, got.Outcome, "stopped at step %d", stopAt)
 		assert.Equal(t, want.Experiment, got.Experiment)
 	}
+}
+
+// A search whose context has ended looks at no data and leaves no files.
+func TestTunerInterruptedAtOnce(t *testing.T) {
+	tr := tuner(t, "fast")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := tr.Run(ctx)
+	require.ErrorIs(t, err, train.ErrInterrupted)
+	entries, err := os.ReadDir(tr.Dir)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
 }
 
 func TestTunerOfDivergence(t *testing.T) {

@@ -73,6 +73,9 @@ type withShort struct {
 	step      int      // batches done
 }
 
+// Cycle is that of full batches.
+func (s *withShort) Cycle() Cycle { return CycleOf(s.Stepper) }
+
 var _ CountingStepper = (*withShort)(nil)
 
 // SetStep tells how many batches the run has done; see [CountingStepper].

@@ -107,6 +107,18 @@ func TestPageInBrowser(t *testing.T) {
 	}
 }
 
+// A chart whose horizontal axis is logarithmic leaves out what has no logarithm.
+func TestPageLogLog(t *testing.T) {
+	t.Parallel()
+	c := Chart{X: "batch", Y: "seconds", LogX: true, Series: []Series{{Name: "step", X: []float64{0, 32, 8192}, Y: []float64{1, 2, 512}}}}
+	v := findBrowser(t).open(t, pageOf(t, Page{Sections: []Section{{Plots: []Plot{{Log: true, Charts: []Chart{c}}}}}}), "--dump-dom")
+	assert.Empty(t, v.console)
+	assert.Equal(t, 1, strings.Count(v.stdout, "<canvas"))
+	row := regexp.MustCompile(`>step</div></th><td class="u-value">([^<]*)<`).FindStringSubmatch(v.stdout)
+	require.NotNil(t, row)
+	assert.Equal(t, "512", row[1])
+}
+
 // try is a script that uses each control of a page and notes what it leads to.
 const try = `
 const notes = [];

@@ -12,12 +12,13 @@ type Chart struct {
 	Title  string // above it; "": none
 	X, Y   string // names of the axes
 	Log    bool   // the vertical axis is logarithmic
+	LogX   bool   // the horizontal axis is logarithmic
 	Series []Series
 }
 
 // Series is a line of a chart through points (X[i], Y[i]), in their order. A point that
-// can't be drawn, because a coordinate isn't finite or is beyond 1e150, or because Y
-// isn't above 1e-150 on a logarithmic axis, is left out, and the line broken there.
+// can't be drawn, because a coordinate isn't finite or is beyond 1e150, or because
+// one isn't above 1e-150 on a logarithmic axis, is left out, and the line broken there.
 type Series struct {
 	Name string // in the legend; "": not in it
 	X, Y []float64
@@ -57,7 +58,7 @@ func (c Chart) runs(s Series, y, other []float64) [][]point {
 	var all [][]point
 	var run []point
 	for i, x := range s.X {
-		if drawable(x, false) && drawable(y[i], c.Log) && drawable(other[i], c.Log) {
+		if drawable(x, c.LogX) && drawable(y[i], c.Log) && drawable(other[i], c.Log) {
 			run = append(run, point{x, y[i]})
 			continue
 		}
@@ -99,24 +100,28 @@ func (c Chart) frame() (low, high point) {
 	low, high, ok := c.bounds()
 	if !ok {
 		low, high = point{0, 0}, point{1, 1}
+		if c.LogX {
+			low.x = 0.1
+		}
 		if c.Log {
-			low.y, high.y = 0.1, 1
+			low.y = 0.1
 		}
 	}
-	low.x, high.x = spread(low.x, high.x, 0)
-	if !c.Log {
-		low.y, high.y = spread(low.y, high.y, 0.03)
-		return low, high
-	}
-	factor := math.Pow(high.y/low.y, 0.03)
-	if low.y == high.y {
-		factor = 2
-	}
-	return point{low.x, low.y / factor}, point{high.x, high.y * factor}
+	low.x, high.x = spread(low.x, high.x, 0, c.LogX)
+	low.y, high.y = spread(low.y, high.y, 0.03, c.Log)
+	return low, high
 }
 
-// spread moves two bounds apart by a share of their distance, equal ones by a tenth.
-func spread(low, high, share float64) (below, above float64) {
+// spread moves two bounds apart by a share of their distance, equal ones by a tenth; on
+// a logarithmic axis by a share of their logarithms' distance, equal ones by a factor.
+func spread(low, high, share float64, log bool) (below, above float64) {
+	if log {
+		factor := math.Pow(high/low, share)
+		if low == high {
+			factor = 2
+		}
+		return low / factor, high * factor
+	}
 	d := share * (high - low)
 	if low == high {
 		d = math.Abs(low) / 10

@@ -50,11 +50,15 @@ func TestChartFiles(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]Chart{
 		"linear": sample(false), "logarithmic": sample(true), "empty": {}, "empty logarithmic": {Log: true, Title: "x"},
-		"tiny":        {Series: []Series{{X: []float64{0, 5e-324}, Y: []float64{1, 1 + 1e-15}}}},
-		"one point":   {Series: []Series{{Name: "a", X: []float64{2}, Y: []float64{3}}}},
-		"zeros":       {Series: []Series{{X: []float64{0, 0}, Y: []float64{0, 0}}}},
-		"huge":        {Series: []Series{{X: []float64{-most, most, 1e308}, Y: []float64{-most, most, 0}}}},
-		"huge as log": {Log: true, Series: []Series{{X: []float64{0, 1}, Y: []float64{1 / most, most}}}},
+		"tiny":             {Series: []Series{{X: []float64{0, 5e-324}, Y: []float64{1, 1 + 1e-15}}}},
+		"one point":        {Series: []Series{{Name: "a", X: []float64{2}, Y: []float64{3}}}},
+		"zeros":            {Series: []Series{{X: []float64{0, 0}, Y: []float64{0, 0}}}},
+		"huge":             {Series: []Series{{X: []float64{-most, most, 1e308}, Y: []float64{-most, most, 0}}}},
+		"huge as log":      {Log: true, Series: []Series{{X: []float64{0, 1}, Y: []float64{1 / most, most}}}},
+		"logarithmic in x": {LogX: true, Series: []Series{{Name: "a", X: []float64{0, 32, 8192}, Y: []float64{1, 2, 3}}}},
+		"huge in x as log": {Log: true, LogX: true, Series: []Series{{X: []float64{1 / most, most}, Y: []float64{1, 1}}}},
+		"one x as log":     {LogX: true, Series: []Series{{X: []float64{2, 2}, Y: []float64{3, 4}}}},
+		"empty log-log":    {Log: true, LogX: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,6 +125,32 @@ func TestRuns(t *testing.T) {
 	assert.Equal(t, [][]point{{{1, 0}, {2, -1}}}, c.runs(c.Series[2], c.Series[2].Y, c.Series[2].Y))
 	low, high, ok := c.bounds()
 	assert.Equal(t, []any{point{0, -1}, point{5, 300}, true}, []any{low, high, ok})
+	c.LogX = true
+	assert.Equal(t, [][]point{{{1, 200}}, {{3, 100}}, {{5, 80}}}, c.runs(c.Series[1], c.Series[1].Y, c.Series[1].Y), "0 has no logarithm")
+}
+
+// On logarithmic axes a power law is a straight line.
+func TestLogLog(t *testing.T) {
+	t.Parallel()
+	x, y := []float64{1, 10, 100, 1000, 10000}, []float64{1, 100, 1e4, 1e6, 1e8}
+	c := Chart{Log: true, LogX: true, Series: []Series{{X: x, Y: y}}}
+	low, high := c.frame()
+	assert.Equal(t, []float64{1, 10000}, []float64{low.x, high.x})
+	assert.InDelta(t, math.Pow(10, -8*0.03), low.y, 1e-12)
+	assert.InDelta(t, math.Pow(10, 8*1.03), high.y, 1e-3)
+	straight := Chart{Series: []Series{{X: []float64{0, 1, 2, 3, 4}, Y: []float64{0, 2, 4, 6, 8}}}}
+	dots := func(c Chart) []uint8 {
+		low, high := c.frame()
+		plane := newRaster(20, 5, low, high, c.LogX, c.Log)
+		plane.draw(0, c.runs(c.Series[0], c.Series[0].Y, c.Series[0].Y)[0])
+		return plane.dots
+	}
+	assert.Equal(t, dots(straight), dots(c))
+	assert.Regexp(t, `\n +1 +100 +10000\n`, c.Text(60, 12), "labels of the horizontal axis")
+	svg := svgOf(t, c)
+	for _, label := range []string{">1<", ">10<", ">100<", ">1000<", ">10000<", ">1e+06<"} {
+		assert.Contains(t, svg, label)
+	}
 }
 
 func TestChartOfUnequalLists(t *testing.T) {

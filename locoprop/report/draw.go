@@ -109,6 +109,9 @@ func (c Chart) axes(p *plot.Plot) {
 	low, high := c.frame()
 	styleAxes(p, c.Title, c.X, c.Y)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = low.x, high.x, low.y, high.y
+	if c.LogX {
+		p.X.Scale = plot.LogScale{}
+	}
 	if c.Log {
 		p.Y.Scale = plot.LogScale{}
 	}
@@ -121,7 +124,7 @@ func (c Chart) axes(p *plot.Plot) {
 			return list
 		}
 	}
-	p.X.Tick.Marker, p.Y.Tick.Marker = marks(false, 8), marks(c.Log, 6)
+	p.X.Tick.Marker, p.Y.Tick.Marker = marks(c.LogX, 8), marks(c.Log, 6)
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{Y: 0xdd}, color.Gray{Y: 0xdd}
 	p.Add(grid)

@@ -35,7 +35,7 @@ type Section struct {
 
 // Plot is an interactive chart of which one of several is shown. Where they differ in Y
 // or in X, controls choose among them by these names; another one switches the
-// logarithmic axis, which Log sets at first.
+// logarithmic vertical axis, which Log sets at first in place of the charts' own.
 type Plot struct {
 	Title  string // above it; "": none. The titles of Charts aren't shown
 	Log    bool
@@ -123,6 +123,7 @@ func (p Picture) Source() template.URL {
 type jsonChart struct {
 	X      string       `json:"x"`
 	Y      string       `json:"y"`
+	LogX   bool         `json:"logX"`
 	Series []jsonSeries `json:"series"`
 }
 
@@ -158,9 +159,9 @@ func encodeCharts(p Plot) ([]jsonChart, error) {
 				return nil, fmt.Errorf("plot %q: two charts of %q over %q; must differ in one of them", p.Title, c.Y, c.X)
 			}
 		}
-		e := jsonChart{X: c.X, Y: c.Y, Series: []jsonSeries{}}
+		e := jsonChart{X: c.X, Y: c.Y, LogX: c.LogX, Series: []jsonSeries{}}
 		for k, s := range c.Series {
-			e.Series = append(e.Series, encodeSeries(k, s))
+			e.Series = append(e.Series, encodeSeries(k, s, c.LogX))
 		}
 		list = append(list, e)
 	}
@@ -168,7 +169,7 @@ func encodeCharts(p Plot) ([]jsonChart, error) {
 }
 
 // encodeSeries sorts a series by X; of points with the same X the last one counts.
-func encodeSeries(k int, s Series) jsonSeries {
+func encodeSeries(k int, s Series, logX bool) jsonSeries {
 	colour, dash := styleOf(k)
 	e := jsonSeries{
 		Name: line(s.Name), Dash: dash, X: []float64{}, Y: []number{},
@@ -176,7 +177,7 @@ func encodeSeries(k int, s Series) jsonSeries {
 	}
 	var order []int
 	for i, x := range s.X {
-		if drawable(x, false) {
+		if drawable(x, logX) {
 			order = append(order, i)
 		}
 	}

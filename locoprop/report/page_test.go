@@ -92,7 +92,7 @@ func TestPageData(t *testing.T) {
 
 func TestSeriesOfAPageAscends(t *testing.T) {
 	t.Parallel()
-	s := encodeSeries(7, Series{X: []float64{3, 1, math.NaN(), 1, 2}, Y: []float64{30, 9, 8, 10, 20}, Low: []float64{3, 0, 0, 1, 2}, High: []float64{4, 0, 0, 2, 3}})
+	s := encodeSeries(7, Series{X: []float64{3, 1, math.NaN(), 1, 2}, Y: []float64{30, 9, 8, 10, 20}, Low: []float64{3, 0, 0, 1, 2}, High: []float64{4, 0, 0, 2, 3}}, false)
 	assert.Equal(t, []float64{1, 2, 3}, s.X)
 	assert.Equal(t, []number{10, 20, 30}, s.Y, "of two points at 1 the later one")
 	assert.Equal(t, []number{1, 2, 3}, s.Low)

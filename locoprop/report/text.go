@@ -24,7 +24,7 @@ func (c Chart) Text(width, height int) string {
 	width, height = max(width, leastWidth), max(height, leastHeight)
 	low, high := c.frame()
 	labels, left := c.yLabels(low, high, height-1)
-	plane := newRaster(width-left-1, height-1, low, high, c.Log)
+	plane := newRaster(width-left-1, height-1, low, high, c.LogX, c.Log)
 	for i, s := range c.Series {
 		for _, run := range c.runs(s, s.Y, s.Y) {
 			plane.draw(i, run)
@@ -42,7 +42,7 @@ func (c Chart) Text(width, height int) string {
 		text := fmt.Sprintf("%*s%s%s", left, labels[row], axis, plane.row(row, len(c.Series) > 1))
 		fmt.Fprintln(&b, strings.TrimRight(text, " "))
 	}
-	fmt.Fprintln(&b, strings.TrimRight(xLabels(low.x, high.x, left, width), " "))
+	fmt.Fprintln(&b, strings.TrimRight(xLabels(low.x, high.x, c.LogX, left, width), " "))
 	for _, text := range []string{c.axisNames(), c.legend()} {
 		if text != "" {
 			fmt.Fprintln(&b, clip(text, width))
@@ -65,11 +65,11 @@ func (c Chart) yLabels(low, high point, rows int) (labels []string, widest int) 
 }
 
 // xLabels is the line below the plot: labels centred under their places.
-func xLabels(low, high float64, left, width int) string {
+func xLabels(low, high float64, log bool, left, width int) string {
 	out := []byte(strings.Repeat(" ", width))
 	free := left
-	for _, t := range ticks(low, high, false, max(2, (width-left)/12)) {
-		at := left + 1 + int(share(t.at, low, high, false)*float64(width-left-2)) - len(t.label)/2
+	for _, t := range ticks(low, high, log, max(2, (width-left)/12)) {
+		at := left + 1 + int(share(t.at, low, high, log)*float64(width-left-2)) - len(t.label)/2
 		at = min(at, width-len(t.label))
 		if at < free || t.label == "" {
 			continue
@@ -128,20 +128,20 @@ func share(x, low, high float64, log bool) float64 {
 type raster struct {
 	width, height int // in characters
 	low, high     point
-	log           bool
+	logX, logY    bool
 	dots          []uint8 // of each character, in the order of Braille patterns
 	series        []int   // that drew last in it
 }
 
-func newRaster(width, height int, low, high point, log bool) *raster {
-	return &raster{width, height, low, high, log, make([]uint8, width*height), make([]int, width*height)}
+func newRaster(width, height int, low, high point, logX, logY bool) *raster {
+	return &raster{width, height, low, high, logX, logY, make([]uint8, width*height), make([]int, width*height)}
 }
 
 // draw draws a line through points for a series.
 func (r *raster) draw(series int, run []point) {
 	place := func(p point) (x, y float64) {
-		return share(p.x, r.low.x, r.high.x, false) * float64(2*r.width-1),
-			(1 - share(p.y, r.low.y, r.high.y, r.log)) * float64(4*r.height-1)
+		return share(p.x, r.low.x, r.high.x, r.logX) * float64(2*r.width-1),
+			(1 - share(p.y, r.low.y, r.high.y, r.logY)) * float64(4*r.height-1)
 	}
 	x0, y0 := place(run[0])
 	r.set(series, x0, y0)

@@ -1,7 +1,7 @@
 // Package train is the training loop: epochs in a reproducible order, evaluation,
 // metrics, checkpoints and cancellation.
 //
-//	t, err := train.New(train.Config{Network: n, Loss: loss.SigmoidCE, Method: m, Data: d, Batch: 250, Epochs: 10})
+//	t, err := train.New(ctx, train.Config{Network: n, Loss: loss.SigmoidCE, Method: m, Data: d, Batch: 250, Epochs: 10})
 //	…
 //	defer t.Close()
 //	result, err := t.Run(ctx)

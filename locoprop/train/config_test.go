@@ -12,6 +12,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/model"
 	"github.com/locoprop/locoprop-go/locoprop/schedule"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
@@ -36,7 +37,7 @@ func floats(t *testing.T, rows [][]float32, labels ...int32) dataset.Split {
 }
 
 func TestNewListsAllThatIsWrong(t *testing.T) {
-	_, err := New(Config{Epochs: -1, Steps: -3, TimeLimit: -time.Second, EvalSteps: -4, EvalEvery: -2, Workers: 1000, Target: 9, Schedule: schedule.Schedule{Warmup: -1}})
+	_, err := New(t.Context(), Config{Epochs: -1, Steps: -3, TimeLimit: -time.Second, EvalSteps: -4, EvalEvery: -2, Workers: 1000, Target: 9, Schedule: schedule.Schedule{Warmup: -1}})
 	var usage *ConfigError
 	require.ErrorAs(t, err, &usage)
 	assert.EqualError(t, err, `no network
@@ -72,7 +73,7 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		config := autoencoder(t)
 		c.change(&config)
-		_, err := New(config)
+		_, err := New(t.Context(), config)
 		var usage *ConfigError
 		assert.ErrorAs(t, err, &usage)
 		assert.EqualError(t, err, c.want)
@@ -103,7 +104,7 @@ func TestNewRefusesData(t *testing.T) {
 	} {
 		config := c.base(t)
 		config.Data, config.Batch = &c.data, 1
-		_, err := New(config)
+		_, err := New(t.Context(), config)
 		assert.EqualError(t, err, c.want)
 		assert.ErrorIs(t, err, dataset.ErrData)
 		var d *DataError
@@ -125,7 +126,7 @@ func TestFirstBadExample(t *testing.T) {
 	for range 20 {
 		c := autoencoder(t)
 		c.Data, c.Workers = &dataset.Data{Train: floats(t, rows)}, 7
-		_, err := New(c)
+		_, err := New(t.Context(), c)
 		assert.EqualError(t, err, "training example 300: a value is NaN or infinite")
 	}
 }
@@ -163,7 +164,7 @@ func TestUnreadable(t *testing.T) {
 	c := autoencoder(t)
 	bad := &unreadable{c.Data.Train, 17}
 	c.Data.Train = bad
-	_, err := New(c)
+	_, err := New(t.Context(), c)
 	assert.ErrorIs(t, err, errUnread)
 
 	bad.bad = -1
@@ -186,14 +187,14 @@ func (limited) Info() backend.Info {
 func TestWorkers(t *testing.T) {
 	c := autoencoder(t)
 	c.Backend, c.Workers = limited{gonum.New()}, 6
-	_, err := New(c)
+	_, err := New(t.Context(), c)
 	assert.EqualError(t, err, "6 workers; must be 1 to 5 with backend few (FewBLAS was built for 5)")
 	c.Workers = 5
 	assert.Equal(t, 5, newTrainer(t, c).Workers())
 	c.Workers = 0
 	assert.Equal(t, min(5, runtime.GOMAXPROCS(0)), newTrainer(t, c).Workers())
 	c.Workers = -1
-	_, err = New(c)
+	_, err = New(t.Context(), c)
 	assert.ErrorContains(t, err, "-1 workers; must be 1 to 5")
 }
 
@@ -204,4 +205,56 @@ func TestClose(t *testing.T) {
 	_, err := trainer.Run(context.Background())
 	assert.EqualError(t, err, "trainer is closed")
 	assert.Equal(t, 2, trainer.Workers())
+}
+
+// cancelling is a split that ends a context when it is read for the at-th time, and counts.
+type cancelling struct {
+	dataset.Split
+	cancel context.CancelFunc
+	at     int
+	reads  int
+}
+
+func (c *cancelling) Rows(dst backend.Mat, index []int) error {
+	c.reads++
+	if c.reads == c.at {
+		c.cancel()
+	}
+	return c.Split.Rows(dst, index)
+}
+
+// What looks at all data ends with its context, after the chunk in hand.
+func TestContextEndsLookingAtData(t *testing.T) {
+	for _, x := range []struct {
+		name  string
+		look  func(context.Context, Config) error
+		reads [3]int // by the one that ends it
+	}{
+		{"New", func(ctx context.Context, c Config) error {
+			_, err := New(ctx, c)
+			return err
+		}, [3]int{1, 2, 3}},
+		{"Evaluate", func(ctx context.Context, c Config) error {
+			m := &model.Model{Network: c.Network, Loss: c.Loss, Scale: 255}
+			_, _, err := Evaluate(ctx, m, c.Data, Compute{Workers: 1})
+			return err
+		}, [3]int{1, 2, 3}},
+		{"MeanPredictor", func(ctx context.Context, c Config) error { // its chunks are larger
+			_, _, err := MeanPredictor(ctx, c.Data, c.Target, c.Loss, Compute{Workers: 1})
+			return err
+		}, [3]int{3, 3, 3}},
+	} {
+		for i, reads := range x.reads {
+			c := autoencoder(t)
+			c.Workers = 1
+			ctx, cancel := context.WithCancel(t.Context())
+			train := &cancelling{Split: c.Data.Train, cancel: cancel, at: i + 1}
+			c.Data.Train = train
+			err := x.look(ctx, c)
+			cancel()
+			assert.ErrorIs(t, err, ErrInterrupted, x.name)
+			assert.ErrorIs(t, err, context.Canceled, x.name)
+			assert.Equal(t, reads, train.reads, x.name)
+		}
+	}
 }

@@ -116,7 +116,7 @@ func evaluateSplit(ctx context.Context, m *model.Model, name string, split datas
 	if err != nil {
 		return Evaluation{}, err
 	}
-	floor, _, err := src.inspect(pool, m.Loss)
+	floor, _, err := src.inspect(ctx, pool, m.Loss)
 	if err != nil {
 		return Evaluation{}, err
 	}

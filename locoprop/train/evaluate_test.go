@@ -218,7 +218,7 @@ func TestMeanPredictor(t *testing.T) {
 		}
 	}
 	for _, l := range []loss.Loss{loss.SigmoidCE, loss.Squared} {
-		training, test, err := MeanPredictor(d, TargetInput, l, Compute{Workers: 2})
+		training, test, err := MeanPredictor(t.Context(), d, TargetInput, l, Compute{Workers: 2})
 		require.NoError(t, err)
 		for s, got := range map[dataset.Split]float64{d.Train: training, d.Test: test} {
 			var want float64
@@ -227,13 +227,13 @@ func TestMeanPredictor(t *testing.T) {
 			}
 			assert.InEpsilon(t, want, got, 1e-12, l.String())
 		}
-		again, other, err := MeanPredictor(d, TargetInput, l, Compute{Workers: 1})
+		again, other, err := MeanPredictor(t.Context(), d, TargetInput, l, Compute{Workers: 1})
 		require.NoError(t, err)
 		assert.Equal(t, [2]float64{training, test}, [2]float64{again, other})
 	}
 
 	// With shares p of the classes, the mean predictor's loss on them is their entropy.
-	training, _, err := MeanPredictor(d, TargetLabel, loss.SoftmaxCE, Compute{})
+	training, _, err := MeanPredictor(t.Context(), d, TargetLabel, loss.SoftmaxCE, Compute{})
 	require.NoError(t, err)
 	share := make([]float64, testClasses)
 	for _, l := range d.Train.Labels() {
@@ -252,12 +252,12 @@ func TestMeanPredictorOfTheUnseen(t *testing.T) {
 		Train: floats(t, [][]float32{{0, 1, .5}, {0, 1, .5}}),
 		Test:  floats(t, [][]float32{{1, 0, .5}}),
 	}
-	training, test, err := MeanPredictor(d, TargetInput, loss.SigmoidCE, Compute{})
+	training, test, err := MeanPredictor(t.Context(), d, TargetInput, loss.SigmoidCE, Compute{})
 	require.NoError(t, err)
 	assert.InEpsilon(t, -2*math.Log(3./4)+math.Ln2, training, 1e-12)
 	assert.InEpsilon(t, -2*math.Log(1./4)+math.Ln2, test, 1e-12)
 	d.Test = nil
-	_, test, err = MeanPredictor(d, TargetInput, loss.Squared, Compute{})
+	_, test, err = MeanPredictor(t.Context(), d, TargetInput, loss.Squared, Compute{})
 	require.NoError(t, err)
 	assert.True(t, math.IsNaN(test))
 }

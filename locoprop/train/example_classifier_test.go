@@ -43,7 +43,8 @@ func Example_classifier() {
 		fmt.Println(err)
 		return
 	}
-	t, err := train.New(train.Config{
+	ctx := context.Background()
+	t, err := train.New(ctx, train.Config{
 		Network: net, Loss: loss.SoftmaxCE, Method: method,
 		Data:   &dataset.Data{Name: "rings", Train: examples, Classes: 3, Scale: 1},
 		Target: train.TargetLabel, Batch: 50, Epochs: 60, EvalEvery: 60,
@@ -53,7 +54,7 @@ func Example_classifier() {
 		return
 	}
 	defer t.Close()
-	result, err := t.Run(context.Background())
+	result, err := t.Run(ctx)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -69,7 +70,7 @@ func Example_classifier() {
 		x, y := radius*math.Cos(1), radius*math.Sin(1)
 		question := backend.Mat{Rows: 1, Cols: 2, Stride: 2, Data: []float32{float32(x), float32(y)}}
 		answer := backend.NewMat(1, 3)
-		if err := predictor.Predict(context.Background(), answer, question); err != nil {
+		if err := predictor.Predict(ctx, answer, question); err != nil {
 			fmt.Println(err)
 			return
 		}

@@ -28,7 +28,8 @@ func Example() {
 		return
 	}
 	last := 0.0
-	t, err := train.New(train.Config{
+	ctx := context.Background()
+	t, err := train.New(ctx, train.Config{
 		Network: n, Loss: loss.SigmoidCE, Method: m, Data: dataset.Curves(1, 230, 50),
 		Batch: 100, KeepLast: true, Epochs: 2, Schedule: schedule.Schedule{Kind: schedule.Constant}, Seed: 1, Workers: 2,
 		OnEpoch: func(m train.Metrics) error {
@@ -42,7 +43,7 @@ func Example() {
 		return
 	}
 	defer t.Close()
-	r, err := t.Run(context.Background())
+	r, err := t.Run(ctx)
 	fmt.Println(r.Finished, r.Batches, "batches an epoch", err)
 	// Output:
 	// epoch 0, step 0: test loss falls: true

@@ -39,7 +39,8 @@ func Example_transferFunction() {
 		return
 	}
 	var losses []float64
-	t, err := train.New(train.Config{
+	ctx := context.Background()
+	t, err := train.New(ctx, train.Config{
 		Network: net, Loss: loss.SigmoidCE, Method: method, Data: dataset.Curves(1, 100, 20), Batch: 50, Epochs: 2,
 		OnEpoch: func(m train.Metrics) error {
 			losses = append(losses, m.TestLoss)
@@ -51,7 +52,7 @@ func Example_transferFunction() {
 		return
 	}
 	defer t.Close()
-	if _, err := t.Run(context.Background()); err != nil {
+	if _, err := t.Run(ctx); err != nil {
 		fmt.Println(err)
 		return
 	}

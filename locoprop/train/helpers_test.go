@@ -97,7 +97,7 @@ func classifier(t *testing.T) Config {
 
 func newTrainer(t *testing.T, c Config) *Trainer {
 	t.Helper()
-	trainer, err := New(c)
+	trainer, err := New(t.Context(), c)
 	require.NoError(t, err)
 	t.Cleanup(trainer.Close)
 	return trainer

@@ -86,7 +86,7 @@ func TestOnLayers(t *testing.T) {
 	var got []plan.LayerReport
 	var kept [][]plan.LayerReport
 	c.OnLayers = func(r []plan.LayerReport) { got, kept = append(got, r...), append(kept, r) }
-	tr, err := New(c)
+	tr, err := New(t.Context(), c)
 	require.NoError(t, err)
 	defer tr.Close()
 	_, err = tr.Run(t.Context())

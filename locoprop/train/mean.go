@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"math"
 
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
@@ -12,8 +13,8 @@ import (
 // mean target of the training split: the reference that a network should beat. Under
 // the cross-entropies an output that is 0 (or 1) in all N training examples counts as
 // 1/2N (or 1 − 1/2N), or one example of the test split could cost infinitely much. For
-// a split without examples it is NaN.
-func MeanPredictor(d *dataset.Data, target Target, l loss.Loss, c Compute) (training, test float64, err error) {
+// a split without examples it is NaN. A context that ends gives ErrInterrupted.
+func MeanPredictor(ctx context.Context, d *dataset.Data, target Target, l loss.Loss, c Compute) (training, test float64, err error) {
 	_, workers, err := c.resolve()
 	if err != nil {
 		return 0, 0, &ConfigError{err}
@@ -32,7 +33,7 @@ func MeanPredictor(d *dataset.Data, target Target, l loss.Loss, c Compute) (trai
 	}
 	pool := plan.NewPool(workers)
 	defer pool.Close()
-	mean, err := train.mean(pool)
+	mean, err := train.mean(ctx, pool)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -47,18 +48,18 @@ func MeanPredictor(d *dataset.Data, target Target, l loss.Loss, c Compute) (trai
 			}
 		}
 	}
-	if training, err = train.lossOf(mean, l, pool); err != nil {
+	if training, err = train.lossOf(ctx, mean, l, pool); err != nil {
 		return 0, 0, err
 	}
-	test, err = other.lossOf(mean, l, pool)
+	test, err = other.lossOf(ctx, mean, l, pool)
 	return training, test, err
 }
 
 // meanChunk is larger than chunk, since every task keeps a whole row of sums.
-const meanChunk = 8 * chunk
+const meanChunk = 4 * chunk
 
 // mean is the mean target of all examples.
-func (s *source) mean(p *plan.Pool) ([]float64, error) {
+func (s *source) mean(ctx context.Context, p *plan.Pool) ([]float64, error) {
 	mean := make([]float64, s.outputs)
 	if s.n == 0 {
 		return mean, nil
@@ -66,6 +67,9 @@ func (s *source) mean(p *plan.Pool) ([]float64, error) {
 	tasks := s.tasks(meanChunk, s.cost())
 	sums := make([][]float64, len(tasks))
 	err := p.Run(plan.NewPhase("mean target", tasks, s.scratchLen(), func(task *plan.Task, scratch []float32) error {
+		if err := interruption(ctx); err != nil {
+			return err
+		}
 		sum := make([]float64, s.outputs)
 		sums[task.ID] = sum
 		return s.each(task.Lo, task.Hi, scratch, func(_ int, _, t []float32) error {
@@ -88,13 +92,16 @@ func (s *source) mean(p *plan.Pool) ([]float64, error) {
 }
 
 // lossOf is the mean loss of predicting y for every example.
-func (s *source) lossOf(y []float64, l loss.Loss, p *plan.Pool) (float64, error) {
+func (s *source) lossOf(ctx context.Context, y []float64, l loss.Loss, p *plan.Pool) (float64, error) {
 	if s.n == 0 {
 		return math.NaN(), nil
 	}
 	tasks := s.tasks(chunk, s.cost())
 	sums := make([]float64, len(tasks))
 	err := p.Run(plan.NewPhase("loss of the mean", tasks, s.scratchLen(), func(task *plan.Task, scratch []float32) error {
+		if err := interruption(ctx); err != nil {
+			return err
+		}
 		var sum float64
 		err := s.each(task.Lo, task.Hi, scratch, func(_ int, _, t []float32) error {
 			sum += l.OfPrediction(y, t)

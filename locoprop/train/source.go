@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -13,7 +14,7 @@ import (
 
 // chunk is the number of examples that a task of an evaluation or a check takes. It is
 // part of what fixes the bits of a loss.
-const chunk = 128
+const chunk = 256
 
 // Examples are rows of values without targets: what [Predict] takes. Every
 // dataset.Split is one.
@@ -149,14 +150,18 @@ func (s *source) tasks(size int, costPerExample float64) []plan.Task {
 
 // inspect looks at every example once: it refuses values that aren't finite and targets
 // that the loss doesn't take, and returns the mean of the loss's floor (NaN without
-// examples) and a digest of all values and labels.
-func (s *source) inspect(p *plan.Pool, l loss.Loss) (floor float64, digest uint64, err error) {
+// examples) and a digest of all values and labels. Where ctx ends, no further chunk is
+// looked at.
+func (s *source) inspect(ctx context.Context, p *plan.Pool, l loss.Loss) (floor float64, digest uint64, err error) {
 	if s.n == 0 {
 		return math.NaN(), fnvOffset, nil
 	}
 	tasks := s.tasks(chunk, s.cost())
 	floors, digests := make([]float64, len(tasks)), make([]uint64, len(tasks))
 	phase := plan.NewPhase("inspection of "+s.name+" examples", tasks, s.scratchLen(), func(t *plan.Task, scratch []float32) error {
+		if err := interruption(ctx); err != nil {
+			return err
+		}
 		sum, hash := 0.0, uint64(fnvOffset)
 		err := s.each(t.Lo, t.Hi, scratch, func(i int, x, t []float32) error {
 			var finite bool

@@ -60,8 +60,10 @@ type position struct {
 
 // New checks the configuration and the data and plans all memory. Everything that is
 // wrong with the configuration is in one *ConfigError. Unsuitable data, such as a value
-// that is NaN, give an error for which errors.Is(err, dataset.ErrData) holds.
-func New(c Config) (*Trainer, error) {
+// that is NaN, give an error for which errors.Is(err, dataset.ErrData) holds. It looks at
+// every example once; where ctx ends meanwhile, it returns ErrInterrupted. ctx is not that of
+// the training: see [Trainer.Run].
+func New(ctx context.Context, c Config) (*Trainer, error) {
 	if c.EvalEvery == 0 {
 		c.EvalEvery = 1
 	}
@@ -84,7 +86,7 @@ func New(c Config) (*Trainer, error) {
 	}
 	t.trained = time.Since(start)
 	t.pool = plan.NewPool(workers)
-	if err := t.prepare(); err != nil {
+	if err := t.prepare(ctx); err != nil {
 		t.pool.Close()
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func (t *Trainer) shortBatch() int {
 func (t *Trainer) batchSize() int { return min(t.c.Batch, len(t.order)-t.batch*t.c.Batch) }
 
 // prepare looks at the data and allocates what steps and evaluations need.
-func (t *Trainer) prepare() error {
+func (t *Trainer) prepare(ctx context.Context) error {
 	outputs := t.c.Network.Outputs()
 	for i, d := range []dataset.Split{t.c.Data.Train, t.c.Data.Test} {
 		s := &t.splits[i]
@@ -113,7 +115,7 @@ func (t *Trainer) prepare() error {
 			return err
 		}
 		var digest uint64
-		if s.floor, digest, err = s.src.inspect(t.pool, t.c.Loss); err != nil {
+		if s.floor, digest, err = s.src.inspect(ctx, t.pool, t.c.Loss); err != nil {
 			return err
 		}
 		t.digest = (t.digest ^ digest) * fnvPrime
@@ -160,6 +162,9 @@ func (t *Trainer) Kernels() backend.Kernels { return t.kernels }
 
 // Explain tells, per layer, what was planned and what a step costs.
 func (t *Trainer) Explain() []plan.LayerPlan { return t.stepper.Explain() }
+
+// Cycle says how the work of the method's steps repeats.
+func (t *Trainer) Cycle() plan.Cycle { return plan.CycleOf(t.stepper) }
 
 // StateBytes is the memory of the method's state: of all that a checkpoint holds, the
 // weights included.

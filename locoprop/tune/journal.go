@@ -1,25 +1,21 @@
 package tune
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/locoprop/locoprop-go/locoprop/internal/atomicfile"
-	"github.com/locoprop/locoprop-go/locoprop/internal/lockfile"
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
+	"github.com/locoprop/locoprop-go/locoprop/journal"
 )
 
-// ErrJournal is what errors.Is finds where a journal is of another search, damaged, or in
-// use.
+// ErrJournal is what errors.Is finds where a journal is of another search, in use, or
+// damaged; dataset.ErrData too where it is damaged.
 var ErrJournal = errors.New("journal")
 
 // entry is a line of a journal after the first.
@@ -29,11 +25,10 @@ type entry struct {
 	Loss   *float64 `json:"loss"` // null: diverged
 }
 
-// journal is a file of results: a line for the search, then one for each result. A nil
-// journal remembers nothing.
-type journal struct {
-	file  *os.File
-	lock  *lockfile.Lock
+// results are a search's journal: a line for the search, then one for each result. Nil
+// results remember nothing.
+type results struct {
+	file  *journal.File
 	known map[int]map[int]float64 // by trial and length
 }
 
@@ -59,105 +54,63 @@ func (s *search) header() map[string]string {
 	return h
 }
 
-// openJournal reads a journal, dropping a line that an interruption cut off, and opens it
-// for more. A new one begins with the header.
-func openJournal(path string, header map[string]string) (*journal, error) {
-	lock, err := lockfile.Take(path + ".lock")
-	if err != nil {
-		if errors.Is(err, lockfile.ErrHeld) {
-			return nil, fmt.Errorf("%w %s is in use: %w", ErrJournal, path, err)
+// openJournal reads a journal and opens it for more. A new one begins with the header.
+func openJournal(path string, header map[string]string) (*results, error) {
+	j := &results{known: map[int]map[int]float64{}}
+	var was map[string]string
+	var err error
+	j.file, err = journal.Open(path, func(line []byte, number int) error {
+		if number == 1 {
+			return json.Unmarshal(line, &was)
 		}
+		return j.read(line)
+	})
+	switch {
+	case errors.Is(err, dataset.ErrData), errors.Is(err, journal.ErrInUse):
+		return nil, fmt.Errorf("%w %w", ErrJournal, err)
+	case err != nil:
 		return nil, err
+	case j.file.Empty():
+		err = j.file.Add(header)
+	default:
+		err = checkHeader(path, was, header)
 	}
-	j := &journal{lock: lock, known: map[int]map[int]float64{}}
-	if err := j.open(path, header); err != nil {
-		return nil, errors.Join(err, lock.Release())
+	if err != nil {
+		return nil, errors.Join(err, j.file.Close())
 	}
 	return j, nil
 }
 
-func (j *journal) open(path string, header map[string]string) error {
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// checkHeader refuses a journal that another header began.
+func checkHeader(path string, was, header map[string]string) error {
+	var texts []string
+	for _, d := range journal.Differences(was, header) {
+		texts = append(texts, d.String())
+	}
+	if texts == nil {
+		return nil
+	}
+	return fmt.Errorf("%w %s is of another search: %s", ErrJournal, path, strings.Join(texts, "; "))
+}
+
+// read takes a line after the first.
+func (j *results) read(line []byte) error {
+	var e entry
+	if err := json.Unmarshal(line, &e); err != nil {
 		return err
 	}
-	whole := old[:bytes.LastIndexByte(old, '\n')+1]
-	if err := j.read(path, whole, header); err != nil {
-		return err
+	loss := math.Inf(1)
+	if e.Loss != nil {
+		loss = *e.Loss
 	}
-	if j.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666); err != nil {
-		return err
+	if j.known[e.Number] == nil {
+		j.known[e.Number] = map[int]float64{}
 	}
-	if err = j.file.Truncate(int64(len(whole))); err == nil && len(whole) == 0 {
-		if err = j.write(header); err == nil {
-			err = atomicfile.OS.SyncDir(filepath.Dir(path))
-		}
-	}
-	if err != nil {
-		return errors.Join(err, j.file.Close())
-	}
+	j.known[e.Number][e.Length] = loss
 	return nil
 }
 
-// read takes the lines of a journal.
-func (j *journal) read(path string, whole []byte, header map[string]string) error {
-	number := 0
-	for line := range bytes.Lines(whole) {
-		number++
-		if number == 1 {
-			var was map[string]string
-			if err := json.Unmarshal(line, &was); err != nil {
-				return fmt.Errorf("%w %s, line 1: %w", ErrJournal, path, err)
-			}
-			if text := differences(was, header); text != "" {
-				return fmt.Errorf("%w %s is of another search: %s", ErrJournal, path, text)
-			}
-			continue
-		}
-		var e entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			return fmt.Errorf("%w %s, line %d: %w", ErrJournal, path, number, err)
-		}
-		loss := math.Inf(1)
-		if e.Loss != nil {
-			loss = *e.Loss
-		}
-		j.note(e.Number, e.Length, loss)
-	}
-	return nil
-}
-
-// differences names what two headers don't share.
-func differences(was, is map[string]string) string {
-	var list []string
-	keys := maps.Clone(is)
-	maps.Copy(keys, was)
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		before, had := was[key]
-		now, has := is[key]
-		if before == now && had == has {
-			continue
-		}
-		list = append(list, fmt.Sprintf("%s is %s there and %s here", key, orNone(before, had), orNone(now, has)))
-	}
-	return strings.Join(list, "; ")
-}
-
-func orNone(value string, found bool) string {
-	if !found {
-		return "not set"
-	}
-	return value
-}
-
-func (j *journal) note(trial, length int, loss float64) {
-	if j.known[trial] == nil {
-		j.known[trial] = map[int]float64{}
-	}
-	j.known[trial][length] = loss
-}
-
-func (j *journal) find(trial, length int) (loss float64, known bool) {
+func (j *results) find(trial, length int) (loss float64, known bool) {
 	if j == nil {
 		return 0, false
 	}
@@ -166,7 +119,7 @@ func (j *journal) find(trial, length int) (loss float64, known bool) {
 }
 
 // add writes a result through to the disk.
-func (j *journal) add(r Result) error {
+func (j *results) add(r Result) error {
 	if j == nil {
 		return nil
 	}
@@ -174,18 +127,5 @@ func (j *journal) add(r Result) error {
 	if !r.Diverged() {
 		e.Loss = &r.Loss
 	}
-	return j.write(e)
+	return j.file.Add(e)
 }
-
-func (j *journal) write(value any) error {
-	line, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	if _, err := j.file.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	return j.file.Sync()
-}
-
-func (j *journal) close() { _ = errors.Join(j.file.Close(), j.lock.Release()) }

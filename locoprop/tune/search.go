@@ -99,7 +99,7 @@ func Search(ctx context.Context, o Options) (Outcome, error) {
 		if s.journal, err = openJournal(o.Journal, s.header()); err != nil {
 			return Outcome{}, err
 		}
-		defer s.journal.close() // every line is synced as it is written
+		defer s.journal.file.Close() // every line is on the disk
 	}
 	err := s.run(ctx)
 	return s.outcome(), err
@@ -108,7 +108,7 @@ func Search(ctx context.Context, o Options) (Outcome, error) {
 type search struct {
 	o       Options
 	rungs   []int
-	journal *journal
+	journal *results
 	latest  []Result // by trial, where each has come
 	probes  []Result
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -295,7 +296,8 @@ func TestJournalOfAnotherSearch(t *testing.T) {
 	require.NoError(t, os.WriteFile(c.Journal, append(old, "{\"trial\": true}\n"...), 0o600))
 	_, err = Search(context.Background(), c.Options)
 	require.ErrorIs(t, err, ErrJournal)
-	assert.ErrorContains(t, err, fmt.Sprintf("line %d: ", strings.Count(string(old), "\n")+1))
+	require.ErrorIs(t, err, dataset.ErrData)
+	assert.ErrorContains(t, err, fmt.Sprintf("journal %s: line %d: ", c.Journal, strings.Count(string(old), "\n")+1))
 
 	o := c.Options
 	o.Journal = filepath.Join(t.TempDir(), "missing", "journal.jsonl")

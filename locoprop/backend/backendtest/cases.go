@@ -65,6 +65,7 @@ func operations() []operation {
 	ops = append(ops, losses()...)
 	ops = append(ops, residuals()...)
 	ops = append(ops, updates()...)
+	ops = append(ops, factored()...)
 	return ops
 }
 

@@ -259,6 +259,12 @@ func testPanics(t testing.TB, k backend.Kernels) {
 	momentum, prox := optimizer.New(optimizer.Momentum).At(1, 1), optimizer.New(optimizer.SGD).At(1, 1)
 	prox.Prox = 1
 	f, l := transfer.Tanh, loss.Squared
+	own, two, three := backend.FactoredOf(k), make([]float32, 2), make([]float32, 3)
+	sm3 := func(change func(s *backend.SM3)) func() {
+		s := &backend.SM3{W: m(2, 4), G: m(2, 4), M: m(2, 4), Rows: two, Biases: two, Columns: three, Top: three}
+		change(s)
+		return func() { own.StepSM3(s) }
+	}
 	for name, call := range map[string]func(){
 		"Affine: x, w disagree":            func() { k.Affine(m(3, 2), m(3, 4), m(2, 5)) },
 		"Affine: rows of a":                func() { k.Affine(m(2, 2), m(3, 4), m(2, 4)) },
@@ -283,6 +289,18 @@ func testPanics(t testing.TB, k backend.Kernels) {
 		"Update: w0":                       func() { k.Update(momentum, m(2, 3), m(1, 3), m(2, 3), []backend.Mat{m(2, 3)}) },
 		"Update: proximal term without w0": func() { k.Update(prox, m(2, 3), backend.Mat{}, m(2, 3), nil) },
 		"AddInto: shapes":                  func() { k.AddInto(m(2, 3), m(2, 4)) },
+		"StepSM3: gradient":                sm3(func(s *backend.SM3) { s.G = m(2, 3) }),
+		"StepSM3: momentum":                sm3(func(s *backend.SM3) { s.M = m(2, 3) }),
+		"StepSM3: rows":                    sm3(func(s *backend.SM3) { s.Rows = three }),
+		"StepSM3: biases":                  sm3(func(s *backend.SM3) { s.Biases = two[:1] }),
+		"StepSM3: columns":                 sm3(func(s *backend.SM3) { s.Columns = two }),
+		"StepSM3: top":                     sm3(func(s *backend.SM3) { s.Top = two }),
+		"SquareSums: rows":                 func() { own.SquareSums(m(2, 3), make([]float64, 3), make([]float64, 3)) },
+		"SquareSums: columns":              func() { own.SquareSums(m(2, 3), make([]float64, 2), make([]float64, 2)) },
+		"ScaledSquares: rows":              func() { own.ScaledSquares(m(2, 3), three, three) },
+		"ScaledSquares: short data":        func() { own.ScaledSquares(short, three, make([]float32, 4)) },
+		"ScaledStep: shapes":               func() { own.ScaledStep(m(2, 3), m(2, 4), two, make([]float32, 4)) },
+		"ScaledStep: columns":              func() { own.ScaledStep(m(2, 3), m(2, 3), two, two) },
 		"Gemm: inner":                      func() { k.Gemm(false, false, 1, m(2, 3), m(2, 3), 0, m(2, 3)) },
 		"Gemm: transposed":                 func() { k.Gemm(true, true, 1, m(2, 3), m(3, 2), 0, m(2, 2)) },
 		"Gemm: c":                          func() { k.Gemm(false, true, 1, m(2, 3), m(2, 3), 0, m(2, 3)) },

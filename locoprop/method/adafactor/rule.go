@@ -20,14 +20,15 @@ const (
 type rule struct {
 	*layerwise.Layer
 	o       Options
+	kernels backend.Factored
 	grad    backend.Mat // g
 	rows    []float32   // r
 	columns []float32   // c
 	biases  []float32   // V of the biases
 	steps   []int64
 
-	squares []float64    // sums of g² over columns, a row of n per task
-	scales  []float64    // 1/√c
+	squares [2][]float64 // Σ g² by unit; by column, a row of n per task
+	scales  [2][]float32 // U = g∘scales: √(mean(r)/r) by unit, 1/√c by column
 	sizes   [2][]float64 // ΣW² and Σb² by task
 	updates [2][]float64 // ΣU²
 	mean    float64      // of r
@@ -39,8 +40,9 @@ func newRule(l *layerwise.Layer, o Options) *rule {
 	m, n := l.W.Rows, l.W.Cols-1
 	tasks := (m + l.Block - 1) / l.Block
 	r := &rule{
-		Layer: l, o: o, grad: backend.NewMat(m, n+1), rows: make([]float32, m), columns: make([]float32, n),
-		biases: make([]float32, m), steps: make([]int64, 1), squares: make([]float64, tasks*n), scales: make([]float64, n),
+		Layer: l, o: o, kernels: backend.FactoredOf(l.Kernels), grad: backend.NewMat(m, n+1), rows: make([]float32, m), columns: make([]float32, n),
+		biases: make([]float32, m), steps: make([]int64, 1),
+		squares: [2][]float64{make([]float64, m), make([]float64, tasks*n)}, scales: [2][]float32{make([]float32, m), make([]float32, n)},
 	}
 	for i := range r.sizes {
 		r.sizes[i], r.updates[i] = make([]float64, tasks), make([]float64, tasks)
@@ -65,7 +67,7 @@ func (r *rule) Stages() [][]plan.Job {
 		})
 	}
 	combine := plan.Job{
-		Task: plan.Task{Layer: r.Index, Hi: n, Cost: float64(len(r.squares))},
+		Task: plan.Task{Layer: r.Index, Hi: n, Cost: float64(len(r.squares[1]))},
 		Do:   func([]float32) error { r.combine(); return nil },
 	}
 	return [][]plan.Job{r.Gradient(r.grad, r.observe), {combine}, units(r.measure), units(r.move)}
@@ -73,39 +75,36 @@ func (r *rule) Stages() [][]plan.Job {
 
 // observe takes rows lo ≤ u < hi of the gradient into r, and sums squares for c.
 func (r *rule) observe(lo, hi int) {
-	n := r.W.Cols - 1
-	sums := r.squares[lo/r.Block*n:][:n]
-	clear(sums)
-	for u := lo; u < hi; u++ {
-		g := mat.Row(r.grad, u)
-		var row float64
-		for j := range sums {
-			square := float64(g[j]) * float64(g[j])
-			row += square
-			sums[j] += square
-		}
-		r.rows[u] = r.averaged(r.rows[u], row/float64(n))
-		r.biases[u] = r.averaged(r.biases[u], float64(g[n])*float64(g[n]))
+	n, task := r.W.Cols-1, lo/r.Block
+	g, sums := backend.Rows(r.grad, lo, hi), r.squares[0][lo:hi]
+	r.kernels.SquareSums(backend.WithoutBias(g), sums, r.squares[1][task*n:][:n])
+	for i, sum := range sums {
+		b := float64(mat.Row(g, i)[n])
+		r.rows[lo+i] = r.averaged(r.rows[lo+i], sum/float64(n))
+		r.biases[lo+i] = r.averaged(r.biases[lo+i], b*b)
+	}
+	if r.o.Fixed {
+		return
 	}
 	w := backend.Rows(r.W, lo, hi)
-	r.sizes[0][lo/r.Block] = mat.SumSquares(backend.WithoutBias(w))
-	r.sizes[1][lo/r.Block] = mat.SumSquares(backend.Cols(w, n, n+1))
+	r.sizes[0][task] = mat.SumSquares(backend.WithoutBias(w))
+	r.sizes[1][task] = mat.SumSquares(backend.Cols(w, n, n+1))
 }
 
 func (r *rule) averaged(old float32, square float64) float32 {
 	return float32(float64(r.keep*float64(old)) + float64((1-r.keep)*(square+least)))
 }
 
-// combine makes c, and the mean of r.
+// combine makes c and its scales, and the mean of r.
 func (r *rule) combine() {
 	n, m := len(r.columns), float64(len(r.rows))
 	for j, c := range r.columns {
 		var sum float64
-		for at := j; at < len(r.squares); at += n {
-			sum += r.squares[at]
+		for at := j; at < len(r.squares[1]); at += n {
+			sum += r.squares[1][at]
 		}
 		r.columns[j] = r.averaged(c, sum/m)
-		r.scales[j] = 1 / math.Sqrt(float64(r.columns[j]))
+		r.scales[1][j] = float32(1 / math.Sqrt(float64(r.columns[j])))
 	}
 	var sum float64
 	for _, v := range r.rows {
@@ -114,46 +113,40 @@ func (r *rule) combine() {
 	r.mean = sum / m
 }
 
-// measure overwrites rows lo ≤ u < hi of the gradient by U before it is clipped, and sums
-// its squares.
+// measure makes the scales of rows lo ≤ u < hi, and sums the squares of U before it is
+// clipped.
 func (r *rule) measure(lo, hi int) {
-	n := r.W.Cols - 1
-	var sums [2]float64
-	for u := lo; u < hi; u++ {
-		// A root and a quotient for each row and column, not for each element.
-		g, row := mat.Row(r.grad, u), 1/math.Sqrt(float64(r.rows[u])/r.mean)
-		for j, scale := range r.scales {
-			v := float64(g[j]) * row * scale
-			sums[0] += float64(v * v)
-			g[j] = float32(v)
-		}
-		v := float64(g[n]) / math.Sqrt(float64(r.biases[u]))
-		sums[1] += float64(v * v)
-		g[n] = float32(v)
+	task, n := lo/r.Block, r.W.Cols-1
+	g, scales := backend.Rows(r.grad, lo, hi), r.scales[0][lo:hi]
+	var biases float64
+	for i, v := range r.rows[lo:hi] {
+		scales[i] = float32(math.Sqrt(r.mean / float64(v)))
+		b := r.bias(lo+i, mat.Row(g, i)[n])
+		biases += float64(b * b)
 	}
-	for i, v := range sums {
-		r.updates[i][lo/r.Block] = v
-	}
+	r.updates[0][task] = r.kernels.ScaledSquares(backend.WithoutBias(g), scales, r.scales[1])
+	r.updates[1][task] = biases
 }
+
+// bias is U of unit u's bias, whose gradient is g.
+func (r *rule) bias(u int, g float32) float64 { return float64(g) / math.Sqrt(float64(r.biases[u])) }
 
 // move makes the step of rows lo ≤ u < hi.
 func (r *rule) move(lo, hi int) {
 	m, n := float64(r.W.Rows), r.W.Cols-1
-	var step [2]float32
+	var step [2]float64
 	for i, count := range [2]float64{m * float64(n), m} {
-		s := r.rate / math.Max(1, math.Sqrt(mat.Sum(r.updates[i])/count))
+		step[i] = r.rate / math.Max(1, math.Sqrt(mat.Sum(r.updates[i])/count))
 		if !r.o.Fixed {
-			s *= math.Max(leastSize, math.Sqrt(mat.Sum(r.sizes[i])/count))
+			step[i] *= math.Max(leastSize, math.Sqrt(mat.Sum(r.sizes[i])/count))
 		}
-		step[i] = float32(s)
 	}
-	for u := lo; u < hi; u++ {
-		g, w := mat.Row(r.grad, u), mat.Row(r.W, u)
-		for j := range n {
-			w[j] -= step[0] * g[j]
-		}
-		w[n] -= step[1] * g[n]
+	g, w, scales := backend.Rows(r.grad, lo, hi), backend.Rows(r.W, lo, hi), r.scales[0][lo:hi]
+	for i := range scales {
+		scales[i] *= float32(step[0])
+		mat.Row(w, i)[n] -= float32(step[1] * r.bias(lo+i, mat.Row(g, i)[n]))
 	}
+	r.kernels.ScaledStep(backend.WithoutBias(w), backend.WithoutBias(g), scales, r.scales[1])
 }
 
 func (r *rule) State() []plan.Tensor {

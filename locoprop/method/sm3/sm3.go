@@ -17,7 +17,6 @@ package sm3
 
 import (
 	"errors"
-	"math"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
@@ -26,8 +25,6 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
-
-const least = 1e-30 // added to ν
 
 // Options are the settings of SM3. Zero values are the defaults, but for Eta, which must
 // be given.
@@ -79,74 +76,58 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 // rule is SM3 on one layer.
 type rule struct {
 	*layerwise.Layer
-	o        Options
-	rows     []float32   // r
-	columns  []float32   // c
-	biases   []float32   // ν of the biases
-	momentum backend.Mat // M; none without momentum
-	partial  backend.Mat // maxima of columns, a row per task
-	rate     float32
+	rows     []float32     // r
+	columns  []float32     // c
+	biases   []float32     // ν of the biases
+	momentum backend.Mat   // M; none without momentum
+	partial  backend.Mat   // maxima of columns, a row per task
+	steps    []backend.SM3 // one per task
 }
 
 func newRule(l *layerwise.Layer, o Options) *rule {
 	m, n := l.W.Rows, l.W.Cols-1
 	r := &rule{
-		Layer: l, o: o, rows: make([]float32, m), columns: make([]float32, n), biases: make([]float32, m),
-		partial: backend.NewPadded((m+l.Block-1)/l.Block, n),
+		Layer: l, rows: make([]float32, m), columns: make([]float32, n), biases: make([]float32, m),
+		partial: backend.NewPadded((m+l.Block-1)/l.Block, n), steps: make([]backend.SM3, (m+l.Block-1)/l.Block),
 	}
 	if o.Momentum > 0 {
 		r.momentum = backend.NewMat(m, n+1)
 	}
+	for i := range r.steps {
+		lo := i * l.Block
+		hi := min(lo+l.Block, m)
+		s := &r.steps[i]
+		*s = backend.SM3{
+			W: backend.Rows(l.W, lo, hi), Rows: r.rows[lo:hi], Biases: r.biases[lo:hi], Columns: r.columns, Top: mat.Row(r.partial, i),
+			Momentum: float32(o.Momentum), Share: float32(1 - o.Momentum),
+		}
+		if o.Momentum > 0 {
+			s.M = backend.Rows(r.momentum, lo, hi)
+		}
+	}
 	return r
 }
 
-func (r *rule) Begin(rate float64) { r.rate = float32(rate) }
+func (r *rule) Begin(rate float64) {
+	for i := range r.steps {
+		r.steps[i].Rate = float32(rate)
+	}
+}
 
 func (r *rule) Stages() [][]plan.Job {
-	n := r.W.Cols - 1
-	return [][]plan.Job{
-		r.Units(0, func(lo, hi int, g backend.Mat, _ []float32) error { r.update(lo, hi, g); return nil }),
-		{{Task: plan.Task{Layer: r.Index, Hi: n, Cost: float64(len(r.partial.Data))}, Do: func([]float32) error { r.combine(); return nil }}},
+	kernels := backend.FactoredOf(r.Kernels)
+	update := func(lo, _ int, g backend.Mat, _ []float32) error {
+		s := &r.steps[lo/r.Block]
+		s.G = g
+		clear(s.Top)
+		kernels.StepSM3(s)
+		return nil
 	}
-}
-
-// update makes the step of rows lo ≤ u < hi, whose gradient is g.
-func (r *rule) update(lo, hi int, g backend.Mat) {
-	n := r.W.Cols - 1
-	maxima := mat.Row(r.partial, lo/r.Block)
-	clear(maxima)
-	columns := r.columns[:len(maxima)]
-	for u := lo; u < hi; u++ {
-		gu, row, top := mat.Row(g, u-lo), r.rows[u], float32(0)
-		for j, c := range columns {
-			ν := min(row, c) + gu[j]*gu[j]
-			top, maxima[j] = max(top, ν), max(maxima[j], ν)
-			gu[j] = quotient(gu[j], ν)
-		}
-		r.rows[u] = top
-		r.biases[u] += gu[n] * gu[n]
-		gu[n] = quotient(gu[n], r.biases[u])
-		r.move(u, gu)
+	combine := plan.Job{
+		Task: plan.Task{Layer: r.Index, Hi: len(r.columns), Cost: float64(len(r.partial.Data))},
+		Do:   func([]float32) error { r.combine(); return nil },
 	}
-}
-
-func quotient(g, ν float32) float32 { return g / float32(math.Sqrt(float64(ν+least))) }
-
-// move takes u, the scaled gradient of unit i, into the momentum and the weights.
-func (r *rule) move(i int, u []float32) {
-	w := mat.Row(r.W, i)
-	if r.momentum.Data == nil {
-		for j, v := range u {
-			w[j] -= r.rate * v
-		}
-		return
-	}
-	μ, share := float32(r.o.Momentum), float32(1-r.o.Momentum)
-	m := mat.Row(r.momentum, i)
-	for j, v := range u {
-		m[j] = μ*m[j] + share*v
-		w[j] -= r.rate * m[j]
-	}
+	return [][]plan.Job{r.Units(0, update), {combine}}
 }
 
 // combine makes c from the tasks' maxima.

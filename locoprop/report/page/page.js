@@ -54,8 +54,8 @@
     return {
       width, height: Math.round(Math.min(440, Math.max(280, width * 0.5))),
       series, bands,
-      axes: [{ ...axis(chart.x), size: 34, incrs: whole ? wholeSteps : undefined }, { ...axis(chart.y), size: 62 }],
-      scales: { x: { time: false }, y: log ? { distr: 3, log: 10 } : {} },
+      axes: [{ ...axis(chart.x), size: 34, incrs: whole && !chart.logX ? wholeSteps : undefined }, { ...axis(chart.y), size: 62 }],
+      scales: { x: { time: false, ...(chart.logX ? { distr: 3, log: 10 } : {}) }, y: log ? { distr: 3, log: 10 } : {} },
       legend: { markers: { width: 2, dash: (u, i) => u.series[i].dash ? 'dashed' : 'solid' } },
       cursor: { drag: { x: true, y: false } },
       hooks: {
