@@ -242,7 +242,7 @@ func TestContextEndsLookingAtData(t *testing.T) {
 		{"MeanPredictor", func(ctx context.Context, c Config) error { // its chunks are larger
 			_, _, err := MeanPredictor(ctx, c.Data, c.Target, c.Loss, Compute{Workers: 1})
 			return err
-		}, [3]int{3, 3, 3}},
+		}, [3]int{2, 2, 3}},
 	} {
 		for i, reads := range x.reads {
 			c := autoencoder(t)
