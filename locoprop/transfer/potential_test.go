@@ -184,7 +184,7 @@ func TestSoftmaxDivergenceOfEveryMagnitude(t *testing.T) {
 				require.GreaterOrEqual(t, got, 0.0)
 				w, _ := want.Float64()
 				off, _ := minus(wide(got), want).Float64()
-				limit := divergenceBound*0x1p-53*w + math.Pow(0x1p-50*most, 2) + leastNormal
+				limit := divergenceBound*0x1p-53*w + (0x1p-50*most)*(0x1p-50*most) + leastNormal
 				if most > 600 { // by exponents
 					limit += 8 * 0x1p-53 * most
 				}
