@@ -104,8 +104,8 @@ TEST(Loss, SigmoidOfEveryMagnitude) {
       for (const float t : {0.0f, 0.3f, 1.0f}) {
         const float y = 0.5f;  // which the loss isn't made of
         double sum = -1;
-        ASSERT_EQ(LP_OK, lp_loss(1, 1, nullptr, 0, &a, 1, &y, 1, &t, 1, LP_SIGMOID, 0, LP_SIGMOID_CE,
-                                 0, 1, &sum, nullptr));
+        ASSERT_EQ(LP_OK, lp_loss(1, 1, nullptr, 0, &a, 1, &y, 1, &t, 1, LP_SIGMOID, 0,
+                                 LP_SIGMOID_CE, 0, 1, &sum, nullptr));
         const double want = SigmoidTerm(a, t);
         ASSERT_NEAR(sum, want, 8 * kEpsilon * want + kTiny) << "a = " << a << ", t = " << t;
       }

@@ -67,7 +67,8 @@ TEST(Softmax, EveryMagnitude) {
           const double w = want[static_cast<size_t>(j)];
           ASSERT_TRUE(y(i, j) >= 0 && y(i, j) <= 1) << y(i, j);
           ASSERT_NEAR(y(i, j), w, 8 * kEpsilon * w + kTiny) << "exponent " << exponent;
-          if (w > kTiny / kEpsilon) worst = std::max(worst, std::fabs(y(i, j) - w) / (kEpsilon * w));
+          if (w > kTiny / kEpsilon)
+            worst = std::max(worst, std::fabs(y(i, j) - w) / (kEpsilon * w));
         }
       }
     }
