@@ -10,6 +10,10 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
+// evalChunk is the number of examples that a task of an evaluation takes. It is part of what
+// fixes the bits of a loss.
+const evalChunk = 256
+
 // forward takes the examples of a source through a network, chunk by chunk, in
 // parallel. Buffers are made once.
 type forward struct {
@@ -43,7 +47,7 @@ func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visi
 	for _, p := range plan.PassFlops(n, 1) {
 		cost += p.ForwardFlops
 	}
-	f.phase = plan.NewPhase("evaluation", src.tasks(chunk, cost), 0, f.do)
+	f.phase = plan.NewPhase("evaluation", src.tasks(evalChunk, cost), 0, f.do)
 	return f
 }
 
@@ -63,7 +67,7 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 	}
 	b := <-f.free
 	if b == nil {
-		b = &forwardBuffer{act: nn.NewActivations(f.net, chunk)}
+		b = &forwardBuffer{act: nn.NewActivations(f.net, evalChunk)}
 	}
 	defer func() { f.free <- b }()
 	n := t.Hi - t.Lo
@@ -71,7 +75,7 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 	target := x
 	if f.src.labels != nil {
 		if b.target.Data == nil {
-			b.target = backend.NewMat(chunk, f.src.outputs)
+			b.target = backend.NewMat(evalChunk, f.src.outputs)
 		}
 		target = backend.Rows(b.target, 0, n)
 	}

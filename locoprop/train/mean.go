@@ -56,7 +56,7 @@ func MeanPredictor(ctx context.Context, d *dataset.Data, target Target, l loss.L
 }
 
 // meanChunk is larger than chunk, since every task keeps a whole row of sums.
-const meanChunk = 4 * chunk
+const meanChunk = 8 * chunk
 
 // mean is the mean target of all examples.
 func (s *source) mean(ctx context.Context, p *plan.Pool) ([]float64, error) {

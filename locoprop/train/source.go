@@ -12,9 +12,9 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
-// chunk is the number of examples that a task of an evaluation or a check takes. It is
-// part of what fixes the bits of a loss.
-const chunk = 256
+// chunk is the number of examples that a task of a check takes. It is
+// part of what the digest of data is, by which a checkpoint knows them, so it must stay.
+const chunk = 128
 
 // Examples are rows of values without targets: what [Predict] takes. Every
 // dataset.Split is one.
