@@ -169,7 +169,9 @@ func mirrored(rows int) float64 {
 	return float64(2 * sum)
 }
 
-func checkWork(t *testing.T, batch, inputs, units int, o Options) {
+// counted plans steps of a layer of tanh units, on kernels that count what they are asked for
+// and a pool of one worker.
+func counted(t *testing.T, batch, inputs, units int, o Options) (*Method, *counting, plan.Stepper, *plan.Pool) {
 	t.Helper()
 	n, err := nn.New(nn.Arch{Widths: []int{inputs, units}, Transfer: []transfer.Func{transfer.Tanh}})
 	require.NoError(t, err)
@@ -179,14 +181,20 @@ func checkWork(t *testing.T, batch, inputs, units int, o Options) {
 	s, err := m.Plan(n, loss.Squared, batch, k)
 	require.NoError(t, err)
 	pool := plan.NewPool(1)
-	defer pool.Close()
+	t.Cleanup(pool.Close)
+	return m, k, s, pool
+}
+
+func checkWork(t *testing.T, batch, inputs, units int, o Options) {
+	t.Helper()
+	m, k, s, pool := counted(t, batch, inputs, units, o)
 	var pass Work
 	pool.Observe(func(x plan.Timing) {
 		if x.Phase == plan.PassPhase {
 			pass = k.Work
 		}
 	})
-	_, err = s.Step(pool, random(1, batch, inputs), random(2, batch, units), 1)
+	_, err := s.Step(pool, random(1, batch, inputs), random(2, batch, units), 1)
 	require.NoError(t, err)
 	got, want := k.Work, predict(o.Form, m.o.workload(o.Loss.transfer(transfer.Tanh), batch, inputs+1, units))
 	got.Product -= pass.Product

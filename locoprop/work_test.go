@@ -99,15 +99,7 @@ func TestWorkOfOtherFormsIsWhatKernelsDo(t *testing.T) {
 // what was predicted.
 func workDone(t *testing.T, batch, inputs, units int, o Options) (got, want Work) {
 	t.Helper()
-	n, err := nn.New(nn.Arch{Widths: []int{inputs, units}, Transfer: []transfer.Func{transfer.Tanh}})
-	require.NoError(t, err)
-	m, err := New(o)
-	require.NoError(t, err)
-	k := &counting{Kernels: gonum.New()}
-	s, err := m.Plan(n, loss.Squared, batch, k)
-	require.NoError(t, err)
-	pool := plan.NewPool(1)
-	defer pool.Close()
+	_, k, s, pool := counted(t, batch, inputs, units, o)
 	var before Work
 	pool.Observe(func(x plan.Timing) {
 		if x.Phase != plan.PassPhase {
@@ -118,7 +110,7 @@ func workDone(t *testing.T, batch, inputs, units int, o Options) (got, want Work
 	})
 	cycle := max(1, o.Statistics.Refresh)
 	for range cycle {
-		_, err = s.Step(pool, random(1, batch, inputs), random(2, batch, units), 1)
+		_, err := s.Step(pool, random(1, batch, inputs), random(2, batch, units), 1)
 		require.NoError(t, err)
 	}
 	var mean Work

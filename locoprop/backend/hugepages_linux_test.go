@@ -42,7 +42,7 @@ func TestAllocOnLargePages(t *testing.T) {
 	given := largePages(uintptr(unsafe.Pointer(&asked[8<<20])))
 	require.NoError(t, syscall.Munmap(asked))
 	if err != nil || given == 0 {
-		t.Skip("this system gives no large pages to those that ask")
+		t.Skip("needs a Linux that gives large pages to those that ask: madvise or always in /sys/kernel/mm/transparent_hugepage/enabled")
 	}
 	m := NewMat(4096, 4096)
 	for i := range m.Data {
