@@ -263,8 +263,9 @@ lp_status lp_chain(int64_t rows, int64_t cols, float* d, int64_t ldd, const floa
 /* lp_loss: *sum = the loss summed over the rows, in float64 and fixed order; and, unless
  * d is NULL, D = scale dloss/dA. d, a, y, t: rows x cols, y = f(a). t1 is used by
  * LP_BI_TEMPERED alone, which computes in float64 throughout, from a. The sum of a
- * cross-entropy is off by at most 8 units of 2^-24 of itself, and LP_SOFTMAX_CE by 2^-51 more
- * for each row, for a and t of every size that keeps the sum finite. */
+ * cross-entropy is off by at most 8 units of 2^-24 of itself or a few of the least denormal,
+ * and LP_SOFTMAX_CE by 2^-51 more for each row, for t in [0, 1] (rows of sum 1 under
+ * LP_SOFTMAX_CE) and a of every size that keeps the sum finite. */
 lp_status lp_loss(int64_t rows, int64_t cols, float* d, int64_t ldd, const float* a, int64_t lda,
                   const float* y, int64_t ldy, const float* t, int64_t ldt, int32_t f, float alpha,
                   int32_t loss, float t1, float scale, double* sum, lp_error* err) LP_NOEXCEPT;

@@ -76,7 +76,8 @@ func Read(path string, take func(line []byte, number int) error) (*File, error) 
 func (f *File) Empty() bool { return f.size == 0 }
 
 // Add writes value as JSON through to the disk, in a line of its own. After an error the
-// journal holds what it held before, and maybe half a line that the next one replaces.
+// journal holds what it held before, and maybe that line, in part or (where only putting it
+// through to the disk failed) whole; the next one replaces it.
 func (f *File) Add(value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {

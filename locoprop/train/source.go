@@ -12,8 +12,8 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
-// chunk is the number of examples that a task of a check takes. It is
-// part of what the digest of data is, by which a checkpoint knows them, so it must stay.
+// chunk is the number of examples that a task of a check takes. The digest of data, by
+// which a checkpoint knows them, depends on it, so it must stay.
 const chunk = 128
 
 // Examples are rows of values without targets: what [Predict] takes. Every
