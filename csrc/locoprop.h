@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 6
+#define LP_ABI 7
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -321,6 +321,24 @@ lp_status lp_scaled_squares(int64_t rows, int64_t cols, const float* g, int64_t 
 /* lp_scaled_step: w_ij -= a_i g_ij b_j. w, g: rows x cols; a: rows; b: cols. */
 lp_status lp_scaled_step(int64_t rows, int64_t cols, float* w, int64_t ldw, const float* g,
                          int64_t ldg, const float* a, const float* b, lp_error* err) LP_NOEXCEPT;
+
+/* ---- quasi-Newton updates --------------------------------------------------------------*/
+
+/* Matrices are float32; vectors, and every sum, float64, added in a fixed order. */
+
+/* lp_column_sums: sums_j = sum_i x_ij. x: rows x cols; sums: cols. */
+lp_status lp_column_sums(int64_t rows, int64_t cols, const float* x, int64_t ldx, double* sums,
+                         lp_error* err) LP_NOEXCEPT;
+
+/* lp_times: y_i = sum_j h_ij x_j. h: rows x cols; x: cols; y: rows. */
+lp_status lp_times(int64_t rows, int64_t cols, const float* h, int64_t ldh, const double* x,
+                   double* y, lp_error* err) LP_NOEXCEPT;
+
+/* lp_rank_two: h_ij += a s_i s_j - b (s_i t_j + t_i s_j) in rows first <= i < first + rows of a
+ * square matrix; h points to the first of them. h_ij and h_ji, if equal before, stay so. h: rows x
+ * cols; s, t: cols; first + rows <= cols (LP_SIZE of first). */
+lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t first, double a,
+                      double b, const double* s, const double* t, lp_error* err) LP_NOEXCEPT;
 
 /* ---- a local problem -----------------------------------------------------------------*/
 

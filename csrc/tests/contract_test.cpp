@@ -94,6 +94,9 @@ void CallAll(Fixture& x) {
   lp_square_sums(n, n, x.p(1), n, x.b.data(), x.w.data(), nullptr);
   lp_scaled_squares(n, n, x.p(1), n, x.p(2), x.p(3), &sum, nullptr);
   lp_scaled_step(n, n, x.p(0), n, x.p(1), n, x.p(2), x.p(3), nullptr);
+  lp_column_sums(n, n, x.p(1), n, x.b.data(), nullptr);
+  lp_times(n, n, x.p(1), n, x.b.data(), x.w.data(), nullptr);
+  lp_rank_two(n, n, x.p(0), n, 0, 1, 1, x.b.data(), x.b.data(), nullptr);
 }
 
 // Calls with one wrong argument each, and what they must report.
@@ -270,6 +273,18 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
       {{LP_NULL, 7, 0, 0},
        [=, &x](lp_error* e) {
          return lp_scaled_step(n, n, x.p(0), n, x.p(1), n, nullptr, x.p(2), e);
+       }},
+      {{LP_NULL, 5, 0, 0},
+       [=, &x](lp_error* e) { return lp_column_sums(n, n, x.p(0), n, nullptr, e); }},
+      {{LP_NULL, 6, 0, 0},
+       [=, &x](lp_error* e) { return lp_times(n, n, x.p(0), n, x.b.data(), nullptr, e); }},
+      {{LP_SIZE, 5, 1, n},
+       [=, &x](lp_error* e) {
+         return lp_rank_two(n, n, x.p(0), n, 1, 1, 1, x.b.data(), x.b.data(), e);
+       }},
+      {{LP_NULL, 9, 0, 0},
+       [=, &x](lp_error* e) {
+         return lp_rank_two(n, n, x.p(0), n, 0, 1, 1, x.b.data(), nullptr, e);
        }},
       {{LP_SIZE, 24, -1, all}, [=](lp_error* e) { return solve(-1, need, LP_IDENTITY, e); }},
       {{LP_NULL, 8, 0, 0}, [=](lp_error* e) { return solve(1, need, LP_TANH, e); }},

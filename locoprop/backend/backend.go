@@ -176,7 +176,7 @@ func round16(n int) int { return (n + 15) &^ 15 }
 //	W̃ ← W̃ₖ + Δ
 //
 // The result is bit for bit that of the same loop over the backend's Kernels, which
-// is [SolveBlock] in package locoprop. It doesn't allocate.
+// is [Loop]. It doesn't allocate.
 type BlockSolver interface {
 	// SolvesBlock tells whether SolveBlock takes blocks with transfer function f; it
 	// always takes the identity. The caller's own loop serves the others.

@@ -21,6 +21,7 @@ const (
 	badSolver = "backend: a block's solver needs matrices of the shapes at its type, updates with its number of slots, and its length of scratch"
 	badSM3    = "backend: StepSM3 needs w, g and a given m of m × (n+1), rows and biases of m, columns and top of n"
 	badSums   = "backend: SquareSums, ScaledSquares and ScaledStep need a number for each row and each column"
+	badSecant = "backend: ColumnSums, Times and RankTwo need vectors as long as the matrix's sides, and RankTwo rows of a square matrix"
 	badBlock  = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
 )
 
@@ -209,6 +210,24 @@ func CheckSM3(s *SM3) {
 func CheckSquareSums(g Mat, rows, cols []float64) {
 	checkMat(g)
 	must(len(rows) == g.Rows && len(cols) == g.Cols, badSums)
+}
+
+// CheckColumnSums panics unless the arguments of ColumnSums fit.
+func CheckColumnSums(x Mat, sums []float64) {
+	checkMat(x)
+	must(len(sums) == x.Cols, badSecant)
+}
+
+// CheckTimes panics unless the arguments of Times fit.
+func CheckTimes(y []float64, h Mat, x []float64) {
+	checkMat(h)
+	must(len(y) == h.Rows && len(x) == h.Cols, badSecant)
+}
+
+// CheckRankTwo panics unless the arguments of RankTwo fit.
+func CheckRankTwo(h Mat, first int, s, t []float64) {
+	checkMat(h)
+	must(len(s) == h.Cols && len(t) == h.Cols && first >= 0 && h.Rows <= h.Cols && first <= h.Cols-h.Rows, badSecant)
 }
 
 // CheckScaled panics unless the arguments of ScaledSquares, or but for w those of

@@ -142,6 +142,21 @@ func (k *timed) ScaledStep(w, g backend.Mat, rows, cols []float32) {
 	backend.FactoredOf(k.Kernels).ScaledStep(w, g, rows, cols)
 }
 
+func (k *timed) ColumnSums(x backend.Mat, sums []float64) {
+	defer k.add(updates, time.Now())
+	backend.SecantOf(k.Kernels).ColumnSums(x, sums)
+}
+
+func (k *timed) Times(y []float64, h backend.Mat, x []float64) {
+	defer k.add(updates, time.Now())
+	backend.SecantOf(k.Kernels).Times(y, h, x)
+}
+
+func (k *timed) RankTwo(h backend.Mat, first int, a, b float64, s, t []float64) {
+	defer k.add(updates, time.Now())
+	backend.SecantOf(k.Kernels).RankTwo(h, first, a, b, s, t)
+}
+
 func (k *timed) Cholesky(a []float64, n int) error {
 	k.record(operation{op: opCholesky, a: square(n)})
 	defer k.add(factors, time.Now())

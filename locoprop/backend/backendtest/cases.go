@@ -66,6 +66,7 @@ func operations() []operation {
 	ops = append(ops, residuals()...)
 	ops = append(ops, updates()...)
 	ops = append(ops, factored()...)
+	ops = append(ops, secants()...)
 	return ops
 }
 

@@ -260,6 +260,7 @@ func testPanics(t testing.TB, k backend.Kernels) {
 	prox.Prox = 1
 	f, l := transfer.Tanh, loss.Squared
 	own, two, three := backend.FactoredOf(k), make([]float32, 2), make([]float32, 3)
+	secant, wide2, wide3 := backend.SecantOf(k), make([]float64, 2), make([]float64, 3)
 	sm3 := func(change func(s *backend.SM3)) func() {
 		s := &backend.SM3{W: m(2, 4), G: m(2, 4), M: m(2, 4), Rows: two, Biases: two, Columns: three, Top: three}
 		change(s)
@@ -301,6 +302,14 @@ func testPanics(t testing.TB, k backend.Kernels) {
 		"ScaledSquares: short data":        func() { own.ScaledSquares(short, three, make([]float32, 4)) },
 		"ScaledStep: shapes":               func() { own.ScaledStep(m(2, 3), m(2, 4), two, make([]float32, 4)) },
 		"ScaledStep: columns":              func() { own.ScaledStep(m(2, 3), m(2, 3), two, two) },
+		"ColumnSums: columns":              func() { secant.ColumnSums(m(2, 3), wide2) },
+		"ColumnSums: short data":           func() { secant.ColumnSums(short, make([]float64, 4)) },
+		"Times: rows":                      func() { secant.Times(wide3, m(2, 3), wide3) },
+		"Times: columns":                   func() { secant.Times(wide2, m(2, 3), wide2) },
+		"RankTwo: vector":                  func() { secant.RankTwo(m(2, 3), 0, 1, 1, wide3, wide2) },
+		"RankTwo: beyond the last row":     func() { secant.RankTwo(m(2, 3), 2, 1, 1, wide3, wide3) },
+		"RankTwo: more rows than columns":  func() { secant.RankTwo(m(3, 2), 0, 1, 1, wide2, wide2) },
+		"RankTwo: first":                   func() { secant.RankTwo(m(2, 3), -1, 1, 1, wide3, wide3) },
 		"Gemm: inner":                      func() { k.Gemm(false, false, 1, m(2, 3), m(2, 3), 0, m(2, 3)) },
 		"Gemm: transposed":                 func() { k.Gemm(true, true, 1, m(2, 3), m(3, 2), 0, m(2, 2)) },
 		"Gemm: c":                          func() { k.Gemm(false, true, 1, m(2, 3), m(2, 3), 0, m(2, 3)) },

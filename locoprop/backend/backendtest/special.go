@@ -43,7 +43,7 @@ func testSpecialValues(t *testing.T, k backend.Kernels) {
 				inject(t, k, op, far, 0)
 			case "Chain":
 				inject(t, k, op, []float32{nan32, 0, denormal}, 1) // d; y must stay f(a), and f′ may round to 0
-			case "StepSM3", "ScaledStep", "SquareSums", "ScaledSquares":
+			case "StepSM3", "ScaledStep", "SquareSums", "ScaledSquares", "ColumnSums", "Times", "RankTwo":
 				inject(t, k, op, linear, 0)
 			case "Residual":
 				inject(t, k, op, far, 0)

@@ -116,24 +116,6 @@ func layer(s backendtest.Shape, r optimizer.Rule, f transfer.Func, gap int) *bac
 	return b
 }
 
-// loop is SolveBlock by the kernels.
-func loop(k backend.Kernels, b *backend.Block, updates []optimizer.Update, scratch []float32) {
-	e, da, delta, g := backend.CarveScratch(scratch, b.X.Rows, b.X.Cols, b.W.Rows)
-	clear(delta.Data)
-	k.Scale(e, b.D, b.Gamma)
-	r := e
-	for t, u := range updates {
-		if t > 0 {
-			k.Affine(da, b.X, delta)
-			k.Residual(da, da, b.Ahat, b.Yhat, e, b.F)
-			r = da
-		}
-		k.Grad(g, r, b.X)
-		k.Update(u, delta, b.W, g, b.Slots)
-	}
-	k.AddInto(b.W, delta)
-}
-
 // The conformance suite compares the two on its smaller shapes; these are the others,
 // several blocks of OpenBLAS's wide, with the rules in turn.
 func TestSolveBlockIsTheLoopOnLargeShapes(t *testing.T) {
@@ -163,7 +145,7 @@ func TestSolveBlockIsTheLoopOnLargeShapes(t *testing.T) {
 			if err := k.SolveBlock(fast, updates, scratch); err != nil {
 				t.Fatal(err)
 			}
-			loop(k, slow, updates, scratch)
+			backend.Loop(k, slow, updates, scratch)
 			what := fmt.Sprintf("%v, %v, %s", s, f, r.Name())
 			sameBits(t, what+": weights", fast.W, slow.W)
 			for i := range fast.Slots {

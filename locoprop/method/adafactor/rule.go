@@ -21,6 +21,7 @@ type rule struct {
 	*layerwise.Layer
 	o       Options
 	kernels backend.Factored
+	sum     layerwise.Squares
 	grad    backend.Mat // g
 	rows    []float32   // r
 	columns []float32   // c
@@ -40,7 +41,7 @@ func newRule(l *layerwise.Layer, o Options) *rule {
 	m, n := l.W.Rows, l.W.Cols-1
 	tasks := (m + l.Block - 1) / l.Block
 	r := &rule{
-		Layer: l, o: o, kernels: backend.FactoredOf(l.Kernels), grad: backend.NewMat(m, n+1), rows: make([]float32, m), columns: make([]float32, n),
+		Layer: l, o: o, kernels: backend.FactoredOf(l.Kernels), sum: layerwise.NewSquares(l.Kernels, l.W), grad: backend.NewMat(m, n+1), rows: make([]float32, m), columns: make([]float32, n),
 		biases: make([]float32, m), steps: make([]int64, 1),
 		squares: [2][]float64{make([]float64, m), make([]float64, tasks*n)}, scales: [2][]float32{make([]float32, m), make([]float32, n)},
 	}
@@ -87,8 +88,8 @@ func (r *rule) observe(lo, hi int) {
 		return
 	}
 	w := backend.Rows(r.W, lo, hi)
-	r.sizes[0][task] = mat.SumSquares(backend.WithoutBias(w))
-	r.sizes[1][task] = mat.SumSquares(backend.Cols(w, n, n+1))
+	r.sizes[0][task] = r.sum.Of(backend.WithoutBias(w))
+	r.sizes[1][task] = r.sum.Of(backend.Cols(w, n, n+1))
 }
 
 func (r *rule) averaged(old float32, square float64) float32 {

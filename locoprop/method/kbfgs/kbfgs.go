@@ -136,31 +136,32 @@ type stepper struct {
 	begin   *plan.Phase // second moments, gradients and means
 	inverse *plan.Phase // H_a at the first step
 	right   *plan.Phase
-	left    *plan.Phase // with the update
-	pairs   *plan.Phase // after the second pass
-	ok      bool        // that gave finite numbers
+	left    *plan.Phase             // with the update
+	pairs   [pairStages]*plan.Phase // after the second pass
+	ok      bool                    // that gave finite numbers
 }
 
 func (s *stepper) planPhases() {
-	var begin, inverse, right, left, pairs []plan.Job
-	one := func(ℓ, hi int, cost float64, scratch int, do func(scratch []float32) error) plan.Job {
-		return plan.Job{Task: plan.Task{Layer: ℓ, Hi: hi, Cost: cost}, Scratch: scratch, Do: do}
-	}
+	var begin, inverse, right, left []plan.Job
+	var pairs [pairStages][]plan.Job
 	for ℓ, f := range s.layers {
 		m, n, b := f.W.Rows, f.W.Cols, float64(f.X.Rows)
 		fm, fn := float64(m), float64(n)
-		begin = append(begin, f.Gradient(f.half, f.average)...)
+		begin = append(begin, f.Gradient(f.half, f.take)...)
 		begin = append(begin, layerwise.Stripes(ℓ, n, s.o.Block, b*fn, 0, func(lo, hi int, _ []float32) error {
 			f.input.Accumulate(f.X, lo, hi)
 			return nil
 		})...)
-		begin = append(begin, one(ℓ, m, b*(2*fm+fn), 0, func([]float32) error { f.means(); return nil }))
+		begin = append(begin, plan.Job{
+			Task: plan.Task{Layer: ℓ, Hi: m, Cost: plan.ElementCost * b * (2*fm + fn)},
+			Do:   func([]float32) error { f.means(); return nil },
+		})
 		inverse = append(inverse, plan.Job{
 			Task: plan.Task{Layer: ℓ, Hi: n, Cost: fn * fn * fn}, Scratch: 2 * f.input.InverseScratch(),
 			What: "inverse of the input's second moment", Do: f.start,
 		})
 		right = append(right, layerwise.Stripes(ℓ, m, s.o.Block, 2*fn*fn, 0, func(lo, hi int, _ []float32) error {
-			f.Kernels.Gemm(false, false, 1, backend.Rows(f.mean, lo, hi), f.ha, 0, backend.Rows(f.half, lo, hi))
+			f.Kernels.Gemm(false, false, 1, backend.Rows(f.gradient, lo, hi), f.ha, 0, backend.Rows(f.half, lo, hi))
 			return nil
 		})...)
 		if s.o.Limited {
@@ -172,19 +173,64 @@ func (s *stepper) planPhases() {
 				return nil
 			})...)
 		}
-		pairs = append(pairs, one(ℓ, n, 8*fn*fn, 0, func([]float32) error { f.updateInput(); return nil }),
-			one(ℓ, m, 8*fm*fm+b*2*fm, f.recursionScratch(1), func(scratch []float32) error {
-				if s.ok {
-					f.updateOutput(scratch)
-				}
-				return nil
-			}))
+		for i, jobs := range s.planPairs(ℓ, f) {
+			pairs[i] = append(pairs[i], jobs...)
+		}
 	}
 	s.begin = plan.NewJobPhase("second moments and gradients", begin)
 	s.inverse = plan.NewJobPhase("inverses", inverse)
 	s.right = plan.NewJobPhase("gradient times H_a", right)
 	s.left = plan.NewJobPhase("update", left)
-	s.pairs = plan.NewJobPhase("quasi-Newton updates", pairs)
+	for i, name := range [pairStages]string{"pairs", "pairs by factors", "damping of pairs", "damped pairs by factors", "quasi-Newton updates"} {
+		s.pairs[i] = plan.NewJobPhase(name, pairs[i])
+	}
+}
+
+// pairStages are the phases from a layer's second pass to its new H_a and H_g, each of which
+// needs the whole result of the one before.
+const pairStages = 5
+
+// planPairs cuts the matrices of those phases by rows.
+func (s *stepper) planPairs(ℓ int, f *factors) (stages [pairStages][]plan.Job) {
+	m, n, b := f.W.Rows, f.W.Cols, float64(f.X.Rows)
+	rows := func(i, of int, do func(lo, hi int)) {
+		stages[i] = append(stages[i], layerwise.Stripes(ℓ, of, s.o.Block, plan.ElementCost*float64(of), 0, func(lo, hi int, _ []float32) error {
+			do(lo, hi)
+			return nil
+		})...)
+	}
+	rows(0, n, func(lo, hi int) { f.secant.Times(f.in.s[lo:hi], backend.Rows(f.ha, lo, hi), f.xBar) })
+	rows(1, n, f.inputY)
+	rows(2, n, func(lo, hi int) { f.in.multiply(f.secant, f.ha, lo, hi) })
+	rows(3, n, f.updateInput)
+
+	// H_g stays as it is where the step led to numbers that aren't finite.
+	output := func(i int, cost float64, scratch int, do func(scratch []float32)) {
+		stages[i] = append(stages[i], plan.Job{Task: plan.Task{Layer: ℓ, Hi: m, Cost: cost}, Scratch: scratch, Do: func(scratch []float32) error {
+			if s.ok {
+				do(scratch)
+			}
+			return nil
+		}})
+	}
+	output(0, plan.ElementCost*b*float64(m), 0, func([]float32) { f.observeOutput() })
+	output(2, plan.ElementCost*float64(m), 0, func([]float32) { f.choose() })
+	if s.o.Limited {
+		output(1, 8*float64(s.o.Memory*m), f.recursionScratch(1), func(scratch []float32) { f.timesLimited(f.out.hy, f.out.y, scratch) })
+		return stages
+	}
+	rows(1, m, func(lo, hi int) { f.out.multiply(f.secant, f.hg, lo, hi) }) // of no use where s.ok is false, and no harm
+	rows(3, m, func(lo, hi int) {
+		if s.ok && f.usable {
+			f.out.multiply(f.secant, f.hg, lo, hi)
+		}
+	})
+	rows(4, m, func(lo, hi int) {
+		if s.ok && f.usable {
+			f.out.update(f.secant, f.hg, lo, hi)
+		}
+	})
+	return stages
 }
 
 // Step makes one training step; see plan.Stepper.
@@ -217,7 +263,12 @@ func (s *stepper) Step(p *plan.Pool, x, t backend.Mat, scale float64) (plan.Repo
 			return report, err
 		}
 	}
-	return report, p.Run(s.pairs)
+	for _, phase := range s.pairs {
+		if err := p.Run(phase); err != nil {
+			return report, err
+		}
+	}
+	return report, nil
 }
 
 // Cycle leaves out the first step, which inverts; see plan.CyclicStepper.

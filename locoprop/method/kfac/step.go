@@ -9,6 +9,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/method/internal/layerwise"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
@@ -66,7 +67,7 @@ func (s *stepper) planPhases() {
 			f.d, f.scale = s.sampled.D[ℓ], 1
 		}
 		m, n, b := f.W.Rows, f.W.Cols, float64(f.X.Rows)
-		second = append(second, f.Gradient(f.half, func(lo, hi int) { s.addGradient(f, lo, hi) })...)
+		second = append(second, s.gradient(f)...)
 		second = append(second, layerwise.Stripes(ℓ, n, s.o.Block, b*float64(n), 0, func(lo, hi int, _ []float32) error {
 			f.input.Accumulate(f.X, lo, hi)
 			return nil
@@ -98,10 +99,7 @@ func (s *stepper) planPhases() {
 			units[i].Do = func([]float32) error { s.multiply(f, lo, hi, slot); return nil }
 		}
 		fisher = append(fisher, units...)
-		update = append(update, layerwise.Stripes(ℓ, m, s.o.Block, 4*float64(n), 0, func(lo, hi int, _ []float32) error {
-			s.move(f, lo, hi)
-			return nil
-		})...)
+		update = append(update, s.moves(f)...)
 	}
 	for i := range s.inner {
 		s.inner[i] = make([]float64, slots)
@@ -153,18 +151,23 @@ func (s *stepper) sample(d, a, y backend.Mat, lo int) {
 	}
 }
 
-// addGradient makes ∇ of rows lo ≤ u < hi, or plain's average of it, from G in half.
-func (s *stepper) addGradient(f *factors, lo, hi int) {
-	l2 := float32(s.o.L2)
-	for u := lo; u < hi; u++ {
-		g, w, to := mat.Row(f.half, u), mat.Row(f.W, u), mat.Row(f.grad, u)
-		for j, v := range g {
-			v += l2 * w[j]
-			if s.o.Plain {
-				v = gradAverage*to[j] + (1-gradAverage)*v
-			}
-			to[j] = v
-		}
+// gradient makes ∇, and in plain the average of it.
+func (s *stepper) gradient(f *factors) []plan.Job {
+	if !s.o.Plain {
+		return f.Gradient(f.grad, func(lo, hi int) { s.addPenalty(f, f.grad, lo, hi) })
+	}
+	return f.Gradient(f.half, func(lo, hi int) {
+		s.addPenalty(f, f.half, lo, hi)
+		to := backend.Rows(f.grad, lo, hi)
+		s.kernels.Scale(to, to, gradAverage)
+		layerwise.AddScaled(s.kernels, to, 1-gradAverage, backend.Rows(f.half, lo, hi))
+	})
+}
+
+// addPenalty adds η₂W̃ to rows lo ≤ u < hi of the gradient.
+func (s *stepper) addPenalty(f *factors, grad backend.Mat, lo, hi int) {
+	if s.o.L2 != 0 {
+		layerwise.AddScaled(s.kernels, backend.Rows(grad, lo, hi), float32(s.o.L2), backend.Rows(f.W, lo, hi))
 	}
 }
 
@@ -279,33 +282,48 @@ func (s *stepper) rescale(p *plan.Pool) (float64, error) {
 
 func (s *stepper) sum(i int) float64 { return mat.Sum(s.inner[i]) }
 
-// multiply makes the inner products of rows lo ≤ u < hi.
+// multiply makes the inner products of rows lo ≤ u < hi, all in one pass.
 func (s *stepper) multiply(f *factors, lo, hi, slot int) {
-	w, g := backend.Rows(f.W, lo, hi), backend.Rows(f.grad, lo, hi)
-	d, v := backend.Rows(f.delta, lo, hi), backend.Rows(f.previous, lo, hi)
-	for i, pair := range [innerCount][2]backend.Mat{{g, d}, {g, v}, {d, d}, {d, v}, {v, v}, {w, d}, {w, v}} {
-		s.inner[i][slot] = mat.Dot(pair[0], pair[1])
+	var gd, gv, dd, dv, vv, wd, wv float64
+	for u := lo; u < hi; u++ {
+		d := mat.Row(f.delta, u)
+		last, grad, weights := mat.Row(f.previous, u)[:len(d)], mat.Row(f.grad, u)[:len(d)], mat.Row(f.W, u)[:len(d)]
+		for j := range d {
+			d, v, g, w := float64(d[j]), float64(last[j]), float64(grad[j]), float64(weights[j])
+			gd += float64(g * d)
+			gv += float64(g * v)
+			dd += float64(d * d)
+			dv += float64(d * v)
+			vv += float64(v * v)
+			wd += float64(w * d)
+			wv += float64(w * v)
+		}
+	}
+	for i, sum := range [innerCount]float64{gradDelta: gd, gradPrev: gv, deltaDelta: dd, deltaPrev: dv, prevPrev: vv, weightDelta: wd, weightPrev: wv} {
+		s.inner[i][slot] = sum
 	}
 }
 
-// move adds the step to rows lo ≤ u < hi of the weights and keeps it.
-func (s *stepper) move(f *factors, lo, hi int) {
-	a, b := float32(s.a), float32(s.b)
-	for u := lo; u < hi; u++ {
-		d, w := mat.Row(f.delta, u), mat.Row(f.W, u)
-		if s.o.Plain {
-			for j, v := range d {
-				w[j] += a * v
+// moves add the step aΔ₀ + bδ′ to the weights and keep it in δ′, which is what momentum b
+// does with the gradient aΔ₀ and the rate −1. In plain there is no δ′.
+func (s *stepper) moves(f *factors) (jobs []plan.Job) {
+	for _, t := range plan.UnitTasks(f.Index, f.W.Rows, layerwise.CacheRows, false, 3*plan.ElementCost*float64(f.W.Cols)) {
+		w, d := backend.Rows(f.W, t.Lo, t.Hi), backend.Rows(f.delta, t.Lo, t.Hi)
+		move := func([]float32) error {
+			layerwise.AddScaled(s.kernels, w, float32(s.a), d)
+			return nil
+		}
+		if !s.o.Plain {
+			last := []backend.Mat{backend.Rows(f.previous, t.Lo, t.Hi)}
+			move = func([]float32) error {
+				s.kernels.Scale(d, d, float32(s.a))
+				s.kernels.Update(optimizer.Update{Kind: optimizer.Momentum, C: [8]float32{-1, float32(s.b)}}, w, backend.Mat{}, d, last)
+				return nil
 			}
-			continue
 		}
-		last := mat.Row(f.previous, u)
-		for j, v := range d {
-			v = a*v + b*last[j]
-			last[j] = v
-			w[j] += v
-		}
+		jobs = append(jobs, plan.Job{Task: t, Do: move})
 	}
+	return jobs
 }
 
 // adapt changes the damping by how well the quadratic model foretold the step's effect on

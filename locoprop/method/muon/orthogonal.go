@@ -6,6 +6,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
 	"github.com/locoprop/locoprop-go/locoprop/method/internal/layerwise"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
@@ -22,27 +23,33 @@ const (
 // XᵀX; the latter is what a transposed X would give.
 type orthogonal struct {
 	*layerwise.Layer
-	o        Options
-	bias     *elementwise
-	momentum backend.Mat    // M, m × n
-	x        [2]backend.Mat // X before and after an iteration
-	gram     backend.Mat    // A
-	poly     backend.Mat    // cubic·A + quintic·A²
-	tall     bool           // m > n: A = XᵀX
-	squares  []float64      // ‖U‖² by task of units
-	rate     float64
+	o          Options
+	sum        layerwise.Squares
+	bias       *elementwise
+	momentum   backend.Mat     // M, m × n
+	momentumOf [][]backend.Mat // its rows by task of units, each a kernel's one slot
+	x          [2]backend.Mat  // X before and after an iteration
+	gram       backend.Mat     // A
+	poly       backend.Mat     // cubic·A + quintic·A²
+	tall       bool            // m > n: A = XᵀX
+	squares    []float64       // ‖U‖² by task of units
+	rate       float64
 }
 
 func newOrthogonal(l *layerwise.Layer, o Options) *orthogonal {
 	m, n := l.W.Rows, l.W.Cols-1
 	size := min(m, n)
-	return &orthogonal{
-		Layer: l, o: o, tall: m > n, momentum: backend.NewMat(m, n),
+	r := &orthogonal{
+		Layer: l, o: o, sum: layerwise.NewSquares(l.Kernels, l.W), tall: m > n, momentum: backend.NewMat(m, n),
 		bias: &elementwise{Layer: l, o: o, first: n, slots: plan.NewSlots(backend.Cols(l.W, n, n+1), adamW(o))},
 		x:    [2]backend.Mat{backend.NewPadded(m, n), backend.NewPadded(m, n)},
 		gram: backend.NewPadded(size, size), poly: backend.NewPadded(size, size),
 		squares: make([]float64, (m+l.Block-1)/l.Block),
 	}
+	for lo := 0; lo < m; lo += l.Block {
+		r.momentumOf = append(r.momentumOf, []backend.Mat{backend.Rows(r.momentum, lo, min(lo+l.Block, m))})
+	}
+	return r
 }
 
 func (r *orthogonal) Begin(rate float64) {
@@ -81,23 +88,23 @@ func (r *orthogonal) Stages() [][]plan.Job {
 				return nil
 			}))
 	}
-	return append(stages, layerwise.Stripes(r.Index, m, r.Block, 3*float64(n), 0, func(lo, hi int, _ []float32) error {
+	return append(stages, layerwise.Stripes(r.Index, m, layerwise.CacheRows, 2*plan.ElementCost*float64(n), 0, func(lo, hi int, _ []float32) error {
 		r.move(lo, hi)
 		return nil
 	}))
 }
 
-// gather takes the gradient g of rows lo ≤ u < hi into the momentum, and makes U of it.
+// gather takes the gradient g of rows lo ≤ u < hi into the momentum, and makes U of it: with
+// (1 − μ)g for the gradient, it is what Nesterov's momentum moves a weight of 0 by at rate −1.
 func (r *orthogonal) gather(lo, hi int, g backend.Mat) {
-	μ, share := float32(r.o.Momentum), float32(1-r.o.Momentum)
-	for u := lo; u < hi; u++ {
-		gu, m, x := mat.Row(g, u-lo), mat.Row(r.momentum, u), mat.Row(r.x[0], u)
-		for j := range m {
-			m[j] = μ*m[j] + share*gu[j]
-			x[j] = share*gu[j] + μ*m[j]
-		}
+	g, u := backend.WithoutBias(g), backend.Rows(r.x[0], lo, hi)
+	r.Kernels.Scale(g, g, float32(1-r.o.Momentum))
+	for i := range u.Rows {
+		clear(mat.Row(u, i))
 	}
-	r.squares[lo/r.Block] = mat.SumSquares(backend.Rows(r.x[0], lo, hi))
+	step := optimizer.Update{Kind: optimizer.Nesterov, C: [8]float32{-1, float32(r.o.Momentum)}}
+	r.Kernels.Update(step, u, backend.Mat{}, g, r.momentumOf[lo/r.Block])
+	r.squares[lo/r.Block] = r.sum.Of(u)
 }
 
 // scale is 1/(‖U‖ + 1e-7) in the first iteration, and 1 in the others.
@@ -143,13 +150,11 @@ func (r *orthogonal) advance(x, next backend.Mat, lo, hi int, first bool) {
 // move makes the step of rows lo ≤ u < hi.
 func (r *orthogonal) move(lo, hi int) {
 	m, n := float64(r.W.Rows), float64(r.W.Cols-1)
-	keep, step := float32(1-r.rate*r.o.WeightDecay), float32(r.rate*math.Sqrt(math.Max(1, m/n)))
-	for u := lo; u < hi; u++ {
-		w := mat.Row(r.W, u)
-		for j, v := range mat.Row(r.x[iterations%2], u) {
-			w[j] = keep*w[j] - step*v
-		}
+	w := backend.WithoutBias(backend.Rows(r.W, lo, hi))
+	if keep := float32(1 - r.rate*r.o.WeightDecay); keep != 1 {
+		r.Kernels.Scale(w, w, keep)
 	}
+	layerwise.AddScaled(r.Kernels, w, -float32(r.rate*math.Sqrt(math.Max(1, m/n))), backend.Rows(r.x[iterations%2], lo, hi))
 }
 
 func (r *orthogonal) State() []plan.Tensor {

@@ -44,22 +44,21 @@ func root(k backend.Kernels, dst, a backend.Mat, p int, ridge float64, scratch [
 		return false
 	}
 	q := float64(p)
-	z := (1 + q) / (2 * norm)
-	clear(h.Data)
-	for i := range m.Data {
-		m.Data[i] = float32(float64(m.Data[i]) * z)
+	z := float32((1 + q) / (2 * norm))
+	if math.IsInf(float64(z), 0) { // A is made of denormals
+		return false
 	}
+	clear(h.Data)
+	k.Scale(m, m, z)
 	for i := range n {
-		h.Data[i*n+i] = float32(math.Pow(z, 1/q))
+		h.Data[i*n+i] = float32(math.Pow(float64(z), 1/q))
 	}
 	residual := fromIdentity(m)
 	for range rootIterations {
 		if residual <= rootTolerance {
 			break
 		}
-		for i, v := range m.Data {
-			t.Data[i] = float32(-float64(v) / q)
-		}
+		k.Scale(t, m, float32(-1/q)) // q is a power of 2
 		for i := range n {
 			t.Data[i*n+i] = float32((q + 1 - float64(m.Data[i*n+i])) / q)
 		}
@@ -96,15 +95,14 @@ func fromIdentity(m backend.Mat) float64 {
 	var sum float64
 	for i := range m.Rows {
 		row := mat.Row(m, i)
-		for j, v := range row {
-			d := float64(v)
-			if i == j {
-				d--
-			}
-			sum += float64(d * d)
-		}
+		d := float64(row[i]) - 1
+		sum += squares(row[:i]) + float64(d*d) + squares(row[i+1:])
 	}
 	return math.Sqrt(sum)
+}
+
+func squares(x []float32) float64 {
+	return mat.SumSquares(backend.Mat{Rows: 1, Cols: len(x), Stride: len(x), Data: x})
 }
 
 // largest estimates the largest eigenvalue of a positive semi-definite A by the power

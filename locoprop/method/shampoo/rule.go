@@ -7,6 +7,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
 	"github.com/locoprop/locoprop-go/locoprop/method/internal/layerwise"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
@@ -20,6 +21,7 @@ const (
 type rule struct {
 	*layerwise.Layer
 	o          Options
+	sum        layerwise.Squares
 	grad       backend.Mat // G
 	direction  backend.Mat // P
 	momentum   backend.Mat // M; none without momentum
@@ -52,7 +54,7 @@ type tile struct {
 
 func newRule(l *layerwise.Layer, o Options) *rule {
 	m, n := l.W.Rows, l.W.Cols
-	r := &rule{Layer: l, o: o, grad: backend.NewMat(m, n), direction: backend.NewMat(m, n), steps: make([]int64, 1)}
+	r := &rule{Layer: l, o: o, sum: layerwise.NewSquares(l.Kernels, l.W), grad: backend.NewMat(m, n), direction: backend.NewMat(m, n), steps: make([]int64, 1)}
 	if o.Momentum > 0 {
 		r.momentum = backend.NewMat(m, n)
 	}
@@ -107,7 +109,6 @@ func (r *rule) newSide(t tile, trans bool, power int) *side {
 }
 
 func (r *rule) planStages() {
-	m, n := r.W.Rows, r.W.Cols
 	first := r.Gradient(r.grad, r.graft)
 	var roots, products []plan.Job
 	for _, s := range r.sides {
@@ -125,14 +126,10 @@ func (r *rule) planStages() {
 			Scratch: height * width, Do: func(scratch []float32) error { r.precondition(i, scratch); return nil },
 		})
 	}
-	last := layerwise.Stripes(r.Index, m, r.Block, float64(4*n), 0, func(lo, hi int, _ []float32) error {
-		r.move(lo, hi)
-		return nil
-	})
 	for i := range r.graftSums {
 		r.graftSums[i], r.ownSums[i] = make([]float64, len(first)), make([]float64, len(r.tiles))
 	}
-	r.stages = [][]plan.Job{first, roots, products, last}
+	r.stages = [][]plan.Job{first, roots, products, r.moves()}
 }
 
 func (r *rule) Stages() [][]plan.Job { return r.stages }
@@ -174,7 +171,7 @@ func (r *rule) graft(lo, hi int) {
 		}
 	} else {
 		rows := backend.Rows(r.grad, lo, hi)
-		sums[0], sums[1] = mat.SumSquares(backend.WithoutBias(rows)), mat.SumSquares(backend.Cols(rows, n, n+1))
+		sums[0], sums[1] = r.sum.Of(backend.WithoutBias(rows)), r.sum.Of(backend.Cols(rows, n, n+1))
 	}
 	for i, v := range sums {
 		r.graftSums[i][lo/r.Block] = v
@@ -226,44 +223,54 @@ func (r *rule) precondition(i int, scratch []float32) {
 	default:
 		backend.Copy(p, g)
 	}
-	r.ownSums[t.tensor][i] = mat.SumSquares(p)
+	r.ownSums[t.tensor][i] = r.sum.Of(p)
 }
 
-// move makes the step of rows lo ≤ u < hi.
-func (r *rule) move(lo, hi int) {
+// moves make the step: each scales its rows of P, or of the graft's step, and hands them to
+// Nesterov's momentum, or without one to plain gradient descent.
+func (r *rule) moves() (jobs []plan.Job) {
 	n := r.W.Cols - 1
-	scale := [2]float32{1, 1}
-	if r.ready && r.o.Graft != GraftNone {
-		for i := range scale {
-			scale[i] = float32(math.Sqrt(mat.Sum(r.graftSums[i])) / (math.Sqrt(mat.Sum(r.ownSums[i])) + leastNorm))
+	for _, t := range plan.UnitTasks(r.Index, r.W.Rows, layerwise.CacheRows, false, 3*plan.ElementCost*float64(n+1)) {
+		w, p := backend.Rows(r.W, t.Lo, t.Hi), backend.Rows(r.direction, t.Lo, t.Hi)
+		parts := [2]backend.Mat{backend.WithoutBias(p), backend.Cols(p, n, n+1)}
+		kind, slots := optimizer.SGD, []backend.Mat(nil)
+		if r.momentum.Data != nil {
+			kind, slots = optimizer.Nesterov, []backend.Mat{backend.Rows(r.momentum, t.Lo, t.Hi)}
 		}
-	}
-	rate, μ := float32(r.rate), float32(r.o.Momentum)
-	for u := lo; u < hi; u++ {
-		g, p, w := mat.Row(r.grad, u), mat.Row(r.direction, u), mat.Row(r.W, u)
-		if !r.ready {
-			copy(p, g)
-			if r.o.Graft == GraftAdaGrad {
-				for j, s := range mat.Row(r.squares, u) {
-					p[j] = r.graftStep(g[j], s)
+		jobs = append(jobs, plan.Job{Task: t, Do: func([]float32) error {
+			if !r.ready {
+				r.useGraft(t.Lo, t.Hi)
+			}
+			for i, part := range parts {
+				if scale := r.scale(i); scale != 1 {
+					r.Kernels.Scale(part, part, scale)
 				}
 			}
-		}
-		for j := range n {
-			p[j] *= scale[0]
-		}
-		p[n] *= scale[1]
-		if μ == 0 {
-			for j, v := range p {
-				w[j] -= rate * v
+			step := optimizer.Update{Kind: kind, C: [8]float32{float32(r.rate), float32(r.o.Momentum)}}
+			r.Kernels.Update(step, w, backend.Mat{}, p, slots)
+			return nil
+		}})
+	}
+	return jobs
+}
+
+// scale gives P of W (0) or b (1) the length of the graft's step.
+func (r *rule) scale(tensor int) float32 {
+	if !r.ready || r.o.Graft == GraftNone {
+		return 1
+	}
+	return float32(math.Sqrt(mat.Sum(r.graftSums[tensor])) / (math.Sqrt(mat.Sum(r.ownSums[tensor])) + leastNorm))
+}
+
+// useGraft makes the graft's step the direction of rows lo ≤ u < hi.
+func (r *rule) useGraft(lo, hi int) {
+	for u := lo; u < hi; u++ {
+		g, p := mat.Row(r.grad, u), mat.Row(r.direction, u)
+		copy(p, g)
+		if r.o.Graft == GraftAdaGrad {
+			for j, s := range mat.Row(r.squares, u) {
+				p[j] = r.graftStep(g[j], s)
 			}
-			continue
-		}
-		buffer := mat.Row(r.momentum, u)
-		for j, v := range p {
-			b := μ*buffer[j] + v
-			buffer[j] = b
-			w[j] -= rate * (v + μ*b)
 		}
 	}
 }

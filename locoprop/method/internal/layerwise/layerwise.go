@@ -11,6 +11,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
@@ -21,6 +22,43 @@ func Stripes(layer, rows, size int, costPerRow float64, scratch int, do func(lo,
 		list = append(list, plan.Job{Task: t, Scratch: scratch, Do: func(s []float32) error { return do(t.Lo, t.Hi, s) }})
 	}
 	return list
+}
+
+// AddScaled computes dst ← dst + a·src, with the kernel of plain gradient descent.
+func AddScaled(k backend.Kernels, dst backend.Mat, a float32, src backend.Mat) {
+	k.Update(optimizer.Update{Kind: optimizer.SGD, C: [8]float32{-a}}, dst, backend.Mat{}, src, nil)
+}
+
+// Squares sums the squares of parts of a matrix with a backend's kernels, in float64 and a
+// fixed order.
+type Squares struct {
+	kernels backend.Factored
+	ones    []float32
+}
+
+// NewSquares is for parts of matrices of the shape of w.
+func NewSquares(k backend.Kernels, w backend.Mat) Squares {
+	s := Squares{backend.FactoredOf(k), make([]float32, max(w.Rows, w.Cols))}
+	for i := range s.ones {
+		s.ones[i] = 1
+	}
+	return s
+}
+
+// Of is Σ m².
+func (s Squares) Of(m backend.Mat) float64 {
+	return s.kernels.ScaledSquares(m, s.ones[:m.Rows], s.ones[:m.Cols])
+}
+
+// CacheRows is how many rows tasks take that go over a few matrices in several passes: what
+// the first pass reads and writes is then still in the core's own cache in the next.
+const CacheRows = 16
+
+// InCache calls do for rows lo ≤ u < hi, CacheRows at a time.
+func InCache(lo, hi int, do func(lo, hi int)) {
+	for ; lo < hi; lo += CacheRows {
+		do(lo, min(lo+CacheRows, hi))
+	}
 }
 
 // Layer is what a rule sees of one layer.
