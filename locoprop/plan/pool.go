@@ -2,8 +2,8 @@ package plan
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,12 +58,15 @@ func NewPhase(name string, tasks []Task, scratch int, do func(*Task, []float32) 
 // workers − 1 others, which wait between phases. Use by one goroutine at a time.
 type Pool struct {
 	workers int
-	start   []chan struct{}
+	looks   int          // at a gate, before sleeping
+	start   []gate       // of worker i + 1
+	done    gate         // of the caller
+	pending atomic.Int64 // workers other than the caller's that haven't ended the phase
+	closed  bool
 	next    atomic.Int64
 	phase   *Phase
 	errs    []taskError // per worker
 	scratch [][]float32
-	done    sync.WaitGroup
 
 	observe func(Timing)
 	onTask  func(*Phase, *Task, time.Duration)
@@ -83,18 +86,31 @@ func NewPool(workers int) *Pool {
 		errs:    make([]taskError, workers),
 		scratch: make([][]float32, workers),
 		busy:    make([]time.Duration, workers),
-		start:   make([]chan struct{}, workers-1),
+		start:   make([]gate, workers-1),
 	}
+	if workers <= min(runtime.GOMAXPROCS(0), runtime.NumCPU()) {
+		p.looks = waitLooks // else who looks may keep who works from a core
+	}
+	p.done.wake = make(chan struct{}, 1)
 	for i := range p.start {
-		p.start[i] = make(chan struct{}, 1)
-		go func() {
-			for range p.start[i] {
-				p.work(i + 1)
-				p.done.Done()
-			}
-		}()
+		p.start[i].wake = make(chan struct{}, 1)
+		go p.help(i + 1)
 	}
 	return p
+}
+
+// help does a worker's part of each phase that it is called for.
+func (p *Pool) help(worker int) {
+	for {
+		p.start[worker-1].await(p.looks)
+		if p.closed {
+			return
+		}
+		p.work(worker)
+		if p.pending.Add(-1) == 0 {
+			p.done.open()
+		}
+	}
 }
 
 // Workers is the number of workers.
@@ -111,8 +127,9 @@ func (p *Pool) ScratchBytes() int {
 
 // Close ends the workers. The pool can't be used afterwards.
 func (p *Pool) Close() {
-	for _, c := range p.start {
-		close(c)
+	p.closed = true
+	for i := range p.start {
+		p.start[i].open()
 	}
 }
 
@@ -151,6 +168,9 @@ func (p *Pool) Run(ph *Phase) error {
 }
 
 func (p *Pool) run(ph *Phase) error {
+	if p.closed {
+		panic("plan: Run of a pool that is closed")
+	}
 	active := min(p.workers, len(ph.Tasks))
 	if ph.Workers > 0 {
 		active = min(active, ph.Workers)
@@ -163,12 +183,14 @@ func (p *Pool) run(ph *Phase) error {
 	}
 	p.phase = ph
 	p.next.Store(0)
-	p.done.Add(max(active-1, 0))
+	p.pending.Store(int64(active - 1))
 	for w := 1; w < active; w++ {
-		p.start[w-1] <- struct{}{}
+		p.start[w-1].open()
 	}
 	p.work(0)
-	p.done.Wait()
+	if active > 1 {
+		p.done.await(p.looks)
+	}
 	p.phase = nil
 	var first taskError
 	for _, e := range p.errs[:active] {
