@@ -10,9 +10,16 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 )
 
-// evalChunk is the number of examples that a task of an evaluation takes. It is part of what
-// fixes the bits of a loss.
-const evalChunk = 256
+// evalChunk is the number of examples that a task of an evaluation takes, of n in all: more
+// make faster products, and fewer tasks share many workers' work better. It is part of what
+// fixes the bits of a loss, so it depends on nothing else.
+func evalChunk(n int) int {
+	const usual, large, tasks = 256, 512, 32
+	if n >= large*tasks {
+		return large
+	}
+	return usual
+}
 
 // forward takes the examples of a source through a network, chunk by chunk, in
 // parallel. Buffers are made once.
@@ -20,6 +27,7 @@ type forward struct {
 	kernels backend.Kernels
 	net     *nn.Network
 	src     *source
+	chunk   int
 	phase   *plan.Phase
 	visit   func(c *output) error
 	free    chan *forwardBuffer // one for each worker; nil until it is first used
@@ -34,12 +42,13 @@ type output struct {
 }
 
 type forwardBuffer struct {
+	chunk  int
 	act    *nn.Activations
 	target backend.Mat // where the target isn't the input
 }
 
 func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visit func(*output) error) *forward {
-	f := &forward{kernels: k, net: n, src: src, visit: visit, free: make(chan *forwardBuffer, workers)}
+	f := &forward{kernels: k, net: n, src: src, chunk: evalChunk(src.n), visit: visit, free: make(chan *forwardBuffer, workers)}
 	for range workers {
 		f.free <- nil
 	}
@@ -47,7 +56,7 @@ func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visi
 	for _, p := range plan.PassFlops(n, 1) {
 		cost += p.ForwardFlops
 	}
-	f.phase = plan.NewPhase("evaluation", src.tasks(evalChunk, cost), 0, f.do)
+	f.phase = plan.NewPhase("evaluation", src.tasks(f.chunk, cost), 0, f.do)
 	return f
 }
 
@@ -66,8 +75,8 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 		return err
 	}
 	b := <-f.free
-	if b == nil {
-		b = &forwardBuffer{act: nn.NewActivations(f.net, evalChunk)}
+	if b == nil || b.chunk < f.chunk { // a pass that shares it may have smaller ones
+		b = &forwardBuffer{chunk: f.chunk, act: nn.NewActivations(f.net, f.chunk)}
 	}
 	defer func() { f.free <- b }()
 	n := t.Hi - t.Lo
@@ -75,7 +84,7 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 	target := x
 	if f.src.labels != nil {
 		if b.target.Data == nil {
-			b.target = backend.NewMat(evalChunk, f.src.outputs)
+			b.target = backend.NewMat(b.chunk, f.src.outputs)
 		}
 		target = backend.Rows(b.target, 0, n)
 	}

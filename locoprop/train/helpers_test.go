@@ -35,6 +35,12 @@ const (
 // testData makes images of 3 × 3 with a label that depends on them.
 func testData(t *testing.T) *dataset.Data {
 	t.Helper()
+	return dataOf(t, testTrain, testTest)
+}
+
+// dataOf is testData with other numbers of examples.
+func dataOf(t *testing.T, train, test int) *dataset.Data {
+	t.Helper()
 	state := uint32(1)
 	split := func(n int) dataset.Split {
 		pix, labels := make([]byte, 9*n), make([]int32, n)
@@ -49,7 +55,7 @@ func testData(t *testing.T) *dataset.Data {
 		require.NoError(t, err)
 		return s
 	}
-	return &dataset.Data{Name: "test", Train: split(testTrain), Test: split(testTest), Classes: testClasses, Height: 3, Width: 3, Scale: 255}
+	return &dataset.Data{Name: "test", Train: split(train), Test: split(test), Classes: testClasses, Height: 3, Width: 3, Scale: 255}
 }
 
 func testNetwork(t *testing.T, last transfer.Func, outputs int) *nn.Network {

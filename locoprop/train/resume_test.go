@@ -392,3 +392,10 @@ func TestPositionChecks(t *testing.T) {
 		assert.ErrorContains(t, new(position).take(meta, 4), c[2], fmt.Sprint(c))
 	}
 }
+
+// Checkpoints of earlier versions know their data by the digest, so it must stay what it
+// was: here as computed once by a program in another language, over two whole chunks and a part.
+func TestDataDigestStays(t *testing.T) {
+	assert.Equal(t, "test, 300 and 151 examples, digest f8a6599b0a428488", newTrainer(t, autoencoder(t)).DataDigest())
+	assert.Equal(t, "test, 300 and 151 examples, digest b4c1b5da5ed40d19", newTrainer(t, classifier(t)).DataDigest())
+}
