@@ -57,7 +57,7 @@ func TestTune(t *testing.T) {
 		assert.Equal(t, read(t, dir, "best-"+name, train.ModelName), read(t, dir, "o", name, best+train.ModelName))
 	}
 	assert.Contains(t, out.stdout, "kfac (K-FAC), by test_loss, 6 trials and 2 beside the best, 5.33 full runs' length in all:")
-	assert.Contains(t, out.stderr, "adam: default point (batch 100, lr 0.0015, optimizer:beta2 0.999), 33 % of the run: ")
+	assert.Contains(t, out.stderr, "adam: default point (batch 100, lr 0.002, optimizer:beta2 0.95), 33 % of the run: ")
 
 	// The problem may come from a run's configuration, whatever its method.
 	same := succeeds(t, dir, "tune", "--config", "best-kfac/config.toml", "--methods", "adam", "--trials", "6", "--out", "same", "--json")

@@ -27,8 +27,9 @@ type Contender struct {
 
 // Contenders lists them, LocoProp first. The slice and its maps are the caller's.
 //
-// Every rate of a default point is that of the table of default rates, and batch,
-// schedule and warm-up are those of the search for it where Source names no others. Every
+// Every rate of a default point is that of the table of default rates, or where Source says so
+// what tuning gave on both problems of docs/comparison.md; batch, schedule and warm-up are those
+// of the search for that table where Source names no others. Every
 // space has two or three dimensions: first that of the rate, over the logarithm of a range
 // around the default, then a constant that the method's authors tune or name as sensitive,
 // and the batch.

@@ -48,15 +48,15 @@ var contenders = []Contender{
 	},
 	{
 		Name: "locoprop-s", Title: "LocoProp-S by the paper's recipe",
-		Settings: paperRecipe("locoprop-s"),
+		Settings: with(paperRecipe("locoprop-s"), "gamma", "36", "lr", "1.6e-5"),
 		Space:    paperSpace(1e-5, 1e-3),
-		Source:   "the same with the squared loss; η from docs/rates.md",
+		Source:   "the same with the squared loss; γ and η from docs/comparison.md",
 	},
 	{
 		Name: "adam", Title: "Adam",
-		Settings: with(firstOrder("adam:variant=torch"), "warmup-steps", "200"),
+		Settings: with(firstOrder("adam:variant=torch,beta2=0.95"), "warmup-steps", "200", "lr", "0.002"),
 		Space:    []tune.Dimension{span("lr", 1e-4, 1e-2), among("optimizer:beta2", "0.95", "0.99", "0.999"), among("batch", "50", "100", "200")},
-		Source:   "Kingma & Ba 2015; η the best of five on MNIST (docs/rates.md)",
+		Source:   "Kingma & Ba 2015; β₂ and η from docs/comparison.md",
 	},
 	{
 		Name: "adamw", Title: "AdamW",
@@ -66,9 +66,9 @@ var contenders = []Contender{
 	},
 	{
 		Name: "nadamw", Title: "NadamW",
-		Settings: firstOrder("nadamw"),
+		Settings: with(firstOrder("nadamw:weight-decay=0.005"), "lr", "0.001"),
 		Space:    []tune.Dimension{span("lr", 1e-4, 1e-2), span("optimizer:weight-decay", 1e-4, 0.1), among("batch", "50", "100", "200")},
-		Source:   "Dozat 2016 with the decay of AdamW; η from docs/rates.md",
+		Source:   "Dozat 2016 with the decay of AdamW; η and decay from docs/comparison.md",
 	},
 	{
 		Name: "schedule-free", Title: "Schedule-Free AdamW",
@@ -78,9 +78,9 @@ var contenders = []Contender{
 	},
 	{
 		Name: "nesterov", Title: "SGD with Nesterov's momentum",
-		Settings: firstOrder("nesterov"),
+		Settings: with(firstOrder("nesterov"), "lr", "0.003"),
 		Space:    []tune.Dimension{span("lr", 1e-4, 0.1), among("optimizer:momentum", "0.9", "0.95", "0.99"), among("batch", "50", "100", "200")},
-		Source:   "Sutskever et al. 2013; η from docs/rates.md",
+		Source:   "Sutskever et al. 2013; η from docs/comparison.md",
 	},
 	{
 		Name: "momentum", Title: "SGD with momentum",

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
@@ -71,10 +72,10 @@ func TestContendersSpaces(t *testing.T) {
 	}
 }
 
-// The rate of a default point is that of the table, unless the form has none.
+// The rate of a default point is that of the table, unless the form has none or it was tuned.
 func TestContendersTakeTheDocumentedRate(t *testing.T) {
 	for _, c := range catalog.Contenders() {
-		if c.Name == "fast" {
+		if c.Name == "fast" || strings.Contains(c.Source, "docs/comparison.md") {
 			continue
 		}
 		e := contend(t, "curves", c, nil)

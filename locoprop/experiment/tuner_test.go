@@ -61,7 +61,7 @@ func TestTuner(t *testing.T) {
 	assert.Equal(t, map[int]int{130: 5, 390: 4}, lengths, "five to a third; the default, the best and two beside it to the end")
 	assert.Equal(t, tune.Budget{Trials: 5, Probes: 2, Full: 390, Length: 390*3 + 4*130 + 260}, tuned.Budget)
 	assert.Equal(t, []string{"lr", "test_loss"}, []string{tuned.RateKey, tuned.Metric})
-	assert.Equal(t, map[string]string{"lr": "0.0015", "optimizer:beta2": "0.999", "batch": "100"}, tuned.Default.Trial.Point)
+	assert.Equal(t, map[string]string{"lr": "0.002", "optimizer:beta2": "0.95", "batch": "100"}, tuned.Default.Trial.Point)
 	for _, r := range tuned.Results {
 		assert.Contains(t, []string{"50", "100", "130"}, r.Trial.Point["batch"], "batches are bounded by the data")
 	}
