@@ -4,7 +4,7 @@
 include third_party/versions.mk
 
 # Settings, all of which may be given on the command line or in the environment.
-#   ARGS            flags for `make train`, `make demo` and what begins with `make bench`
+#   ARGS            flags for `make train`, `make demo` and what begins with `make bench` (of bench-scaling, its first part)
 #   TAGS            build tags; purego leaves C++ out
 #   GO_TEST_FLAGS   flags for every `go test`
 #   CRASHES         how often `make crashtest` kills
@@ -96,7 +96,7 @@ bench-forms: build ## measure every form of the local solve on 64 layers, into d
 .PHONY: bench-scaling
 bench-scaling: build ## measure how a step grows, and simulate it on more cores, into docs/scaling.md; about 7 minutes on two cores
 	bin/locoprop bench scaling --rounds 5 --page docs/scaling.md --charts $(ARGS)
-	bin/locoprop bench schedule --rounds 3 --page docs/scaling.md $(ARGS)
+	bin/locoprop bench schedule --rounds 3 --page docs/scaling.md
 
 .PHONY: docs
 docs: build ## write docs/cli.md, the reference of the command line, as the program is

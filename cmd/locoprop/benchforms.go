@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -60,7 +61,7 @@ func runBenchForms(c *cli.Context) error {
 		Kernels: compute.Backend, Workers: compute.Workers, Shapes: bench.AllShapes(),
 		Limit: c.Duration("limit"), Budget: c.Duration("budget"),
 		OnLayer: func(done, all int, l *bench.LayerForms) {
-			fmt.Fprintf(c.App.ErrWriter, "%d of %d: %s, %v, auto %s, over best %.2f\n", done, all, l.Problem, l.Shape, l.Auto, l.Ratio)
+			fmt.Fprintf(c.App.ErrWriter, "%d of %d: %s, %v, auto %s, over best %s\n", done, all, l.Problem, l.Shape, l.Auto, orDash("%.2f", l.Ratio))
 		},
 	}
 	if config.Rounds, err = roundsOf(c); err != nil {
@@ -92,14 +93,15 @@ func runBenchForms(c *cli.Context) error {
 	if r.FormsReport, err = bench.Forms(c.Context, config); err != nil {
 		return err
 	}
+	var unfitted error // keeps nothing that was measured back
 	if c.Bool("fit") {
 		costs, err := r.Fit()
-		if err != nil {
-			return err
+		if unfitted = err; err == nil {
+			r.Fitted = &costs
 		}
-		r.Fitted = &costs
 	}
-	return deliver(c, r, func(w io.Writer) error { return printForms(w, r.FormsReport) }, func() (string, error) { return formsPage(&r), nil })
+	err = deliver(c, r, func(w io.Writer) error { return printForms(w, r.FormsReport) }, func() (string, error) { return formsPage(&r), nil })
+	return errors.Join(err, unfitted)
 }
 
 // formsReport is what `bench forms --json` prints.

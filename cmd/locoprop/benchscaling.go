@@ -95,7 +95,7 @@ func benchScalingCommand() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Category: groupMachine, Usage: "rounds of measurements, `NUMBER` from 1", Value: defaultRounds},
 			&cli.DurationFlag{Name: "limit", Category: groupMachine, Usage: "`TIME` above which a step isn't measured, 0 for none", Value: 10 * time.Second},
 			pageFlag(),
-			&cli.BoolFlag{Name: "charts", Category: groupOutput, Usage: "draw each axis into the folder images beside the page (scaling-AXIS.svg), and show it there; needs --page"},
+			&cli.BoolFlag{Name: "charts", Category: groupOutput, Usage: "draw each axis with several values into the folder images beside the page (scaling-AXIS.svg), and show it there; needs --page"},
 			&cli.BoolFlag{Name: "json", Category: groupOutput, Usage: "print one JSON object"}),
 		Action: runBenchScaling,
 	}
@@ -148,7 +148,7 @@ func runBenchScaling(c *cli.Context) error {
 	return deliver(c, r, func(w io.Writer) error { return printScaling(w, r.ScalingReport) }, func() (string, error) {
 		charts := map[string]string{}
 		if c.Bool("charts") {
-			if charts, err = writeScalingCharts(c.String("page"), r.ScalingReport); err != nil {
+			if charts, err = writeScalingCharts(pageOf(c), r.ScalingReport); err != nil {
 				return "", err
 			}
 		}

@@ -50,9 +50,12 @@ func inputData(c *cli.Context, m *model.Model, labels bool) (*dataset.Data, erro
 		return nil, err
 	}
 	d.Name = path
-	if d.Dim() != m.Network.Inputs() {
+	switch {
+	case d.Dim() != m.Network.Inputs():
 		err = &dataset.Error{Path: path, Reason: fmt.Sprintf("%d values per example, the model reads %d", d.Dim(), m.Network.Inputs())}
-	} else {
+	case m.Target == model.Label && d.Classes > m.Network.Outputs():
+		err = &dataset.Error{Path: path, Reason: fmt.Sprintf("%d classes, the model has %d", d.Classes, m.Network.Outputs())}
+	default:
 		err = d.Rescale(m.Scaling)
 	}
 	if err != nil {

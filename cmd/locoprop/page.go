@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -42,6 +43,16 @@ func marksOf(command string) (begin, end string) {
 	return "<!-- " + command + ": begin -->", "<!-- " + command + ": end -->"
 }
 
+// pageOf is the file that --page names, "" for none. Where that is a link to a file, it is
+// what the link leads to, so that writing keeps the link.
+func pageOf(c *cli.Context) string {
+	path := c.String("page")
+	if file, err := filepath.EvalSymlinks(path); err == nil && path != "" {
+		return file
+	}
+	return path
+}
+
 // readPage reads a page; one that doesn't exist is empty.
 func readPage(path, command string) (page, error) {
 	content, err := os.ReadFile(path)
@@ -54,8 +65,10 @@ func readPage(path, command string) (page, error) {
 	begin, end := marksOf(command)
 	text := string(content)
 	before, rest, begun := strings.Cut(text, begin)
-	_, after, ended := strings.Cut(rest, end)
+	own, after, ended := strings.Cut(rest, end)
 	switch {
+	case begun && ended && strings.Contains(own, "<!-- locoprop "):
+		return page{}, usagef("--page %s: another command's part lies between %q and %q, or begins there; move it", path, begin, end)
 	case begun && ended && !strings.Contains(before, end) && !strings.Contains(after, begin) && !strings.Contains(after, end):
 		return page{before, after}, nil
 	case !begun && !strings.Contains(text, end):
@@ -71,12 +84,25 @@ func readPage(path, command string) (page, error) {
 // checkPage finds what would keep the page that --page names from being written, before
 // minutes are spent on what goes into it.
 func checkPage(c *cli.Context) error {
-	path := c.String("page")
+	path := pageOf(c)
 	if path == "" {
 		return nil
 	}
 	if err := checkWritable(path); err != nil {
 		return err
+	}
+	if dir := chartDir(path); c.Bool("charts") {
+		switch info, err := os.Stat(dir); {
+		case errors.Is(err, fs.ErrNotExist): // is made where the page is, which can be written to
+		case err != nil:
+			return fmt.Errorf("folder of the charts: %w", err)
+		case !info.IsDir():
+			return fmt.Errorf("folder of the charts: %s is a file", dir)
+		default:
+			if err := checkWritable(filepath.Join(dir, "scaling.svg")); err != nil {
+				return err
+			}
+		}
 	}
 	_, err := readPage(path, c.Command.HelpName)
 	return err
@@ -105,7 +131,7 @@ func deliver(c *cli.Context, object any, text func(w io.Writer) error, part func
 	} else {
 		errs = append(errs, text(c.App.Writer))
 	}
-	if path := c.String("page"); path != "" {
+	if path := pageOf(c); path != "" {
 		content, err := part()
 		if err == nil {
 			err = writePage(path, c.Command.HelpName, content)
@@ -115,9 +141,12 @@ func deliver(c *cli.Context, object any, text func(w io.Writer) error, part func
 	return errors.Join(errs...)
 }
 
+// chartDir is the folder of a page's charts.
+func chartDir(page string) string { return filepath.Join(filepath.Dir(page), "images") }
+
 // writeChart draws a chart into the folder images beside a page.
 func writeChart(page, name string, chart report.Chart) error {
-	dir := filepath.Join(filepath.Dir(page), "images")
+	dir := chartDir(page)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("folder of the charts: %w", err)
 	}

@@ -71,9 +71,38 @@ func TestPageRefused(t *testing.T) {
 			assert.Equal(t, text, string(read(t, dir, "page.md")))
 		}
 		dir := t.TempDir()
+		other, _ := marksOf("locoprop bench other")
+		nested := begin + other + end
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "page.md"), []byte(nested), 0o600))
+		refuses(t, dir, exitUsage, []string{"--page page.md: another command's part", begin, end}, "bench", name, "--page", "page.md")
+		assert.Equal(t, nested, string(read(t, dir, "page.md")))
 		refuses(t, dir, exitFailed, []string{"writing none/page.md: "}, "bench", name, "--page", "none/page.md")
 		refuses(t, dir, exitFailed, []string{"writing .: it is a folder"}, "bench", name, "--page", ".")
+		if name == "scaling" {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "images"), nil, 0o600))
+			refuses(t, dir, exitFailed, []string{"folder of the charts: images is a file"}, "bench", name, "--page", "new.md", "--charts")
+			assert.NoFileExists(t, filepath.Join(dir, "new.md"))
+		}
 	}
+}
+
+// A page that is a link is written where the link leads.
+func TestPageBehindLink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "docs"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "docs", "page.md"), []byte("above\n"), 0o600))
+	link := filepath.Join(dir, "link.md")
+	if err := os.Symlink(filepath.Join("docs", "page.md"), link); err != nil {
+		t.Skip("needs a file system with symbolic links: ", err)
+	}
+	succeeds(t, dir, "bench", "scaling", "--arch", "6,4,6", "--batch", "8", "--rounds", "1", "--backend", "gonum", "--workers", "1",
+		"--axes", "width", "--page", "link.md", "--charts")
+	assert.Contains(t, string(read(t, dir, "docs", "page.md")), "above\n\n<!-- locoprop bench scaling: begin -->")
+	assert.FileExists(t, filepath.Join(dir, "docs", "images", "scaling-width.svg"))
+	info, err := os.Lstat(link)
+	require.NoError(t, err)
+	assert.NotZero(t, info.Mode()&os.ModeSymlink)
 }
 
 // Each command writes its part of a page beside those of the others.

@@ -195,7 +195,7 @@ func TestSecondInterrupt(t *testing.T) {
 	s := start(t, dir, small(data, "--arch", "64,1000,1000,64", "--batch", "120", "--local-steps", "10000", "--out", "r")...)
 	waitFor(t, s.lines, "epoch 0 of 3 done")
 	require.NoError(t, s.Process.Signal(os.Interrupt))
-	waitFor(t, s.lines, "interrupted; finishing the step in hand")
+	waitFor(t, s.lines, "interrupted; finishing what is in hand")
 	require.NoError(t, s.Process.Signal(os.Interrupt))
 	code, rest := s.end(t)
 	assert.Equal(t, exitInterrupted, code)

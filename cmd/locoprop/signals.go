@@ -45,7 +45,7 @@ func interruptible(parent context.Context, stderr io.Writer) (ctx context.Contex
 				os.Exit(exitInterrupted)
 			}
 			cancel()
-			const text = "locoprop: interrupted; finishing the step in hand (once more to leave at once)"
+			const text = "locoprop: interrupted; finishing what is in hand (once more to leave at once)"
 			if say := teller.say.Load(); say != nil {
 				go (*say)(text) // not here: a terminal that is held up mustn't hold up the second signal
 			} else {

@@ -154,7 +154,7 @@ func TestInterruptOnTerminal(t *testing.T) {
 	after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 	require.NoError(t, err)
 	assert.Equal(t, before, after, "the terminal's settings")
-	for _, text := range []string{"interrupted; finishing the step in hand", `interrupted after \d+ epochs and`} {
+	for _, text := range []string{"interrupted; finishing what is in hand", `interrupted after \d+ epochs and`} {
 		assert.Regexp(t, `(\n|\r\x1b\[\d+A\x1b\[J)locoprop: `+text, shown, "on a line of its own, without what was there")
 	}
 	assert.Contains(t, shown, "go on with: locoprop train --resume r")

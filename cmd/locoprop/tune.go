@@ -17,6 +17,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/catalog"
 	"github.com/locoprop/locoprop-go/locoprop/dataset"
 	"github.com/locoprop/locoprop-go/locoprop/experiment"
+	"github.com/locoprop/locoprop-go/locoprop/journal"
 	"github.com/locoprop/locoprop-go/locoprop/train"
 	"github.com/locoprop/locoprop-go/locoprop/tune"
 	"github.com/urfave/cli/v2"
@@ -256,6 +257,8 @@ func (r *tuningRun) tune(ctx context.Context, c catalog.Contender) error {
 	switch {
 	case errors.Is(err, train.ErrInterrupted):
 		return fmt.Errorf("%w; go on with the same command, files are in %s", train.ErrInterrupted, quote(r.out))
+	case errors.Is(err, journal.ErrInUse):
+		return usagef("%s: %w", c.Name, err)
 	case errors.Is(err, tune.ErrJournal) && !errors.Is(err, dataset.ErrData):
 		return usagef("%s: %w; repeat it as it was begun, or name another folder with --out", c.Name, err)
 	case err != nil:

@@ -167,6 +167,7 @@ func (f *formMeter) measure(t *formTrial, x, y backend.Mat) error {
 // sum turns measurements into figures.
 func (l *LayerForms) sum(trials []*formTrial) {
 	i := slices.IndexFunc(trials, func(t *formTrial) bool { return t.same && t.Form == l.Auto })
+	compared := 0
 	for _, t := range trials {
 		if t.Skipped == "" {
 			t.Seconds = spread(t.seconds)
@@ -174,9 +175,13 @@ func (l *LayerForms) sum(trials []*formTrial) {
 			if t.same && i >= 0 && trials[i].Skipped == "" {
 				t.Over = median(ratios(trials[i].seconds, t.seconds))
 				l.Ratio = max(l.Ratio, t.Over)
+				compared++
 			}
 		}
 		l.Forms = append(l.Forms, t.FormTime)
+	}
+	if compared < 2 {
+		l.Ratio = 0 // of itself, which tells nothing
 	}
 }
 

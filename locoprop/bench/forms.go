@@ -141,7 +141,7 @@ type LayerForms struct {
 	Shape
 	Problem string     `json:"problem"`
 	Auto    string     `json:"auto"`                     // the form that auto picks
-	Ratio   float64    `json:"auto_over_best,omitempty"` // time of that form over the best of those that make the same steps; 0: not measured
+	Ratio   float64    `json:"auto_over_best,omitempty"` // time of that form over the best of those that make the same steps; 0: fewer than two were measured
 	Forms   []FormTime `json:"forms"`
 }
 

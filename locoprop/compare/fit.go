@@ -75,8 +75,12 @@ func (r *runner) fit(ctx context.Context, c *Contender) (steps int, perStep floa
 	if err != nil && !stopped && !errors.As(err, &diverged) {
 		return 0, 0, err
 	}
-	if len(seconds) == 0 {
+	switch {
+	case len(seconds) > 0:
+	case diverged != nil:
 		return 0, 0, fmt.Errorf("its first step fails: %w", diverged)
+	default:
+		return 0, 0, fmt.Errorf("no step ends within %v", e.TimeLimit)
 	}
 	steps, perStep = fitting(seconds, r.Length.Time.Seconds(), cycle)
 	return steps, perStep, nil

@@ -25,11 +25,14 @@ import (
 // the journal open.
 var ErrInUse = errors.New("in use")
 
+var errChanged = errors.New("another program changed it")
+
 // File is a journal that was read and can be added to. It isn't held open between lines.
 type File struct {
 	fs   atomicfile.FS
 	path string
 	size int64          // bytes of its whole lines; what follows them is cut off
+	end  int64          // bytes of the file, −1 where an error left that open
 	lock *lockfile.Lock // nil: whoever reads sees to it that nobody else writes
 }
 
@@ -61,6 +64,7 @@ func Read(path string, take func(line []byte, number int) error) (*File, error) 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err // names the file
 	}
+	end := len(content)
 	content = content[:bytes.LastIndexByte(content, '\n')+1]
 	number := 0
 	for line := range bytes.Lines(content) {
@@ -69,7 +73,7 @@ func Read(path string, take func(line []byte, number int) error) (*File, error) 
 			return nil, &dataset.Error{Path: path, Reason: "line " + strconv.Itoa(number), Err: err}
 		}
 	}
-	return &File{fs: atomicfile.OS, path: path, size: int64(len(content))}, nil
+	return &File{fs: atomicfile.OS, path: path, size: int64(len(content)), end: int64(end)}, nil
 }
 
 // Empty reports whether the journal has no line.
@@ -77,14 +81,19 @@ func (f *File) Empty() bool { return f.size == 0 }
 
 // Add writes value as JSON through to the disk, in a line of its own. After an error the
 // journal holds what it held before, and maybe that line, in part or (where only putting it
-// through to the disk failed) whole; the next one replaces it.
+// through to the disk failed) whole; the next one replaces it. Where something else
+// made the file longer or shorter meanwhile, it is left as it is, with an error.
 func (f *File) Add(value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	text = append(text, '\n')
-	file, err := f.fs.OpenFile(f.path, os.O_WRONLY|os.O_CREATE, 0o666)
+	flag := os.O_WRONLY
+	if f.size == 0 {
+		flag |= os.O_CREATE
+	}
+	file, err := f.fs.OpenFile(f.path, flag, 0o666)
 	if err != nil {
 		return err // names the file
 	}
@@ -99,10 +108,19 @@ func (f *File) Add(value any) error {
 		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	f.size += int64(len(text))
+	f.end = f.size
 	return nil
 }
 
 func (f *File) write(file atomicfile.File, text []byte) error {
+	end, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if f.end >= 0 && end != f.end || end < f.size {
+		return fmt.Errorf("%w: it has %d bytes, %d were read and written here", errChanged, end, max(f.end, f.size))
+	}
+	f.end = -1 // unless all goes well
 	if err := file.Truncate(f.size); err != nil {
 		return err
 	}

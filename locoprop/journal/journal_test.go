@@ -170,6 +170,31 @@ func TestAddRefuses(t *testing.T) {
 	assert.ErrorIs(t, f.Add(1), fs.ErrNotExist)
 }
 
+// What something else wrote since the journal was read stays, and nothing is added to it.
+func TestChangedByOthers(t *testing.T) {
+	const line = `{"name":"first","value":1}` + "\n"
+	for name, other := range map[string]string{"longer": line + "more", "shorter": line[:5], "empty": ""} {
+		for _, half := range []string{"", `{"na`} {
+			path := filepath.Join(t.TempDir(), "journal.jsonl")
+			require.NoError(t, os.WriteFile(path, []byte(line+half), 0o666))
+			f, _ := taken(t, path)
+			require.NoError(t, os.WriteFile(path, []byte(other), 0o666))
+			if len(other) == len(line+half) {
+				continue // can't be told apart
+			}
+			for range 2 {
+				require.ErrorIs(t, f.Add(entry{"second", 2}), errChanged, name)
+				assert.Equal(t, other, content(t, path), name)
+			}
+			require.NoError(t, os.WriteFile(path, []byte(line+half), 0o666))
+			require.NoError(t, f.Add(entry{"second", 2}), name)
+			require.NoError(t, os.Remove(path))
+			require.ErrorIs(t, f.Add(entry{"third", 3}), fs.ErrNotExist, name)
+			assert.NoFileExists(t, path, name)
+		}
+	}
+}
+
 func TestBadLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.jsonl")
 	const text = `{"name":"first","value":1}` + "\n" + `{"name":"second","value":"2"}` + "\n" + `{"na`
