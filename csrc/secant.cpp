@@ -58,7 +58,7 @@ HWY_INLINE void RankTwoVector(V64 a, V64 b, V64 si, V64 ti, const double* s, con
   const V64 sj = hn::LoadU(d, s);
   const V64 both = hn::Add(Product(d, si, hn::LoadU(d, t)), Product(d, ti, sj));
   const V64 moved = hn::NegMulAdd(b, both, Product(d, a, Product(d, si, sj)));
-  hn::StoreU(hn::DemoteTo(DH(), hn::Add(Load64(h), moved)), DH(), h);
+  hn::StoreU(Narrow(hn::Add(Load64(h), moved)), DH(), h);
 }
 
 void RankTwoT(int64_t rows, int64_t cols, Out h, int64_t first, double a, double b, const double* s,
