@@ -19,15 +19,6 @@ namespace HWY_NAMESPACE {
 HWY_INLINE V64 Set64(double v) { return hn::Set(D64(), v); }
 HWY_INLINE V64 Load64(const float* p) { return hn::PromoteTo(D64(), hn::LoadU(DH(), p)); }
 
-// v as floats. Highway's fallback without vectors would make infinities the largest float.
-HWY_INLINE VH Narrow(V64 v) {
-#if HWY_TARGET == HWY_SCALAR
-  return VH(static_cast<float>(v.raw));
-#else
-  return hn::DemoteTo(DH(), v);
-#endif
-}
-
 // v with lanes from count on at 0.
 HWY_INLINE V64 KeepFirst(int64_t count, V64 v) {
   return hn::IfThenElseZero(hn::FirstN(D64(), static_cast<size_t>(count)), v);

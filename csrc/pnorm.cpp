@@ -109,7 +109,7 @@ struct Unit {
         [&](int64_t, float* pd, const float* pw, const float* pg) HWY_ATTR {
           V64 w = Link(Theta(norm, p, pd, pw, pg), dual, q);
           if (base) w = hn::Sub(w, Load64(pw));
-          hn::StoreU(hn::DemoteTo(DH(), w), DH(), pd);
+          hn::StoreU(Narrow(w), DH(), pd);
         },
         delta, w0, g);
   }

@@ -34,6 +34,15 @@ using DH = hn::Rebind<float, D64>;
 using V64 = hn::Vec<D64>;
 using VH = hn::Vec<DH>;
 
+// v as floats. Highway's fallback without vectors would make infinities the largest float.
+HWY_INLINE VH Narrow(V64 v) {
+#if HWY_TARGET == HWY_SCALAR
+  return VH(static_cast<float>(v.raw));
+#else
+  return hn::DemoteTo(DH(), v);
+#endif
+}
+
 HWY_INLINE V Load(const float* p) { return hn::LoadU(D(), p); }
 HWY_INLINE void Store(V v, float* p) { hn::StoreU(v, D(), p); }
 HWY_INLINE V Const(float v) { return hn::Set(D(), v); }

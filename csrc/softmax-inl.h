@@ -98,7 +98,7 @@ HWY_INLINE void SoftmaxJacobian(int64_t cols, float* g, const float* y) {
       [&](int64_t, const float* py, float* pg) HWY_ATTR {
         const V64 rest = hn::Sub(hn::PromoteTo(d64, hn::LoadU(d, pg)), hn::Set(d64, dot));
         const V64 v = hn::Mul(hn::PromoteTo(d64, hn::LoadU(d, py)), rest);
-        hn::StoreU(hn::DemoteTo(d, v), d, pg);
+        hn::StoreU(Narrow(v), d, pg);
       },
       y, g);
 }

@@ -84,7 +84,7 @@ void TemperedSoftmaxT(int64_t rows, int64_t cols, Out y, In a, float t) {
     RunHalf(
         cols,
         [&](int64_t, const float* in, float* out)
-            HWY_ATTR { hn::StoreU(hn::DemoteTo(DH(), row.At(in).y), DH(), out); },
+            HWY_ATTR { hn::StoreU(Narrow(row.At(in).y), DH(), out); },
         a.Row(i), y.Row(i));
   }
 }
@@ -110,7 +110,7 @@ void TemperedJacobianT(int64_t rows, int64_t cols, Out d, In y, float t) {
         cols,
         [&](int64_t, const float* py, float* pd) HWY_ATTR {
           const V64 v = hn::Mul(weight(py), hn::Sub(Load64(pd), Set64(mean)));
-          hn::StoreU(hn::DemoteTo(DH(), v), DH(), pd);
+          hn::StoreU(Narrow(v), DH(), pd);
         },
         y.Row(i), d.Row(i));
   }
@@ -176,7 +176,7 @@ double BiTemperedT(int64_t rows, int64_t cols, Out d, In a, In target, float t1,
         [&](int64_t, const float* pa, const float* pt, float* pd) HWY_ATTR {
           const LossTerms v = at(pa, pt);
           const V64 g = hn::NegMulAdd(v.escort, Set64(mean), v.delta);
-          hn::StoreU(hn::DemoteTo(DH(), hn::Mul(g, Set64(static_cast<double>(scale)))), DH(), pd);
+          hn::StoreU(Narrow(hn::Mul(g, Set64(static_cast<double>(scale)))), DH(), pd);
         },
         a.Row(i), target.Row(i), d.Row(i));
   }

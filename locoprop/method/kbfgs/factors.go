@@ -72,12 +72,11 @@ func (f *factors) state() []plan.Tensor {
 // take takes G of rows lo ≤ u < hi, which half holds, into M.
 func (f *factors) take(lo, hi int) {
 	layerwise.InCache(lo, hi, func(lo, hi int) {
-		g, mean := backend.Rows(f.half, lo, hi), backend.Rows(f.gradient, lo, hi)
+		g := backend.Rows(f.half, lo, hi)
 		if f.o.L2 != 0 {
 			layerwise.AddScaled(f.Kernels, g, float32(f.o.L2), backend.Rows(f.W, lo, hi))
 		}
-		f.Kernels.Scale(mean, mean, average)
-		layerwise.AddScaled(f.Kernels, mean, 1-average, g)
+		layerwise.Average(f.Kernels, backend.Rows(f.gradient, lo, hi), average, g)
 	})
 }
 

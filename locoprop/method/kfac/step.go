@@ -158,9 +158,7 @@ func (s *stepper) gradient(f *factors) []plan.Job {
 	}
 	return f.Gradient(f.half, func(lo, hi int) {
 		s.addPenalty(f, f.half, lo, hi)
-		to := backend.Rows(f.grad, lo, hi)
-		s.kernels.Scale(to, to, gradAverage)
-		layerwise.AddScaled(s.kernels, to, 1-gradAverage, backend.Rows(f.half, lo, hi))
+		layerwise.Average(s.kernels, backend.Rows(f.grad, lo, hi), gradAverage, backend.Rows(f.half, lo, hi))
 	})
 }
 

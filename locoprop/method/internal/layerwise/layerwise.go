@@ -29,6 +29,12 @@ func AddScaled(k backend.Kernels, dst backend.Mat, a float32, src backend.Mat) {
 	k.Update(optimizer.Update{Kind: optimizer.SGD, C: [8]float32{-a}}, dst, backend.Mat{}, src, nil)
 }
 
+// Average computes dst ← keep·dst + (1 − keep)·src.
+func Average(k backend.Kernels, dst backend.Mat, keep float64, src backend.Mat) {
+	k.Scale(dst, dst, float32(keep))
+	AddScaled(k, dst, float32(1-keep), src)
+}
+
 // Squares sums the squares of parts of a matrix with a backend's kernels, in float64 and a
 // fixed order.
 type Squares struct {
