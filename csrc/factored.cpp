@@ -45,10 +45,6 @@ template <bool kMomentum>
 HWY_NOINLINE void RunSm3(Sm3 u) {
   const int64_t n = u.cols - 1;
   for (int64_t i = 0; i < u.rows; ++i) {
-    if (i + kRowsAhead < u.rows) {
-      Fetch(u.w.Row(i + kRowsAhead), u.cols);
-      if constexpr (kMomentum) Fetch(u.m.Row(i + kRowsAhead), u.cols);
-    }
     const float* const g = u.g.Row(i);
     float* const w = u.w.Row(i);
     const V limit = Const(u.r[i]);

@@ -27,6 +27,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr int64_t kMaxLanes = 16;
 using D = hn::CappedTag<float, kMaxLanes>;
 using V = hn::Vec<D>;
+using Mask = hn::Mask<D>;
 
 // Float vectors of half the width, and the double vectors that they widen to.
 using D64 = hn::CappedTag<double, kMaxLanes / 2>;
@@ -47,18 +48,27 @@ HWY_INLINE V Load(const float* p) { return hn::LoadU(D(), p); }
 HWY_INLINE void Store(V v, float* p) { hn::StoreU(v, D(), p); }
 HWY_INLINE V Const(float v) { return hn::Set(D(), v); }
 
-// Padded holds the rest of a row, count < kMaxLanes elements, followed by zeros. What was
-// made from a pointer to non-const goes back when it ends.
+// Padded holds the rest of a row, fewer than a vector's elements, followed by zeros. What was
+// made from a pointer to non-const goes back when it ends. Where the processor can read and
+// write a part of a vector, it does: copied one by one, a rest took as long as a dozen vectors.
 template <class T>
 class Padded {
  public:
   HWY_INLINE Padded(T* from, int64_t count) : from_(from), count_(count) {
+#if HWY_MEM_OPS_MIGHT_FAULT
     for (int64_t i = 0; i < kMaxLanes; ++i) lanes_[i] = 0;
     for (int64_t i = 0; i < count; ++i) lanes_[i] = from[i];
+#else
+    Store(hn::MaskedLoad(Valid(), D(), from), lanes_);
+#endif
   }
   HWY_INLINE ~Padded() {
     if constexpr (!std::is_const_v<T>) {
+#if HWY_MEM_OPS_MIGHT_FAULT
       for (int64_t i = 0; i < count_; ++i) from_[i] = lanes_[i];
+#else
+      hn::BlendedStore(Load(lanes_), Valid(), D(), from_);
+#endif
     }
   }
   Padded(const Padded&) = delete;
@@ -66,6 +76,8 @@ class Padded {
   HWY_INLINE float* lanes() { return lanes_; }
 
  private:
+  HWY_INLINE Mask Valid() const { return hn::FirstN(D(), static_cast<size_t>(count_)); }
+
   alignas(64) float lanes_[kMaxLanes];
   T* const from_;
   const int64_t count_;

@@ -78,16 +78,18 @@ HWY_INLINE void StepRmsProp(const lp_rule& u, float* pd, const float* pg, float*
   Store(delta, pd);
 }
 
-// kKind LP_ADAMW: with decay towards 0 of w = delta, or of w0 + delta.
+// from less rate times the weights w = delta, or w0 + delta; biases don't decay.
+HWY_INLINE V Decayed(Mask biases, float rate, const float* pw0, V delta, V from) {
+  const V w = pw0 != nullptr ? hn::Add(delta, Load(pw0)) : delta;
+  return hn::IfThenElse(biases, from, hn::NegMulAdd(Const(rate), w, from));
+}
+
 template <int kKind>
-HWY_INLINE void StepAdam(const lp_rule& u, const float* pw0, float* pd, const float* pg, float* pm,
-                         float* pv) {
+HWY_INLINE void StepAdam(const lp_rule& u, Mask biases, const float* pw0, float* pd,
+                         const float* pg, float* pm, float* pv) {
   V delta = Load(pd);
   const V x = Gradient(u, pg, delta);
-  if constexpr (kKind == LP_ADAMW) {
-    const V w = pw0 != nullptr ? hn::Add(delta, Load(pw0)) : delta;
-    delta = hn::NegMulAdd(Const(u.c[7]), w, delta);
-  }
+  if constexpr (kKind == LP_ADAMW) delta = Decayed(biases, u.c[7], pw0, delta, delta);
   const V m = hn::MulAdd(Const(u.c[1]), Load(pm), hn::Mul(Const(u.c[2]), x));
   const V v = Average(u.c[3], Load(pv), u.c[4], x, x);
   const V scaled = kKind == LP_ADAM_TF1 ? v : hn::Mul(v, Const(u.c[6]));
@@ -114,15 +116,11 @@ HWY_INLINE void StepAmsGrad(const lp_rule& u, float* pd, const float* pg, float*
   Store(top, ptop);
 }
 
-template <bool kDecay>
-HWY_INLINE void StepNadamW(const lp_rule& u, const float* pw0, float* pd, const float* pg,
-                           float* pm, float* pv) {
+HWY_INLINE void StepNadamW(const lp_rule& u, Mask biases, const float* pw0, float* pd,
+                           const float* pg, float* pm, float* pv) {
   V delta = Load(pd);
   const V x = Gradient(u, pg, delta);
-  if constexpr (kDecay) {
-    const V w = pw0 != nullptr ? hn::Add(delta, Load(pw0)) : delta;
-    delta = hn::NegMulAdd(Const(u.c[7]), w, delta);
-  }
+  delta = Decayed(biases, u.c[7], pw0, delta, delta);
   const V m = hn::MulAdd(Const(u.c[1]), Load(pm), hn::Mul(Const(u.c[2]), x));
   const V v = Average(u.c[3], Load(pv), u.c[4], x, x);
   const V ahead = hn::MulAdd(Const(u.c[0]), m, hn::Mul(Const(u.c[6]), x));
@@ -132,17 +130,12 @@ HWY_INLINE void StepNadamW(const lp_rule& u, const float* pw0, float* pd, const 
   Store(delta, pd);
 }
 
-template <bool kDecay>
-HWY_INLINE void StepScheduleFree(const lp_rule& u, const float* pw0, float* pd, const float* pg,
-                                 float* pv, float* pz, float* px) {
+HWY_INLINE void StepScheduleFree(const lp_rule& u, Mask biases, const float* pw0, float* pd,
+                                 const float* pg, float* pv, float* pz, float* px) {
   const V delta = Load(pd);
   const V g = Gradient(u, pg, delta);
   const V v = Average(u.c[3], Load(pv), u.c[4], g, g);
-  V z = Load(pz);
-  if constexpr (kDecay) {
-    const V w = pw0 != nullptr ? hn::Add(delta, Load(pw0)) : delta;
-    z = hn::NegMulAdd(Const(u.c[6]), w, z);
-  }
+  V z = Decayed(biases, u.c[6], pw0, delta, Load(pz));
   z = hn::Sub(z, Quotient(hn::Mul(Const(u.c[0]), g), hn::Add(hn::Sqrt(v), Const(u.c[5]))));
   V x = Load(px);
   x = hn::MulAdd(Const(u.c[2]), hn::Sub(z, x), x);
@@ -191,67 +184,84 @@ HWY_INLINE void StepEguGd(const lp_rule& u, float* pd, const float* pg, float* p
   Store(hn::MulAdd(h, q, q), pq);
 }
 
-// One step of a rule that reads weights, on vectors: by its kind, with decay or without.
-template <int kKind, bool kDecay>
-HWY_INLINE void StepWeights(const lp_rule& u, const float* pw0, float* pd, const float* pg,
-                            float* p0, float* p1, float* p2) {
+// One step of a rule that reads weights, on vectors.
+template <int kKind>
+HWY_INLINE void StepWeights(const lp_rule& u, Mask biases, const float* pw0, float* pd,
+                            const float* pg, float* p0, float* p1, float* p2) {
   if constexpr (kKind == LP_ADAMW) {
-    StepAdam<kDecay ? LP_ADAMW : LP_ADAM_TORCH>(u, pw0, pd, pg, p0, p1);
+    StepAdam<kKind>(u, biases, pw0, pd, pg, p0, p1);
   } else if constexpr (kKind == LP_NADAMW) {
-    StepNadamW<kDecay>(u, pw0, pd, pg, p0, p1);
+    StepNadamW(u, biases, pw0, pd, pg, p0, p1);
   } else if constexpr (kKind == LP_SCHEDULE_FREE) {
-    StepScheduleFree<kDecay>(u, pw0, pd, pg, p0, p1, p2);
+    StepScheduleFree(u, biases, pw0, pd, pg, p0, p1, p2);
   } else {
     StepEgu(u, pw0, pd, pg);
   }
 }
 
-// Count elements of a row. That there is no w0 is known where its step is compiled: a
-// padded copy of what isn't there would not be NULL.
-template <int kKind, bool kDecay>
-HWY_INLINE void RunWeights(const lp_rule& u, int64_t count, const float* w0, float* d,
+// Biases tells which elements of one vector after the other are biases, the last ones of rows.
+class Biases {
+ public:
+  explicit Biases(int64_t cols) : cols_(cols), next_(cols - 1) {}
+  HWY_INLINE Mask Next() {
+    Mask biases = hn::FirstN(D(), 0);
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(D()));
+    for (; next_ < lanes; next_ += cols_) {
+      biases = hn::Or(biases, hn::Eq(hn::Iota(D(), 0), Const(static_cast<float>(next_))));
+    }
+    next_ -= lanes;
+    return biases;
+  }
+
+ private:
+  const int64_t cols_;
+  int64_t next_;  // bias, counted from the next vector's begin
+};
+
+// Count elements, of a row or of all rows where none has gaps behind it. That there is no w0 is
+// known where its step is compiled: a padded copy of what isn't there would not be NULL.
+template <int kKind>
+HWY_INLINE void RunWeights(const lp_rule& u, int64_t cols, int64_t count, const float* w0, float* d,
                            const float* g, float* s0, float* s1, float* s2) {
   constexpr int slots = Slots(kKind);
+  Biases biases(cols);
   if constexpr (slots == 0) {
-    const auto f = [&u](const float* pw, float* pd, const float* pg) HWY_ATTR {
-      StepWeights<kKind, kDecay>(u, pw, pd, pg, nullptr, nullptr, nullptr);
+    const auto f = [&](const float* pw, float* pd, const float* pg) HWY_ATTR {
+      StepWeights<kKind>(u, biases.Next(), pw, pd, pg, nullptr, nullptr, nullptr);
     };
-    const auto h = [&u](float* pd, const float* pg) HWY_ATTR {
-      StepWeights<kKind, kDecay>(u, nullptr, pd, pg, nullptr, nullptr, nullptr);
-    };
+    const auto h = [&](float* pd, const float* pg) HWY_ATTR { f(nullptr, pd, pg); };
     w0 != nullptr ? Run(count, f, w0, d, g) : Run(count, h, d, g);
   } else if constexpr (slots == 2) {
-    const auto f = [&u](const float* pw, float* pd, const float* pg, float* p0, float* p1)
-                       HWY_ATTR { StepWeights<kKind, kDecay>(u, pw, pd, pg, p0, p1, nullptr); };
-    const auto h = [&u](float* pd, const float* pg, float* p0, float* p1) HWY_ATTR {
-      StepWeights<kKind, kDecay>(u, nullptr, pd, pg, p0, p1, nullptr);
+    const auto f = [&](const float* pw, float* pd, const float* pg, float* p0, float* p1) HWY_ATTR {
+      StepWeights<kKind>(u, biases.Next(), pw, pd, pg, p0, p1, nullptr);
     };
+    const auto h = [&](float* pd, const float* pg, float* p0, float* p1)
+                       HWY_ATTR { f(nullptr, pd, pg, p0, p1); };
     w0 != nullptr ? Run(count, f, w0, d, g, s0, s1) : Run(count, h, d, g, s0, s1);
   } else {
-    const auto f =
-        [&u](const float* pw, float* pd, const float* pg, float* p0, float* p1, float* p2)
-            HWY_ATTR { StepWeights<kKind, kDecay>(u, pw, pd, pg, p0, p1, p2); };
-    const auto h = [&u](float* pd, const float* pg, float* p0, float* p1, float* p2)
-                       HWY_ATTR { StepWeights<kKind, kDecay>(u, nullptr, pd, pg, p0, p1, p2); };
+    const auto f = [&](const float* pw, float* pd, const float* pg, float* p0, float* p1, float* p2)
+                       HWY_ATTR { StepWeights<kKind>(u, biases.Next(), pw, pd, pg, p0, p1, p2); };
+    const auto h = [&](float* pd, const float* pg, float* p0, float* p1, float* p2)
+                       HWY_ATTR { f(nullptr, pd, pg, p0, p1, p2); };
     w0 != nullptr ? Run(count, f, w0, d, g, s0, s1, s2) : Run(count, h, d, g, s0, s1, s2);
   }
 }
 
-// Rules that read weights. Decay leaves the last column, the bias, alone: a row is its
-// weights with decay and one element without.
+// Rules that read weights.
 template <int kKind>
 HWY_INLINE void Weights(const lp_rule& u, int64_t rows, int64_t cols, Out delta, In w0, In g,
                         Out s0, Out s1, Out s2) {
   constexpr int slots = Slots(kKind);
-  const int64_t n = cols - 1;
-  for (int64_t i = 0; i < rows && n >= 0; ++i) {
-    const float* const pw = w0.data != nullptr ? w0.Row(i) : nullptr;
-    float* const p0 = slots > 0 ? s0.Row(i) : nullptr;
-    float* const p1 = slots > 1 ? s1.Row(i) : nullptr;
-    float* const p2 = slots > 2 ? s2.Row(i) : nullptr;
-    const auto at = [n](auto* p) { return p != nullptr ? p + n : nullptr; };
-    RunWeights<kKind, true>(u, n, pw, delta.Row(i), g.Row(i), p0, p1, p2);
-    RunWeights<kKind, false>(u, 1, at(pw), delta.Row(i) + n, g.Row(i) + n, at(p0), at(p1), at(p2));
+  const bool dense = delta.stride == cols && g.stride == cols &&
+                     (w0.data == nullptr || w0.stride == cols) &&
+                     (slots < 1 || s0.stride == cols) && (slots < 2 || s1.stride == cols) &&
+                     (slots < 3 || s2.stride == cols);
+  const int64_t lines = dense ? 1 : rows;
+  const int64_t count = dense ? rows * cols : cols;
+  for (int64_t i = 0; i < lines && cols > 0; ++i) {
+    RunWeights<kKind>(u, cols, count, w0.data != nullptr ? w0.Row(i) : nullptr, delta.Row(i),
+                      g.Row(i), slots > 0 ? s0.Row(i) : nullptr, slots > 1 ? s1.Row(i) : nullptr,
+                      slots > 2 ? s2.Row(i) : nullptr);
   }
 }
 
@@ -289,7 +299,7 @@ HWY_NOINLINE void Rule(lp_rule u, int64_t rows, int64_t cols, Out delta, In w0, 
           } else if constexpr (kKind == LP_EGU_GD) {
             StepEguGd(u, pd, pg, p0, p1);
           } else {
-            StepAdam<kKind>(u, nullptr, pd, pg, p0, p1);
+            StepAdam<kKind>(u, hn::FirstN(D(), 0), nullptr, pd, pg, p0, p1);
           }
         },
         delta, g, s0, s1);

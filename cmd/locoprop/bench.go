@@ -184,8 +184,8 @@ func printBench(w io.Writer, r benchReport) error {
 		return err
 	}
 	if t := r.Traffic; t != nil {
-		fmt.Fprintf(w, "\nAn update of all weights moves %.4g MB, which takes %.4g ms at the %.1f GB/s that memory gives: %.1f %% of the step.\n",
-			t.Bytes/1e6, 1e3*t.Seconds, t.Bandwidth.Median/1e9, 100*t.OfStep)
+		fmt.Fprintf(w, "\nAn update of all weights and state moves %.4g MB, which takes %.4g ms at the %.1f GB/s that memory gives: %.1f %% of the step. Updates take %.2f times that.\n",
+			t.Bytes/1e6, 1e3*t.Seconds, t.Bandwidth.Median/1e9, 100*t.OfStep, t.Updates.Median)
 	}
 	if err := printAlone(w, r.Report); err != nil {
 		return err

@@ -96,7 +96,7 @@ func judge(r *figuresReport) []judgement {
 	}{{stepAdam100, 0.60}, {stepAdam1000, 0.80}} {
 		s := steps[a.name]
 		l.add(a.name+": rate over square products", s.Steps[0].OfSgemm).least(a.least)
-		l.add(a.name+": share of the time that moving weights, state and gradients takes", single(s.Traffic.OfStep)).share()
+		l.add(a.name+": share of the time that moving weights and state takes", single(s.Traffic.OfStep)).share()
 	}
 	l.add("preset fast: time over that of its products and factorisations alone", inverse(steps[stepFast].Steps[0].OfCeiling)).most(1.25)
 	l.add("pure Go: rate over its own square products", steps[stepPure].Steps[0].OfSgemm).least(0.8)

@@ -151,7 +151,7 @@ type Report struct {
 
 // Run measures. Every round takes, in this order, the FMA peak, the sgemm rate of the
 // first backend, a step of each backend, the first's step once more by single kernels, the
-// products and factorisations of that step alone, and the bandwidth of memory; figures are
+// bandwidth of memory, and the products and factorisations of that step alone; figures are
 // medians over rounds. First steps aren't counted.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if err := c.check(); err != nil {
@@ -211,8 +211,8 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		if err := explained.measure(pool, trials[0].repeat); err != nil {
 			return nil, fmt.Errorf("bench: %w", err)
 		}
-		limit = append(limit, r.Flops/top.round())
 		memory.round()
+		limit = append(limit, r.Flops/top.round())
 		if c.OnRound != nil {
 			c.OnRound(round + 1)
 		}
@@ -230,7 +230,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 			r.Rivals = append(r.Rivals, step)
 		}
 	}
-	r.Alone, r.Traffic = top.parts(), memory.traffic(r.Steps[0].Seconds.Median)
+	r.Alone, r.Traffic = top.parts(), memory.traffic(r.Steps[0].Seconds.Median, explained.updates)
 	r.Waterfall = explained.waterfall(pool.Workers(), trials[0].seconds)
 	r.Overhead = explained.overhead(c.Backends[0], pool, r.Waterfall)
 	r.Memory = trials[0].memory

@@ -50,8 +50,10 @@ func TestRun(t *testing.T) {
 	}
 	assert.Positive(t, r.Ceiling.Median)
 
-	// Weights, 4·7 + 6·5 of them, are read and written, gradients read; SGD has no state.
-	assert.InDelta(t, 4*58*(2+1), r.Traffic.Bytes, 0)
+	// Weights, 4·7 + 6·5 of them, are read and written; SGD has no state.
+	assert.InDelta(t, 4*58*2, r.Traffic.Bytes, 0)
+	assert.Equal(t, 2, r.Traffic.Updates.Count)
+	assert.Positive(t, r.Traffic.Updates.Min)
 	assert.Positive(t, r.Traffic.Bandwidth.Median)
 	assert.Equal(t, 1, r.Cycle)
 	var calls float64

@@ -55,6 +55,7 @@ type probe struct {
 	phases  plan.Timing // sums over all that were observed
 	total   time.Duration
 	spent   [kinds]time.Duration
+	updates []float64 // per round: seconds of a step's updates on all workers at once
 	calls   int64
 	ran     int // phases
 	steps   int
@@ -93,6 +94,8 @@ func (p *probe) measure(pool *plan.Pool, repeat int) error {
 	for i := range p.spent {
 		p.spent[i] += time.Duration(p.kernels.spent[i].Load())
 	}
+	inRound := time.Duration(p.kernels.spent[updates].Load()).Seconds()
+	p.updates = append(p.updates, inRound/float64(repeat*pool.Workers()))
 	p.calls += p.kernels.calls.Load()
 	p.steps += repeat
 	p.total += time.Duration(float64(repeat) * p.trial.seconds[len(p.trial.seconds)-1] * float64(time.Second))
