@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 7
+#define LP_ABI 8
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -339,6 +339,45 @@ lp_status lp_times(int64_t rows, int64_t cols, const float* h, int64_t ldh, cons
  * cols; s, t: cols; first + rows <= cols (LP_SIZE of first). */
 lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t first, double a,
                       double b, const double* s, const double* t, lp_error* err) LP_NOEXCEPT;
+
+/* ---- products with a design packed once ------------------------------------------------
+ * All blocks of a layer multiply the same design X~ in all iterations of a local problem. A
+ * packed design is X~ arranged once for both of its products, and a block's matrices are in
+ * panels: rows x units as panels of two vectors of units side by side (the last of one where
+ * that is enough), each padded to whole groups of rows. The padding of what these functions
+ * write is unspecified but for lp_panels_from's, which is 0; it makes no difference to what isn't
+ * padding. Panels have no gaps: functions that take an element at a time take all of them as
+ * one row.
+ *
+ * Sums have the order of their terms, 512 at a time, whatever the vectors' length: processors with
+ * fused multiplication give the same bits. Sizes are at most 2^30. */
+
+/* The floats of panels of rows x units, and of a packed design; INT64_MAX where a size is out of
+ * range. */
+int64_t lp_panels_len(int64_t rows, int64_t units) LP_NOEXCEPT;
+int64_t lp_design_len(int64_t batch, int64_t cols) LP_NOEXCEPT;
+
+/* lp_design_pack: packs part 0 <= part < parts <= 2^20 of x: batch x cols, into
+ * lp_design_len(batch, cols) floats. Parts don't overlap, and all together make the design. */
+lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ldx, int64_t part,
+                         int64_t parts, float* design, lp_error* err) LP_NOEXCEPT;
+
+/* lp_design_affine: A = X~ W~'. In panels, w: cols x units, which is W~', and a: batch x units. */
+lp_status lp_design_affine(int64_t batch, int64_t cols, int64_t units, const float* design,
+                           const float* w, float* a, lp_error* err) LP_NOEXCEPT;
+
+/* lp_design_grad: G' = X~' R. In panels, r: batch x units, and g: cols x units, which is G'. */
+lp_status lp_design_grad(int64_t batch, int64_t cols, int64_t units, const float* design,
+                         const float* r, float* g, lp_error* err) LP_NOEXCEPT;
+
+/* lp_panels_from: panels of rows x units = alpha M, or alpha M' where trans isn't 0. m: rows x
+ * units, or units x rows. */
+lp_status lp_panels_from(int32_t trans, int64_t rows, int64_t units, float alpha, const float* m,
+                         int64_t ldm, float* panels, lp_error* err) LP_NOEXCEPT;
+
+/* lp_panels_to: the other way, M = panels, or M = M + panels where add isn't 0. */
+lp_status lp_panels_to(int32_t trans, int64_t rows, int64_t units, const float* panels, int32_t add,
+                       float* m, int64_t ldm, lp_error* err) LP_NOEXCEPT;
 
 /* ---- a local problem -----------------------------------------------------------------*/
 

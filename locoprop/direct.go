@@ -6,44 +6,111 @@ import (
 )
 
 // direct is the direct form: T iterations of the optimiser on Δ, each with the products
-// dA = X̃Δᵀ and ∂W̃ = RᵀX̃. Valid for every method, optimiser and transfer function.
+// dA = X̃Δᵀ and ∂W̃ = RᵀX̃. Valid for every method, optimiser and transfer function. Where the
+// backend can and it pays, the design is packed before; see backend.Packed.
 type direct struct {
 	iterated
-	tasks []plan.Job
-	used  []int // iterations of each guarded task
+	work   [][]plan.Job
+	design backend.Design // packed; without data: it isn't
+	used   []int          // iterations of each guarded task
+}
+
+// packedRows is how many rows a design needs for packing to pay: with fewer, the weights and
+// the optimiser's state take as long to go into panels and back as products gain. Fixed, since
+// it decides the bits of the result.
+const packedRows = 256
+
+// packs returns the backend that packs the layer's design, nil where that isn't done.
+func (l *layer) packs() backend.Packed {
+	k, ok := l.kernels.(backend.Packed)
+	if !ok || l.x.Rows < packedRows || l.o.Steps < 2 || !backend.SolvesPacked(l.f.RowCoupled(), l.o.Optimizer) {
+		return nil
+	}
+	return k
 }
 
 func newDirect(l *layer) *direct {
 	s := &direct{iterated: newIterated(l, l.o.Optimizer)}
+	guarded, packed := l.o.Safety.Armijo || l.o.Safety.Tolerance > 0, l.packs()
+	if packed != nil && !guarded {
+		s.work = append(s.work, s.packing(packed))
+	}
 	fast, _ := l.kernels.(backend.BlockSolver)
+	var blocks []plan.Job
 	for _, t := range l.units(directFlops(l.x.Rows, l.x.Cols, 1, l.o.Steps)) {
 		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
-		if l.o.Safety.Armijo || l.o.Safety.Tolerance > 0 {
-			s.tasks = append(s.tasks, s.guardedWork(t, b))
-			continue
+		switch {
+		case guarded:
+			blocks = append(blocks, s.guardedWork(t, b))
+		case packed != nil:
+			blocks = append(blocks, s.packedWork(t, b, packed))
+		default:
+			blocks = append(blocks, s.blockWork(t, b, fast))
 		}
-		s.tasks = append(s.tasks, plan.Job{
-			Task: t, Scratch: backend.ScratchLen(l.x.Rows, l.x.Cols, t.Hi-t.Lo),
-			Do: func(scratch []float32) error {
-				if l.o.Reset {
-					s.slots.ResetRows(t.Lo, t.Hi)
-				}
-				if fast != nil && fast.SolvesBlock(b.F) {
-					return fast.SolveBlock(&b, s.list, scratch)
-				}
-				SolveBlock(l.kernels, &b, s.list, scratch)
+	}
+	s.work = append(s.work, blocks)
+	return s
+}
+
+// blockWork solves a block whose design isn't packed.
+func (s *direct) blockWork(t plan.Task, b backend.Block, fast backend.BlockSolver) plan.Job {
+	return plan.Job{
+		Task: t, Scratch: backend.ScratchLen(b.X.Rows, b.X.Cols, b.W.Rows),
+		Do: func(scratch []float32) error {
+			s.reset(t)
+			if fast != nil && fast.SolvesBlock(b.F) {
+				return fast.SolveBlock(&b, s.list, scratch)
+			}
+			SolveBlock(s.kernels, &b, s.list, scratch)
+			return nil
+		},
+	}
+}
+
+// packedWork solves a block whose design is packed.
+func (s *direct) packedWork(t plan.Task, b backend.Block, k backend.Packed) plan.Job {
+	block := backend.PackedBlock{Block: b, Design: s.design}
+	return plan.Job{
+		Task: t, Scratch: backend.PackedScratchLen(k, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)),
+		Do: func(scratch []float32) error {
+			s.reset(t)
+			block.Solve(s.kernels, k, s.list, scratch)
+			return nil
+		},
+	}
+}
+
+// reset puts back the optimiser's state of a task's units where each batch begins anew.
+func (s *direct) reset(t plan.Task) {
+	if s.o.Reset {
+		s.slots.ResetRows(t.Lo, t.Hi)
+	}
+}
+
+// packing makes the tasks that pack the design, each as many examples as fill a core's cache.
+func (s *direct) packing(k backend.Packed) []plan.Job {
+	const values = 1 << 17
+	rows, cols := s.x.Rows, s.x.Cols
+	s.design = backend.Design{Batch: rows, Cols: cols, Data: backend.Alloc(k.DesignLen(rows, cols))}
+	parts := max(1, rows*cols/values)
+	var jobs []plan.Job
+	for part := range parts {
+		jobs = append(jobs, plan.Job{
+			Task: plan.Task{Layer: s.index, Lo: part, Hi: part + 1, Cost: 16 * float64(rows*cols) / float64(parts)},
+			Do: func([]float32) error {
+				k.PackDesign(s.design, s.x, part, parts)
 				return nil
 			},
 		})
 	}
-	return s
+	return jobs
 }
 
-func (s *direct) stages() [][]plan.Job { return [][]plan.Job{s.tasks} }
+func (s *direct) stages() [][]plan.Job { return s.work }
 
 func (s *direct) explain(p *plan.LayerPlan) {
-	p.Form, p.Tasks = FormDirect.String(), len(s.tasks)
-	p.StateBytes = s.slots.Bytes()
+	p.Form, p.Tasks = FormDirect.String(), len(s.work[len(s.work)-1])
+	p.StateBytes, p.MemoryBytes = s.slots.Bytes(), 4*float64(len(s.design.Data))
 	s.layer.explain(FormDirect, p)
 }
 

@@ -149,20 +149,20 @@ func TestStepsAgreeWithOracle(t *testing.T) {
 			for _, l := range []locoprop.LocalLoss{locoprop.Matching, locoprop.Squared} {
 				for _, steps := range []int{1, 2, 5} {
 					name := fmt.Sprintf("%s/%s/%v/T=%d", p.name, ruleName(r), l == locoprop.Matching, steps)
-					t.Run(name, func(t *testing.T) { checkTrajectory(t, p, r, l, steps) })
+					t.Run(name, func(t *testing.T) { checkTrajectory(t, gonum.New(), p, r, l, steps) })
 				}
 			}
 		}
 	}
 }
 
-func checkTrajectory(t *testing.T, p problem, r optimizer.Rule, l locoprop.LocalLoss, steps int) {
+func checkTrajectory(t *testing.T, k backend.Kernels, p problem, r optimizer.Rule, l locoprop.LocalLoss, steps int) {
 	const gamma, eta = 2.5, 3e-3
 	n := p.network(t, 3)
 	o, start := oracleOf(p, n), snapshot(n)
 	m, err := locoprop.New(locoprop.Options{Loss: l, Eta: eta, Gamma: gamma, Steps: steps, Optimizer: r, Block: 4})
 	require.NoError(t, err)
-	s, err := m.Plan(n, p.loss, p.batch, gonum.New())
+	s, err := m.Plan(n, p.loss, p.batch, k)
 	require.NoError(t, err)
 	opts := o.Optimizers(r)
 	for batch := range 3 {

@@ -22,6 +22,7 @@ const (
 	badSM3    = "backend: StepSM3 needs w, g and a given m of m × (n+1), rows and biases of m, columns and top of n"
 	badSums   = "backend: SquareSums, ScaledSquares and ScaledStep need a number for each row and each column"
 	badSecant = "backend: ColumnSums, Times and RankTwo need vectors as long as the matrix's sides, and RankTwo rows of a square matrix"
+	badPanels = "backend: panels shorter than PanelsLen of their matrix, or a design than DesignLen, or no such part of it"
 	badBlock  = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
 )
 
@@ -136,6 +137,10 @@ func CheckBlock(b *Block, updates []optimizer.Update, scratch []float32) {
 	CheckSame(b.Ahat, b.Yhat, b.D)
 	CheckAffine(b.Ahat, b.X, b.W)
 	must(len(scratch) >= ScratchLen(b.X.Rows, b.X.Cols, b.W.Rows), badBlock)
+	checkSlots(b, updates)
+}
+
+func checkSlots(b *Block, updates []optimizer.Update) {
 	for _, u := range updates {
 		must(u.Kind.NumSlots() == len(b.Slots), badUpdate)
 	}
@@ -143,6 +148,39 @@ func CheckBlock(b *Block, updates []optimizer.Update, scratch []float32) {
 		checkMat(s)
 		must(s.Rows == b.W.Rows && s.Cols == b.W.Cols, badUpdate)
 	}
+}
+
+// CheckDesign panics unless a design and panels of its activations (B × m) and weights
+// ((n+1) × m) are long enough.
+func CheckDesign(p Packed, d Design, activations, weights []float32, units int) {
+	must(d.Batch >= 0 && d.Cols >= 0 && units >= 0 && len(d.Data) >= p.DesignLen(d.Batch, d.Cols), badPanels)
+	must(len(activations) >= p.PanelsLen(d.Batch, units) && len(weights) >= p.PanelsLen(d.Cols, units), badPanels)
+}
+
+// CheckPack panics unless part of x can be packed into d.
+func CheckPack(p Packed, d Design, x Mat, part, parts int) {
+	checkMat(x)
+	must(d.Batch == x.Rows && d.Cols == x.Cols && len(d.Data) >= p.DesignLen(d.Batch, d.Cols) && 0 <= part && part < parts, badPanels)
+}
+
+// CheckPanels panics unless panels hold m, or mᵀ where trans.
+func CheckPanels(p Packed, m Mat, panels []float32, trans bool) {
+	checkMat(m)
+	rows, units := m.Rows, m.Cols
+	if trans {
+		rows, units = units, rows
+	}
+	must(len(panels) >= p.PanelsLen(rows, units), badPanels)
+}
+
+// CheckPacked panics unless the arguments of PackedBlock.Solve fit.
+func CheckPacked(p Packed, b *PackedBlock, updates []optimizer.Update, scratch []float32) {
+	CheckSame(b.Ahat, b.Yhat, b.D)
+	checkMat(b.W)
+	d := b.Design
+	must(b.D.Rows == d.Batch && b.D.Cols == b.W.Rows && b.W.Cols == d.Cols, badSolver)
+	must(len(scratch) >= PackedScratchLen(p, d.Batch, d.Cols, b.W.Rows, len(b.Slots)), badSolver)
+	checkSlots(&b.Block, updates)
 }
 
 // CheckKernel panics unless the arguments of SolveKernel fit.

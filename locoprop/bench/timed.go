@@ -16,6 +16,7 @@ type kind int
 
 const (
 	products kind = iota
+	packing
 	transfers
 	updates
 	factors
@@ -185,4 +186,38 @@ func (k *timed) SymEig(a []float64, n int, w, work []float64) error {
 	k.record(operation{op: opSymEig, a: square(n)})
 	defer k.add(factors, time.Now())
 	return k.Kernels.SymEig(a, n, w, work)
+}
+
+// timedPacked is timed for a backend that packs designs. Its products are recorded as those
+// of the same sizes on matrices without panels: what any library would take for them.
+type timedPacked struct {
+	*timed
+	backend.Packed
+}
+
+func (k timedPacked) PackDesign(d backend.Design, x backend.Mat, part, parts int) {
+	defer k.add(packing, time.Now())
+	k.Packed.PackDesign(d, x, part, parts)
+}
+
+func (k timedPacked) PanelsFrom(panels []float32, m backend.Mat, trans bool, alpha float32) {
+	defer k.add(packing, time.Now())
+	k.Packed.PanelsFrom(panels, m, trans, alpha)
+}
+
+func (k timedPacked) PanelsTo(m backend.Mat, panels []float32, trans, add bool) {
+	defer k.add(packing, time.Now())
+	k.Packed.PanelsTo(m, panels, trans, add)
+}
+
+func (k timedPacked) DesignAffine(a []float32, d backend.Design, w []float32, units int) {
+	k.record(operation{opGemm, false, true, size{d.Batch, d.Cols, d.Cols}, size{units, d.Cols, d.Cols}, size{d.Batch, units, units}})
+	defer k.add(products, time.Now())
+	k.Packed.DesignAffine(a, d, w, units)
+}
+
+func (k timedPacked) DesignGrad(g []float32, d backend.Design, r []float32, units int) {
+	k.record(operation{opGemm, true, false, size{d.Batch, units, units}, size{d.Batch, d.Cols, d.Cols}, size{units, d.Cols, d.Cols}})
+	defer k.add(products, time.Now())
+	k.Packed.DesignGrad(g, d, r, units)
 }

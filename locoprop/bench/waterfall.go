@@ -27,6 +27,7 @@ type Waterfall struct {
 // Names of a waterfall's parts.
 const (
 	PartProducts = "matrix products"
+	PartPacking  = "packing"
 	PartTransfer = "transfer functions, residuals, loss"
 	PartUpdate   = "updates"
 	PartFactors  = "factorisations, solves"
@@ -35,7 +36,7 @@ const (
 	PartSerial   = "Go between phases"
 )
 
-var kindNames = [kinds]string{PartProducts, PartTransfer, PartUpdate, PartFactors}
+var kindNames = [kinds]string{PartProducts, PartPacking, PartTransfer, PartUpdate, PartFactors}
 
 // Share adds up the shares of some parts.
 func (w *Waterfall) Share(names ...string) float64 {
@@ -64,7 +65,11 @@ type probe struct {
 func newProbe(c Config, k backend.Kernels, pool *plan.Pool) (*probe, error) {
 	p := &probe{kernels: &timed{Kernels: k, counts: map[operation]int{}}}
 	var err error
-	if p.trial, err = newTrial(c, p.kernels, pool); err != nil {
+	kernels := backend.Kernels(p.kernels)
+	if packed, ok := k.(backend.Packed); ok {
+		kernels = timedPacked{p.kernels, packed}
+	}
+	if p.trial, err = newTrial(c, kernels, pool); err != nil {
 		return nil, err
 	}
 	p.kernels.recording = true

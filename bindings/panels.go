@@ -1,0 +1,67 @@
+//go:build cgo && !purego
+
+package bindings
+
+// #cgo noescape lp_design_pack
+// #cgo nocallback lp_design_pack
+// #cgo noescape lp_design_affine
+// #cgo nocallback lp_design_affine
+// #cgo noescape lp_design_grad
+// #cgo nocallback lp_design_grad
+// #cgo noescape lp_panels_from
+// #cgo nocallback lp_panels_from
+// #cgo noescape lp_panels_to
+// #cgo nocallback lp_panels_to
+// #include "../csrc/locoprop.h"
+import "C"
+
+// PanelsLen calls lp_panels_len.
+func PanelsLen(rows, units int) int { return int(C.lp_panels_len(i64(rows), i64(units))) }
+
+// DesignLen calls lp_design_len.
+func DesignLen(batch, cols int) int { return int(C.lp_design_len(i64(batch), i64(cols))) }
+
+// DesignPack calls lp_design_pack: part of a design, arranged for products.
+func DesignPack(batch, cols int, x *float32, ldx, part, parts int, design *float32) error {
+	var e C.lp_error
+	if C.lp_design_pack(i64(batch), i64(cols), f32(x), i64(ldx), i64(part), i64(parts), f32(design), &e) != C.LP_OK {
+		return failed("lp_design_pack", e)
+	}
+	return nil
+}
+
+// DesignAffine calls lp_design_affine: A = X̃W̃ᵀ.
+func DesignAffine(batch, cols, units int, design, w, a *float32) error {
+	var e C.lp_error
+	if C.lp_design_affine(i64(batch), i64(cols), i64(units), f32(design), f32(w), f32(a), &e) != C.LP_OK {
+		return failed("lp_design_affine", e)
+	}
+	return nil
+}
+
+// DesignGrad calls lp_design_grad: Gᵀ = X̃ᵀR.
+func DesignGrad(batch, cols, units int, design, r, g *float32) error {
+	var e C.lp_error
+	if C.lp_design_grad(i64(batch), i64(cols), i64(units), f32(design), f32(r), f32(g), &e) != C.LP_OK {
+		return failed("lp_design_grad", e)
+	}
+	return nil
+}
+
+// PanelsFrom calls lp_panels_from: panels = αM or αMᵀ.
+func PanelsFrom(trans bool, rows, units int, alpha float32, m *float32, ldm int, panels *float32) error {
+	var e C.lp_error
+	if C.lp_panels_from(flag(trans), i64(rows), i64(units), C.float(alpha), f32(m), i64(ldm), f32(panels), &e) != C.LP_OK {
+		return failed("lp_panels_from", e)
+	}
+	return nil
+}
+
+// PanelsTo calls lp_panels_to: M or Mᵀ = panels, added or not.
+func PanelsTo(trans bool, rows, units int, panels *float32, add bool, m *float32, ldm int) error {
+	var e C.lp_error
+	if C.lp_panels_to(flag(trans), i64(rows), i64(units), f32(panels), flag(add), f32(m), i64(ldm), &e) != C.LP_OK {
+		return failed("lp_panels_to", e)
+	}
+	return nil
+}

@@ -1,0 +1,344 @@
+// lp_design_pack, lp_design_affine, lp_design_grad, lp_panels_from, lp_panels_to: products with a
+// design that is arranged once for all blocks and iterations of a layer's local problem.
+#include <cstring>
+
+#include "check.h"
+#include "fpmode.h"
+#include "kernels.h"
+#include "locoprop.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "panels.cpp"
+#include "simd.h"
+// Behind simd.h, which includes this file once per target.
+#include "simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lp {
+namespace HWY_NAMESPACE {
+
+// A tile of a product is kTall rows by two vectors, or by one, of sums that stay in registers:
+// with 32 registers 24 of them, else 12.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+constexpr int64_t kTall = 12;
+#else
+constexpr int64_t kTall = 6;
+#endif
+
+// Terms of a sum that are added up before they join those before: as many rows of a panel as the
+// nearest cache holds, and the less rounding.
+constexpr int64_t kTerms = 512;
+
+// How far ahead, in terms, what lies in the shared cache is asked for.
+constexpr int64_t kTermsAhead = 16;
+
+HWY_INLINE int64_t VectorLanes() { return static_cast<int64_t>(hn::Lanes(D())); }
+
+constexpr int64_t Up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+// C = A B, or C + A B where add: c: kRows x kVectors vectors, a: terms x kTall, of which kRows
+// are used, b: terms x kVectors vectors, none with gaps.
+template <int kVectors, int kRows>
+HWY_INLINE void Tile(int64_t terms, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
+                     bool add, float* HWY_RESTRICT c) {
+  const int64_t lanes = VectorLanes();
+  V sums[kRows][kVectors];
+  for (int i = 0; i < kRows; ++i) {
+    for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::Zero(D());
+  }
+  for (int64_t k = 0; k < terms; ++k) {
+    hwy::Prefetch(a + kTermsAhead * kTall);
+    V row[kVectors];
+    for (int v = 0; v < kVectors; ++v) row[v] = Load(b + v * lanes);
+#pragma GCC unroll 12
+    for (int i = 0; i < kRows; ++i) {
+      const V factor = Const(a[i]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::MulAdd(factor, row[v], sums[i][v]);
+    }
+    a += kTall;
+    b += kVectors * lanes;
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      Store(add ? hn::Add(Load(c), sums[i][v]) : sums[i][v], c);
+      c += lanes;
+    }
+  }
+}
+
+// As many rows as there are, by thirds of kTall.
+template <int kVectors>
+HWY_INLINE void RowsTile(int64_t rows, int64_t terms, const float* a, const float* b, bool add,
+                         float* c) {
+  constexpr int kThird = kTall / 3;
+  if (rows > 2 * kThird) return Tile<kVectors, kTall>(terms, a, b, add, c);
+  if (rows > kThird) return Tile<kVectors, 2 * kThird>(terms, a, b, add, c);
+  Tile<kVectors, kThird>(terms, a, b, add, c);
+}
+
+// Calls f(first unit, units, vectors) for each panel of a matrix.
+template <class F>
+HWY_INLINE void EachPanel(int64_t units, const F& f) {
+  const int64_t lanes = VectorLanes();
+  for (int64_t u = 0; u < units; u += 2 * lanes) {
+    const int64_t count = units - u < 2 * lanes ? units - u : 2 * lanes;
+    f(u, count, count > lanes ? 2 : 1);
+  }
+}
+
+// C = A B of panels: c: rows x units, b: terms x units, a: for each kTall rows terms x kTall.
+HWY_NOINLINE void MultiplyT(int64_t rows, int64_t terms, int64_t units, const float* a,
+                            const float* b, float* c) {
+  const int64_t c_rows = Up(rows, kTall);
+  const int64_t b_rows = Up(terms, kTall);
+  for (int64_t k = 0; k < terms; k += kTerms) {
+    const int64_t now = terms - k < kTerms ? terms - k : kTerms;
+    for (int64_t i = 0; i < c_rows; i += kTall) {
+      const float* const pa = a + i * terms + k * kTall;
+      EachPanel(units, [&](int64_t u, int64_t, int vectors) HWY_ATTR {
+        const int64_t width = vectors * VectorLanes();
+        const float* const pb = b + u * b_rows + k * width;
+        float* const pc = c + u * c_rows + i * width;
+        vectors == 2 ? RowsTile<2>(rows - i, now, pa, pb, k > 0, pc)
+                     : RowsTile<1>(rows - i, now, pa, pb, k > 0, pc);
+      });
+    }
+  }
+}
+
+// A design's two arrangements: for A = X W' by examples, for G = R' X by columns.
+int64_t ByExamplesT(int64_t batch, int64_t cols) { return Up(batch, kTall) * cols; }
+int64_t ByColumnsT(int64_t batch, int64_t cols) { return Up(cols, kTall) * batch; }
+
+// out = in', or out + in' where kAdd, a cache line of columns at a time.
+template <bool kAdd>
+HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
+  constexpr int64_t kLine = 16;
+  for (int64_t first = 0; first < cols; first += kLine) {
+    const int64_t end = first + kLine < cols ? first + kLine : cols;
+    int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+    constexpr int64_t kSide = 4;
+    const hn::FixedTag<float, kSide> d;
+    for (; i + kSide <= rows && first + kLine <= cols; i += kSide) {
+      for (int64_t l = 0; l < kSide; ++l) hwy::Prefetch(in.Row(i + l) + first + 4 * kLine);
+      for (int64_t j = first; j < end; j += kSide) {
+        const auto row0 = hn::LoadU(d, in.Row(i) + j);
+        const auto row1 = hn::LoadU(d, in.Row(i + 1) + j);
+        const auto row2 = hn::LoadU(d, in.Row(i + 2) + j);
+        const auto row3 = hn::LoadU(d, in.Row(i + 3) + j);
+        const auto lower01 = hn::InterleaveLower(d, row0, row1);
+        const auto lower23 = hn::InterleaveLower(d, row2, row3);
+        const auto upper01 = hn::InterleaveUpper(d, row0, row1);
+        const auto upper23 = hn::InterleaveUpper(d, row2, row3);
+        const auto put = [&](int64_t l, auto v) HWY_ATTR {
+          float* const to = out.Row(j + l) + i;
+          hn::StoreU(kAdd ? hn::Add(hn::LoadU(d, to), v) : v, d, to);
+        };
+        put(0, hn::ConcatLowerLower(d, lower23, lower01));
+        put(1, hn::ConcatUpperUpper(d, lower23, lower01));
+        put(2, hn::ConcatLowerLower(d, upper23, upper01));
+        put(3, hn::ConcatUpperUpper(d, upper23, upper01));
+      }
+    }
+#endif
+    for (; i < rows; ++i) {
+      for (int64_t j = first; j < end; ++j) {
+        float& to = out.Row(j)[i];
+        to = kAdd ? to + in.Row(i)[j] : in.Row(i)[j];
+      }
+    }
+  }
+}
+
+HWY_INLINE void Clear(float* p, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) p[i] = 0;
+}
+
+// The part-th of as many equal parts, of whole groups of kTall examples.
+void PackT(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, float* design) {
+  const int64_t groups = Up(batch, kTall) / kTall;
+  float* const columns = design + ByExamplesT(batch, cols);
+  for (int64_t p = groups * part / parts; p < groups * (part + 1) / parts; ++p) {
+    const int64_t first = p * kTall;
+    const int64_t count = batch - first < kTall ? batch - first : kTall;
+    const In group{x.Row(first), x.stride};
+    float* const out = design + first * cols;
+    if (count < kTall) Clear(out, kTall * cols);
+    Transpose<false>(count, cols, group, {out, kTall});
+    for (int64_t j = 0; j < cols; j += kTall) {
+      const int64_t width = cols - j < kTall ? cols - j : kTall;
+      float* to = columns + j * batch + first * kTall;
+      for (int64_t i = 0; i < count; ++i, to += kTall) {
+        const float* const from = group.Row(i) + j;
+        if (width == kTall) {
+          std::memcpy(to, from, kTall * sizeof(float));
+          continue;
+        }
+        for (int64_t l = 0; l < kTall; ++l) to[l] = l < width ? from[l] : 0;
+      }
+    }
+  }
+}
+
+int64_t PanelsLenT(int64_t rows, int64_t units) {
+  return Up(rows, kTall) * Up(units, VectorLanes());
+}
+
+void FromT(bool trans, int64_t rows, int64_t units, float alpha, In m, float* panels) {
+  const int64_t padded = Up(rows, kTall);
+  EachPanel(units, [&](int64_t u, int64_t count, int vectors) HWY_ATTR {
+    const int64_t width = vectors * VectorLanes();
+    float* const panel = panels + u * padded;
+    const Out out{panel, width};
+    if (count < width) {
+      Clear(panel, padded * width);
+    } else {
+      Clear(out.Row(rows), (padded - rows) * width);
+    }
+    if (trans) {
+      Transpose<false>(count, rows, {m.Row(u), m.stride}, out);
+      if (alpha != 1) {
+        const auto scale = [&](float* p) HWY_ATTR { Store(hn::Mul(Load(p), Const(alpha)), p); };
+        Run(rows * width, scale, panel);
+      }
+      return;
+    }
+    const auto scale = [&](const float* from, float* to)
+                           HWY_ATTR { Store(hn::Mul(Load(from), Const(alpha)), to); };
+    for (int64_t i = 0; i < rows; ++i) Run(count, scale, m.Row(i) + u, out.Row(i));
+  });
+}
+
+void ToT(bool trans, int64_t rows, int64_t units, const float* panels, bool add, Out m) {
+  const int64_t padded = Up(rows, kTall);
+  EachPanel(units, [&](int64_t u, int64_t count, int vectors) HWY_ATTR {
+    const In panel{panels + u * padded, vectors * VectorLanes()};
+    if (trans) {
+      const Out out{m.Row(u), m.stride};
+      add ? Transpose<true>(rows, count, panel, out) : Transpose<false>(rows, count, panel, out);
+      return;
+    }
+    const auto put = [](const float* from, float* to) HWY_ATTR { Store(Load(from), to); };
+    const auto join = [](const float* from, float* to)
+                          HWY_ATTR { Store(hn::Add(Load(to), Load(from)), to); };
+    for (int64_t i = 0; i < rows; ++i) {
+      float* const to = m.Row(i) + u;
+      add ? Run(count, join, panel.Row(i), to) : Run(count, put, panel.Row(i), to);
+    }
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lp
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lp {
+namespace {
+HWY_EXPORT(MultiplyT);
+HWY_EXPORT(ByExamplesT);
+HWY_EXPORT(ByColumnsT);
+HWY_EXPORT(PackT);
+HWY_EXPORT(PanelsLenT);
+HWY_EXPORT(FromT);
+HWY_EXPORT(ToT);
+
+// Sizes whose products stay below INT64_MAX with all padding.
+Check& Sizes(Check& check, int arg, int64_t a, int64_t b) noexcept {
+  constexpr int64_t kMost = INT64_C(1) << 30;
+  return check.Size(arg, a, kMost).Size(arg + 1, b, kMost);
+}
+}  // namespace
+}  // namespace lp
+
+int64_t lp_panels_len(int64_t rows, int64_t units) noexcept {
+  lp::Check check(nullptr);
+  if (lp::Sizes(check, 1, rows, units).failed()) return INT64_MAX;
+  return HWY_DYNAMIC_DISPATCH(lp::PanelsLenT)(rows, units);
+}
+
+int64_t lp_design_len(int64_t batch, int64_t cols) noexcept {
+  lp::Check check(nullptr);
+  if (lp::Sizes(check, 1, batch, cols).failed()) return INT64_MAX;
+  return HWY_DYNAMIC_DISPATCH(lp::ByExamplesT)(batch, cols) +
+         HWY_DYNAMIC_DISPATCH(lp::ByColumnsT)(batch, cols);
+}
+
+lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ldx, int64_t part,
+                         int64_t parts, float* design, lp_error* err) noexcept {
+  lp::Check check(err);
+  lp::Sizes(check, 1, batch, cols).Matrix(3, x, batch, cols, ldx).Size(6, parts, 1 << 20);
+  check.Size(5, part, parts - 1);
+  if (batch > 0 && cols > 0) check.NotNull(7, design);
+  if (check.failed() || batch == 0 || cols == 0) return check.status();
+  HWY_DYNAMIC_DISPATCH(lp::PackT)(batch, cols, {x, ldx}, part, parts, design);
+  return LP_OK;
+}
+
+lp_status lp_design_affine(int64_t batch, int64_t cols, int64_t units, const float* design,
+                           const float* w, float* a, lp_error* err) noexcept {
+  lp::Check check(err);
+  lp::Sizes(check, 1, batch, cols).Size(3, units, INT64_C(1) << 30);
+  if (batch > 0 && units > 0) {
+    check.NotNull(6, a);
+    if (cols > 0) check.NotNull(4, design).NotNull(5, w);
+  }
+  if (check.failed() || batch == 0 || units == 0) return check.status();
+  lp::FpMode mode;
+  if (cols == 0) {
+    const int64_t count = HWY_DYNAMIC_DISPATCH(lp::PanelsLenT)(batch, units);
+    for (int64_t i = 0; i < count; ++i) a[i] = 0;
+    return LP_OK;
+  }
+  HWY_DYNAMIC_DISPATCH(lp::MultiplyT)(batch, cols, units, design, w, a);
+  return LP_OK;
+}
+
+lp_status lp_design_grad(int64_t batch, int64_t cols, int64_t units, const float* design,
+                         const float* r, float* g, lp_error* err) noexcept {
+  lp::Check check(err);
+  lp::Sizes(check, 1, batch, cols).Size(3, units, INT64_C(1) << 30);
+  if (cols > 0 && units > 0) {
+    check.NotNull(6, g);
+    if (batch > 0) check.NotNull(4, design).NotNull(5, r);
+  }
+  if (check.failed() || cols == 0 || units == 0) return check.status();
+  lp::FpMode mode;
+  if (batch == 0) {
+    const int64_t count = HWY_DYNAMIC_DISPATCH(lp::PanelsLenT)(cols, units);
+    for (int64_t i = 0; i < count; ++i) g[i] = 0;
+    return LP_OK;
+  }
+  const float* const columns = design + HWY_DYNAMIC_DISPATCH(lp::ByExamplesT)(batch, cols);
+  HWY_DYNAMIC_DISPATCH(lp::MultiplyT)(cols, batch, units, columns, r, g);
+  return LP_OK;
+}
+
+lp_status lp_panels_from(int32_t trans, int64_t rows, int64_t units, float alpha, const float* m,
+                         int64_t ldm, float* panels, lp_error* err) noexcept {
+  const bool t = trans != 0;
+  lp::Check check(err);
+  lp::Sizes(check, 2, rows, units).Matrix(5, m, t ? units : rows, t ? rows : units, ldm);
+  if (rows > 0 && units > 0) check.NotNull(7, panels);
+  if (check.failed() || rows == 0 || units == 0) return check.status();
+  lp::FpMode mode;
+  HWY_DYNAMIC_DISPATCH(lp::FromT)(t, rows, units, alpha, {m, ldm}, panels);
+  return LP_OK;
+}
+
+lp_status lp_panels_to(int32_t trans, int64_t rows, int64_t units, const float* panels, int32_t add,
+                       float* m, int64_t ldm, lp_error* err) noexcept {
+  const bool t = trans != 0;
+  lp::Check check(err);
+  lp::Sizes(check, 2, rows, units).Matrix(6, m, t ? units : rows, t ? rows : units, ldm);
+  if (rows > 0 && units > 0) check.NotNull(4, panels);
+  if (check.failed() || rows == 0 || units == 0) return check.status();
+  lp::FpMode mode;
+  HWY_DYNAMIC_DISPATCH(lp::ToT)(t, rows, units, panels, add != 0, {m, ldm});
+  return LP_OK;
+}
+#endif  // HWY_ONCE

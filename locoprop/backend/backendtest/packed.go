@@ -1,0 +1,191 @@
+package backendtest
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// byPanels is a backend whose products with a design go by way of a packed one. What it
+// makes of the padding of panels and designs is NaN, which none of them may read.
+type byPanels struct {
+	backend.Kernels
+	packed backend.Packed
+}
+
+const packedParts = 3
+
+func (k byPanels) panels(rows, units int) []float32 {
+	p := make([]float32, k.packed.PanelsLen(rows, units))
+	for i := range p {
+		p[i] = float32(math.NaN())
+	}
+	return p
+}
+
+func (k byPanels) design(x backend.Mat) backend.Design {
+	d := backend.Design{Batch: x.Rows, Cols: x.Cols, Data: make([]float32, k.packed.DesignLen(x.Rows, x.Cols))}
+	for i := range d.Data {
+		d.Data[i] = float32(math.NaN())
+	}
+	for part := range packedParts {
+		k.packed.PackDesign(d, x, part, packedParts)
+	}
+	return d
+}
+
+// filled copies a matrix into panels and makes the padding NaN: an element that isn't 0
+// there is one of the matrix that lies beside it.
+func (k byPanels) filled(m backend.Mat, trans bool) []float32 {
+	rows, units := m.Rows, m.Cols
+	if trans {
+		rows, units = units, rows
+	}
+	p, ones := k.panels(rows, units), backend.NewMat(m.Rows, m.Cols)
+	for i := range ones.Data {
+		ones.Data[i] = 1
+	}
+	mask := k.panels(rows, units)
+	k.packed.PanelsFrom(p, m, trans, 1)
+	k.packed.PanelsFrom(mask, ones, trans, 1)
+	for i, v := range mask {
+		if v == 0 {
+			p[i] = float32(math.NaN())
+		}
+	}
+	return p
+}
+
+func (k byPanels) Affine(a, x, w backend.Mat) {
+	out := k.panels(a.Rows, a.Cols)
+	k.packed.DesignAffine(out, k.design(x), k.filled(w, true), w.Rows)
+	k.packed.PanelsTo(a, out, false, false)
+}
+
+func (k byPanels) Grad(g, r, x backend.Mat) {
+	out := k.panels(g.Cols, g.Rows)
+	k.packed.DesignGrad(out, k.design(x), k.filled(r, false), r.Cols)
+	k.packed.PanelsTo(g, out, true, false)
+}
+
+// testPacked checks the products with packed designs against float64 formulas, and
+// PackedBlock.Solve against the bits of the generic loop over the same products.
+func testPacked(t *testing.T, k backend.Kernels) {
+	packed, ok := k.(backend.Packed)
+	if !ok {
+		t.Skip("this backend doesn't pack designs")
+	}
+	wrapped := byPanels{k, packed}
+	for _, op := range products() {
+		if op.name == "Backprop" {
+			continue
+		}
+		t.Run(op.name, func(t *testing.T) {
+			for n, s := range op.shapes() {
+				checkFormula(t, wrapped, op, s, uint64(n))
+			}
+		})
+	}
+	for _, f := range Transfers() {
+		for _, r := range Rules() {
+			if !backend.SolvesPacked(f.RowCoupled(), r) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%v/%s", f, ruleName(r)), func(t *testing.T) {
+				for n, s := range upTo(pick(testing.Short() || raceDetector, 20_000, 100_000)) {
+					for _, prox := range []float32{0, testProx} {
+						checkPackedBlock(t, wrapped, s, f, r, prox, layouts[n%len(layouts)])
+					}
+				}
+			})
+		}
+	}
+	packedAllocations(t, wrapped)
+	packedPanics(t, wrapped)
+}
+
+func (k byPanels) block(b *backend.Block) (*backend.PackedBlock, []float32) {
+	block := &backend.PackedBlock{Block: *b, Design: k.design(b.X)}
+	scratch := make([]float32, backend.PackedScratchLen(k.packed, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)))
+	for i := range scratch {
+		scratch[i] = guard // it mustn't count on what it holds
+	}
+	return block, scratch
+}
+
+func checkPackedBlock(t testing.TB, k byPanels, s Shape, f transfer.Func, r optimizer.Rule, prox float32, l layout) {
+	t.Helper()
+	loop := make([]float32, backend.ScratchLen(s.B, s.N+1, s.M))
+	for _, steps := range []int{0, 1, 4} {
+		b, updates, outs := newBlock(newArena(50, l), s, f, r, prox)
+		backend.Loop(k, b, updates[:steps], loop)
+		want := snapshot(outs)
+
+		a := newArena(50, l)
+		b, updates, outs = newBlock(a, s, f, r, prox)
+		block, scratch := k.block(b)
+		block.Solve(k.Kernels, k.packed, updates[:steps], scratch)
+		a.check(t)
+		if d := sameBits(snapshot(outs), want); d != "" {
+			t.Fatalf("%v, %s, prox %v, T = %d: Solve differs from the loop over its products: %s", s, l.name, prox, steps, d)
+		}
+	}
+}
+
+func packedAllocations(t testing.TB, k byPanels) {
+	b, updates, _ := newBlock(newArena(51, layouts[0]), probe, transfer.Tanh, optimizer.New(optimizer.RMSPropTF1), 0)
+	block, scratch := k.block(b)
+	if n := testing.AllocsPerRun(5, func() {
+		k.packed.PackDesign(block.Design, b.X, 0, 1)
+		block.Solve(k.Kernels, k.packed, updates, scratch)
+	}); n > 0 {
+		t.Errorf("PackDesign and Solve: %v allocations per call, want 0", n)
+	}
+}
+
+func packedPanics(t testing.TB, k byPanels) {
+	s := Shape{5, 4, 3}
+	for name, call := range map[string]func(b *backend.PackedBlock, updates []optimizer.Update, scratch []float32){
+		"short scratch": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
+			b.Solve(k.Kernels, k.packed, u, scratch[1:])
+		},
+		"no slots": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
+			b.Slots = nil
+			b.Solve(k.Kernels, k.packed, u, scratch)
+		},
+		"shape of D": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
+			b.D.Rows--
+			b.Solve(k.Kernels, k.packed, u, scratch)
+		},
+		"another design": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
+			b.Design.Batch--
+			b.Solve(k.Kernels, k.packed, u, scratch)
+		},
+		"short design": func(b *backend.PackedBlock, _ []optimizer.Update, scratch []float32) {
+			b.Design.Data = b.Design.Data[1:]
+			k.packed.DesignAffine(scratch, b.Design, scratch, s.M)
+		},
+		"short panels": func(b *backend.PackedBlock, _ []optimizer.Update, scratch []float32) {
+			k.packed.DesignGrad(scratch[:1], b.Design, scratch, s.M)
+		},
+		"no such part": func(b *backend.PackedBlock, _ []optimizer.Update, _ []float32) {
+			k.packed.PackDesign(b.Design, b.X, 2, 2)
+		},
+		"panels of a part": func(b *backend.PackedBlock, _ []optimizer.Update, _ []float32) {
+			k.packed.PanelsFrom(nil, b.D, false, 1)
+		},
+		"panels to a whole": func(b *backend.PackedBlock, _ []optimizer.Update, _ []float32) {
+			k.packed.PanelsTo(b.W, nil, true, true)
+		},
+	} {
+		b, updates, _ := newBlock(newArena(52, layouts[0]), s, transfer.Tanh, optimizer.New(optimizer.Momentum), 0)
+		block, scratch := k.block(b)
+		if got := panicText(func() { call(block, updates, scratch) }); got == "" {
+			t.Errorf("packed block, %s: doesn't panic with a text", name)
+		}
+	}
+}

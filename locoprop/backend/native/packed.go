@@ -1,0 +1,57 @@
+//go:build cgo && !purego
+
+package native
+
+import (
+	"unsafe"
+
+	"github.com/locoprop/locoprop-go/bindings"
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+)
+
+var _ backend.Packed = (*Backend)(nil)
+
+// PanelsLen implements backend.Packed.
+func (k *Backend) PanelsLen(rows, units int) int { return bindings.PanelsLen(rows, units) }
+
+// DesignLen implements backend.Packed.
+func (k *Backend) DesignLen(batch, cols int) int { return bindings.DesignLen(batch, cols) }
+
+// PackDesign implements backend.Packed.
+func (k *Backend) PackDesign(d backend.Design, x backend.Mat, part, parts int) {
+	backend.CheckPack(k, d, x, part, parts)
+	must(bindings.DesignPack(x.Rows, x.Cols, data(x), x.Stride, part, parts, unsafe.SliceData(d.Data)))
+}
+
+// DesignAffine implements backend.Packed.
+func (k *Backend) DesignAffine(a []float32, d backend.Design, w []float32, units int) {
+	backend.CheckDesign(k, d, a, w, units)
+	must(bindings.DesignAffine(d.Batch, d.Cols, units, unsafe.SliceData(d.Data), unsafe.SliceData(w), unsafe.SliceData(a)))
+}
+
+// DesignGrad implements backend.Packed.
+func (k *Backend) DesignGrad(g []float32, d backend.Design, r []float32, units int) {
+	backend.CheckDesign(k, d, r, g, units)
+	must(bindings.DesignGrad(d.Batch, d.Cols, units, unsafe.SliceData(d.Data), unsafe.SliceData(r), unsafe.SliceData(g)))
+}
+
+// PanelsFrom implements backend.Packed.
+func (k *Backend) PanelsFrom(panels []float32, m backend.Mat, trans bool, alpha float32) {
+	backend.CheckPanels(k, m, panels, trans)
+	rows, units := panelsOf(m, trans)
+	must(bindings.PanelsFrom(trans, rows, units, alpha, data(m), m.Stride, unsafe.SliceData(panels)))
+}
+
+// PanelsTo implements backend.Packed.
+func (k *Backend) PanelsTo(m backend.Mat, panels []float32, trans, add bool) {
+	backend.CheckPanels(k, m, panels, trans)
+	rows, units := panelsOf(m, trans)
+	must(bindings.PanelsTo(trans, rows, units, unsafe.SliceData(panels), add, data(m), m.Stride))
+}
+
+func panelsOf(m backend.Mat, trans bool) (rows, units int) {
+	if trans {
+		return m.Cols, m.Rows
+	}
+	return m.Rows, m.Cols
+}

@@ -1,0 +1,92 @@
+package backend
+
+import (
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// Design is a design X̃ (Batch × Cols, Cols being n+1) as [Packed] arranged it.
+type Design struct {
+	Batch, Cols int
+	Data        []float32 // DesignLen(Batch, Cols)
+}
+
+// Packed is an optional fast path of the direct form. All blocks of a layer multiply the same
+// design in all T iterations: it is arranged ("packed") once for both products. A block's
+// matrices are in panels, an order of elements that the products read and write one after
+// the other and that element-wise kernels take as a single row: rows × m activations or
+// (n+1) × m weights, padded. What is in the padding makes no difference to the rest.
+//
+// Where a design isn't packed, products arrange it anew in each call, which takes a tenth of
+// their time with blocks of 128 units.
+type Packed interface {
+	// PanelsLen is how many float32 panels of rows × units take.
+	PanelsLen(rows, units int) int
+	// DesignLen is how many float32 a packed design takes.
+	DesignLen(batch, cols int) int
+	// PackDesign packs part 0 ≤ part < parts of x into d. Parts can be packed at once.
+	PackDesign(d Design, x Mat, part, parts int)
+	// DesignAffine computes A = X̃W̃ᵀ; a: panels of B × m, w: panels of (n+1) × m.
+	DesignAffine(a []float32, d Design, w []float32, units int)
+	// DesignGrad computes Gᵀ = X̃ᵀR; g: panels of (n+1) × m, r: panels of B × m.
+	DesignGrad(g []float32, d Design, r []float32, units int)
+	// PanelsFrom computes panels = alpha·m, or alpha·mᵀ where trans; padding becomes 0.
+	PanelsFrom(panels []float32, m Mat, trans bool, alpha float32)
+	// PanelsTo computes m = panels, or panelsᵀ where trans, or adds that to m.
+	PanelsTo(m Mat, panels []float32, trans, add bool)
+}
+
+// SolvesPacked tells whether [PackedBlock.Solve] takes a rule and a transfer function: each
+// element by itself, whatever its place.
+func SolvesPacked(rowCoupled bool, r optimizer.Rule) bool { return !rowCoupled && !r.NeedsWeights() }
+
+// PackedBlock is a block of the direct form whose design is packed; X isn't used.
+type PackedBlock struct {
+	Block
+	Design Design
+
+	slots [optimizer.MaxSlots]Mat // in panels; a slice of a local would be allocated
+}
+
+// PackedScratchLen is what Solve needs: E, dA, Â, Ŷ, Δ, G and the slots, in panels.
+func PackedScratchLen(p Packed, batch, cols, units, slots int) int {
+	return 4*round16(p.PanelsLen(batch, units)) + (2+slots)*round16(p.PanelsLen(cols, units))
+}
+
+// Solve makes all T = len(updates) iterations of the block, those of [BlockSolver] but for the
+// order in which products add up. It doesn't allocate.
+func (b *PackedBlock) Solve(k Kernels, p Packed, updates []optimizer.Update, scratch []float32) {
+	CheckPacked(p, b, updates, scratch)
+	batch, cols, units := b.Design.Batch, b.Design.Cols, b.W.Rows
+	c := carver(scratch)
+	activations, weights := p.PanelsLen(batch, units), p.PanelsLen(cols, units)
+	e, da := c.next(1, activations), c.next(1, activations)
+	ahat, yhat := e, e // which the identity doesn't read
+	p.PanelsFrom(e.Data, b.D, false, b.Gamma)
+	if len(updates) > 1 && b.F != transfer.Identity {
+		ahat, yhat = c.next(1, activations), c.next(1, activations)
+		p.PanelsFrom(ahat.Data, b.Ahat, false, 1)
+		p.PanelsFrom(yhat.Data, b.Yhat, false, 1)
+	}
+	delta, g := c.next(1, weights), c.next(1, weights)
+	clear(delta.Data)
+	slots := b.slots[:len(b.Slots)]
+	for i := range slots {
+		slots[i] = c.next(1, weights)
+		p.PanelsFrom(slots[i].Data, b.Slots[i], true, 1)
+	}
+	for t, u := range updates {
+		r := e
+		if t > 0 {
+			p.DesignAffine(da.Data, b.Design, delta.Data, units)
+			k.Residual(da, da, ahat, yhat, e, b.F)
+			r = da
+		}
+		p.DesignGrad(g.Data, b.Design, r.Data, units)
+		k.Update(u, delta, g, g, slots) // W̃ isn't read by these rules
+	}
+	for i := range slots {
+		p.PanelsTo(b.Slots[i], slots[i].Data, true, false)
+	}
+	p.PanelsTo(b.W, delta.Data, true, true)
+}

@@ -1,0 +1,111 @@
+package locoprop_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop"
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/internal/oracle"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// withPacking visits the backends that pack designs; others say that there are none.
+func withPacking(t *testing.T, visit func(t *testing.T, k backend.Kernels)) {
+	t.Helper()
+	found := false
+	for _, k := range allBackends {
+		if _, ok := k.(backend.Packed); ok {
+			found = true
+			t.Run(k.Info().Name, func(t *testing.T) { visit(t, k) })
+		}
+	}
+	if !found {
+		t.Skip("no backend of this build packs designs")
+	}
+}
+
+// largeBatch is a problem whose designs have enough rows to be packed, more than a tile.
+func largeBatch(p problem) problem {
+	p.batch = 301
+	return p
+}
+
+// Three batches with packed designs against the float64 oracle.
+func TestPackedStepsAgreeWithOracle(t *testing.T) {
+	withPacking(t, func(t *testing.T, k backend.Kernels) {
+		for _, p := range []problem{problems()[0], problems()[2], problems()[3]} {
+			for _, r := range rules() {
+				if r.Kind >= optimizer.RMSPropTorch && r.Kind <= optimizer.AMSGrad {
+					continue // from an empty second moment, the sign of a gradient that is 0 but for rounding
+				}
+				for _, l := range []locoprop.LocalLoss{locoprop.Matching, locoprop.Squared} {
+					t.Run(fmt.Sprintf("%s/%s/%v", p.name, ruleName(r), l == locoprop.Matching), func(t *testing.T) {
+						checkTrajectory(t, k, largeBatch(p), r, l, 5)
+					})
+				}
+			}
+		}
+	})
+}
+
+// Which layers are packed follows from what their problems are; state begins anew where it is
+// reset; the number of workers changes no bit, and a step allocates nothing.
+func TestPackedLayers(t *testing.T) {
+	withPacking(t, func(t *testing.T, k backend.Kernels) {
+		p := largeBatch(problems()[0])
+		small, classifier := problems()[0], largeBatch(problems()[1])
+		o := locoprop.Options{Eta: 3e-3, Gamma: 2.5, Steps: 3, Optimizer: optimizer.New(optimizer.RMSPropTF1), Block: 4, Form: locoprop.FormDirect}
+		for name, c := range map[string]struct {
+			p      problem
+			change func(o *locoprop.Options)
+			packed []bool
+		}{
+			"as it is":      {p, func(*locoprop.Options) {}, []bool{true, true, true, true}},
+			"small batch":   {small, func(*locoprop.Options) {}, []bool{false, false, false, false}},
+			"one iteration": {p, func(o *locoprop.Options) { o.Steps = 1 }, []bool{false, false, false, false}},
+			"decay":         {p, func(o *locoprop.Options) { o.Optimizer = optimizer.New(optimizer.AdamW) }, []bool{false, false, false, false}},
+			"guarded":       {p, func(o *locoprop.Options) { o.Safety.Armijo, o.Optimizer = true, optimizer.Rule{} }, []bool{false, false, false, false}},
+			"softmax":       {classifier, func(*locoprop.Options) {}, []bool{true, false}},
+		} {
+			o := o
+			c.change(&o)
+			m, err := locoprop.New(o)
+			require.NoError(t, err, name)
+			s, err := m.Plan(c.p.network(t, 3), c.p.loss, c.p.batch, k)
+			require.NoError(t, err, name)
+			for ℓ, l := range s.Explain() {
+				assert.Equal(t, c.packed[ℓ], l.MemoryBytes > 0, "%s: layer %d", name, ℓ)
+			}
+		}
+		o.Reset = true
+		m, err := locoprop.New(o)
+		require.NoError(t, err)
+		var want []oracle.Mat
+		for _, workers := range []int{1, 2, 3} {
+			n := p.network(t, 3)
+			s, err := m.Plan(n, p.loss, p.batch, k)
+			require.NoError(t, err)
+			x, y := p.data(1)
+			for range 2 { // from the same weights; the second finds the state that the first left
+				for ℓ, w := range p.network(t, 3).Weights() {
+					backend.Copy(n.Weights()[ℓ], w)
+				}
+				step(t, s, workers, x, y, 1)
+				if want == nil {
+					want = snapshot(n)
+				}
+				require.Equal(t, want, snapshot(n), "%d workers", workers)
+			}
+			pool := plan.NewPool(workers)
+			assert.Zero(t, testing.AllocsPerRun(3, func() {
+				_, err := s.Step(pool, x, y, 1)
+				assert.NoError(t, err)
+			}))
+			pool.Close()
+		}
+	})
+}
