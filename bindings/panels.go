@@ -18,6 +18,9 @@ import "C"
 // PanelsLen calls lp_panels_len.
 func PanelsLen(rows, units int) int { return int(C.lp_panels_len(i64(rows), i64(units))) }
 
+// PanelUnits calls lp_panel_units.
+func PanelUnits() int { return int(C.lp_panel_units()) }
+
 // DesignLen calls lp_design_len.
 func DesignLen(batch, cols int) int { return int(C.lp_design_len(i64(batch), i64(cols))) }
 

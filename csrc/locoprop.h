@@ -352,6 +352,9 @@ lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t
  * Sums have the order of their terms, 512 at a time, whatever the vectors' length: processors with
  * fused multiplication give the same bits. Sizes are at most 2^30. */
 
+/* The units of a whole panel. */
+int64_t lp_panel_units(void) LP_NOEXCEPT;
+
 /* The floats of panels of rows x units, and of a packed design; INT64_MAX where a size is out of
  * range. */
 int64_t lp_panels_len(int64_t rows, int64_t units) LP_NOEXCEPT;

@@ -184,6 +184,8 @@ void PackT(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, float
   }
 }
 
+int64_t PanelUnitsT() { return 2 * VectorLanes(); }
+
 int64_t PanelsLenT(int64_t rows, int64_t units) {
   return Up(rows, kTall) * Up(units, VectorLanes());
 }
@@ -243,6 +245,7 @@ HWY_EXPORT(MultiplyT);
 HWY_EXPORT(ByExamplesT);
 HWY_EXPORT(ByColumnsT);
 HWY_EXPORT(PackT);
+HWY_EXPORT(PanelUnitsT);
 HWY_EXPORT(PanelsLenT);
 HWY_EXPORT(FromT);
 HWY_EXPORT(ToT);
@@ -254,6 +257,8 @@ Check& Sizes(Check& check, int arg, int64_t a, int64_t b) noexcept {
 }
 }  // namespace
 }  // namespace lp
+
+int64_t lp_panel_units(void) noexcept { return HWY_DYNAMIC_DISPATCH(lp::PanelUnitsT)(); }
 
 int64_t lp_panels_len(int64_t rows, int64_t units) noexcept {
   lp::Check check(nullptr);

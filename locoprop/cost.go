@@ -60,6 +60,7 @@ type workload struct {
 	matching           bool // M: the transfer function is evaluated
 	coupled            bool // a row-coupled M: all units in one task
 	carried            bool // a velocity lasts from batch to batch
+	packed             bool // direct packs its design once
 }
 
 func (l *layer) workload() workload { return l.o.workload(l.f, l.x.Rows, l.x.Cols, l.w.Rows) }
@@ -69,6 +70,7 @@ func (o Options) workload(f transfer.Func, batch, cols, units int) workload {
 	return workload{
 		batch: batch, cols: cols, units: units, steps: o.Steps, block: o.Block,
 		optimizer: o.Optimizer.Kind, matching: f != transfer.Identity, coupled: f.RowCoupled(), carried: o.carries(),
+		packed: o.packs(f, batch),
 	}
 }
 
@@ -137,7 +139,13 @@ func predict(form Form, w workload) Work {
 			kernel(1, 2*n*m)
 		}
 	default:
-		product(2*t-1, batch, b*n, b*m+n*m)
+		shared := b * n
+		if w.packed {
+			shared = 0
+			c.Operand += 3*b*n + 2*(residual-2)*b*m + 2*(2*slots+1)*n*m // into panels and back
+			c.Call += blocks * (2*slots + residual - 1)
+		}
+		product(2*t-1, batch, shared, b*m+n*m)
 		kernel(again, residual*b*m)
 	}
 	if form == FormKernel {
@@ -145,10 +153,12 @@ func predict(form Form, w workload) Work {
 	} else {
 		kernel(t, update*n*m)
 	}
-	if form != FormGram {
-		kernel(1, 2*b*m) // E = γD
+	if !(form == FormDirect && w.packed) { // else they are counted above
+		if form != FormGram {
+			kernel(1, 2*b*m) // E = γD
+		}
+		kernel(1, 3*n*m) // W̃ + Δ
 	}
-	kernel(1, 3*n*m) // W̃ + Δ
 	if w.matching {
 		c.Transfer = again * b * m
 	}

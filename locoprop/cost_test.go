@@ -136,6 +136,62 @@ func (c *counting) AddInto(w, delta backend.Mat) {
 	c.Kernels.AddInto(w, delta)
 }
 
+// It packs designs too: by leaving them as they are, without a second arrangement.
+
+func (c *counting) PanelsLen(rows, units int) int { return rows * units }
+func (c *counting) PanelUnits() int               { return 1 }
+func (c *counting) DesignLen(batch, cols int) int { return batch * cols }
+func panels(rows, units int, p []float32) backend.Mat {
+	return backend.Mat{Rows: rows, Cols: units, Stride: units, Data: p}
+}
+
+func (c *counting) PackDesign(d backend.Design, x backend.Mat, part, parts int) {
+	lo, hi := x.Rows*part/parts, x.Rows*(part+1)/parts
+	backend.Copy(backend.Rows(panels(d.Batch, d.Cols, d.Data), lo, hi), backend.Rows(x, lo, hi))
+	c.Operand += float64(3 * (hi - lo) * x.Cols)
+}
+
+func (c *counting) DesignAffine(a []float32, d backend.Design, w []float32, units int) {
+	out, weights := panels(d.Batch, units, a), panels(d.Cols, units, w)
+	c.product(2*d.Batch*d.Cols*units, out, weights)
+	c.Kernels.Gemm(false, false, 1, panels(d.Batch, d.Cols, d.Data), weights, 0, out)
+}
+
+func (c *counting) DesignGrad(g []float32, d backend.Design, r []float32, units int) {
+	out, residual := panels(d.Cols, units, g), panels(d.Batch, units, r)
+	c.product(2*d.Batch*d.Cols*units, out, residual)
+	c.Kernels.Gemm(true, false, 1, panels(d.Batch, d.Cols, d.Data), residual, 0, out)
+}
+
+func (c *counting) PanelsFrom(p []float32, m backend.Mat, trans bool, alpha float32) {
+	c.operands(m, m)
+	for i := range m.Rows {
+		for j := range m.Cols {
+			to := i*m.Cols + j
+			if trans {
+				to = j*m.Rows + i
+			}
+			p[to] = alpha * m.Data[i*m.Stride+j]
+		}
+	}
+}
+
+func (c *counting) PanelsTo(m backend.Mat, p []float32, trans, add bool) {
+	c.operands(m, m)
+	for i := range m.Rows {
+		for j := range m.Cols {
+			from, to := i*m.Cols+j, &m.Data[i*m.Stride+j]
+			if trans {
+				from = j*m.Rows + i
+			}
+			if !add {
+				*to = 0
+			}
+			*to += p[from]
+		}
+	}
+}
+
 // The cost model counts exactly what a form asks of its kernels, over blocks that don't
 // divide, several stripes of C and K, and every option that it knows. Two things lie
 // outside kernels: what Gram copies and what selfProduct mirrors.

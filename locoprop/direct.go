@@ -3,6 +3,7 @@ package locoprop
 import (
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
 // direct is the direct form: T iterations of the optimiser on Δ, each with the products
@@ -20,19 +21,18 @@ type direct struct {
 // it decides the bits of the result.
 const packedRows = 256
 
-// packs returns the backend that packs the layer's design, nil where that isn't done.
-func (l *layer) packs() backend.Packed {
-	k, ok := l.kernels.(backend.Packed)
-	if !ok || l.x.Rows < packedRows || l.o.Steps < 2 || !backend.SolvesPacked(l.f.RowCoupled(), l.o.Optimizer) {
-		return nil
-	}
-	return k
+// packs tells whether the direct form packs a design of so many rows, where the backend can.
+func (o Options) packs(f transfer.Func, rows int) bool {
+	return rows >= packedRows && o.Steps > 1 && !o.guarded() && backend.SolvesPacked(f.RowCoupled(), o.Optimizer)
 }
+
+// guarded tells whether a guard looks at each iteration.
+func (o Options) guarded() bool { return o.Safety.Armijo || o.Safety.Tolerance > 0 }
 
 func newDirect(l *layer) *direct {
 	s := &direct{iterated: newIterated(l, l.o.Optimizer)}
-	guarded, packed := l.o.Safety.Armijo || l.o.Safety.Tolerance > 0, l.packs()
-	if packed != nil && !guarded {
+	packed, ok := l.kernels.(backend.Packed)
+	if ok = ok && l.o.packs(l.f, l.x.Rows); ok {
 		s.work = append(s.work, s.packing(packed))
 	}
 	fast, _ := l.kernels.(backend.BlockSolver)
@@ -40,9 +40,9 @@ func newDirect(l *layer) *direct {
 	for _, t := range l.units(directFlops(l.x.Rows, l.x.Cols, 1, l.o.Steps)) {
 		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
 		switch {
-		case guarded:
+		case l.o.guarded():
 			blocks = append(blocks, s.guardedWork(t, b))
-		case packed != nil:
+		case ok:
 			blocks = append(blocks, s.packedWork(t, b, packed))
 		default:
 			blocks = append(blocks, s.blockWork(t, b, fast))

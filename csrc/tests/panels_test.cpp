@@ -128,6 +128,8 @@ TEST(Panels, NoTerms) {
   ASSERT_EQ(LP_OK, lp_design_affine(3, 0, 4, nullptr, nullptr, g.data(), nullptr));
   for (const float v : g) ASSERT_EQ(0, v);
   EXPECT_EQ(INT64_MAX, lp_panels_len(-1, 1));
+  const int64_t units = lp_panel_units();
+  EXPECT_EQ(3 * lp_panels_len(5, units), lp_panels_len(5, 3 * units));
   EXPECT_EQ(INT64_MAX, lp_design_len(1, (INT64_C(1) << 30) + 1));
 }
 

@@ -22,6 +22,9 @@ type Design struct {
 type Packed interface {
 	// PanelsLen is how many float32 panels of rows × units take.
 	PanelsLen(rows, units int) int
+	// PanelUnits is how many units a whole panel has side by side. Panels of a multiple of it
+	// lie one after the other, PanelsLen(rows, PanelUnits()) float32 each.
+	PanelUnits() int
 	// DesignLen is how many float32 a packed design takes.
 	DesignLen(batch, cols int) int
 	// PackDesign packs part 0 ≤ part < parts of x into d. Parts can be packed at once.

@@ -28,6 +28,8 @@ type forward struct {
 	net     *nn.Network
 	src     *source
 	chunk   int
+	packing *plan.Phase       // of the weights; nil: they aren't
+	packed  *nn.PackedWeights // nil: they aren't
 	phase   *plan.Phase
 	visit   func(c *output) error
 	free    chan *forwardBuffer // one for each worker; nil until it is first used
@@ -43,9 +45,13 @@ type output struct {
 
 type forwardBuffer struct {
 	chunk  int
-	act    *nn.Activations
-	target backend.Mat // where the target isn't the input
+	act    *nn.Activations       // or
+	packed *nn.PackedActivations // with packed weights
+	target backend.Mat           // where the target isn't the input
 }
+
+// packedLeast is how many examples a source needs for packing the weights to pay.
+const packedLeast = 4 * 256
 
 func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visit func(*output) error) *forward {
 	f := &forward{kernels: k, net: n, src: src, chunk: evalChunk(src.n), visit: visit, free: make(chan *forwardBuffer, workers)}
@@ -57,16 +63,45 @@ func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visi
 		cost += p.ForwardFlops
 	}
 	f.phase = plan.NewPhase("evaluation", src.tasks(f.chunk, cost), 0, f.do)
+	if src.n >= packedLeast {
+		f.pack(nn.NewPackedWeights(n, k), cost)
+	}
 	return f
 }
 
-// share lets two passes that never run at once use the same buffers.
-func (f *forward) share(other *forward) { f.free = other.free }
+// pack plans to pack the weights before each pass; nil: not to.
+func (f *forward) pack(w *nn.PackedWeights, cost float64) {
+	const parts = 16
+	if f.packed = w; w == nil {
+		return
+	}
+	var tasks []plan.Task
+	for part := range parts {
+		tasks = append(tasks, plan.Task{Lo: part, Hi: part + 1, Cost: 8 * cost / parts})
+	}
+	f.packing = plan.NewPhase("packing", tasks, 0, func(t *plan.Task, _ []float32) error {
+		f.packed.Pack(f.weights, t.Lo, parts)
+		return nil
+	})
+}
+
+// share lets two passes that never run at once use the same memory.
+func (f *forward) share(other *forward) {
+	f.free = other.free
+	if f.packed != nil && other.packed != nil {
+		f.packed = other.packed
+	}
+}
 
 // run takes all examples through the network with the given weights. It returns an
 // interruption's error as soon as the chunks in hand are done.
 func (f *forward) run(ctx context.Context, p *plan.Pool, weights []backend.Mat) error {
 	f.ctx, f.weights = ctx, weights
+	if f.packing != nil {
+		if err := p.Run(f.packing); err != nil {
+			return err
+		}
+	}
 	return p.Run(f.phase)
 }
 
@@ -75,12 +110,15 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 		return err
 	}
 	b := <-f.free
-	if b == nil || b.chunk < f.chunk { // a pass that shares it may have smaller ones
-		b = &forwardBuffer{chunk: f.chunk, act: nn.NewActivations(f.net, f.chunk)}
+	if b == nil {
+		b = &forwardBuffer{}
 	}
 	defer func() { f.free <- b }()
+	if b.chunk < f.chunk { // a pass that shares it may have smaller ones
+		*b = forwardBuffer{chunk: f.chunk}
+	}
 	n := t.Hi - t.Lo
-	x := backend.WithoutBias(backend.Rows(b.act.Input[0], 0, n))
+	x := backend.WithoutBias(backend.Rows(f.input(b), 0, n))
 	target := x
 	if f.src.labels != nil {
 		if b.target.Data == nil {
@@ -91,9 +129,27 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 	if err := f.src.fill(x, target, f.src.index[t.Lo:t.Hi]); err != nil {
 		return err
 	}
+	if f.packed != nil {
+		b.packed.Forward(n)
+		return f.visit(&output{t.ID, t.Lo, t.Hi, backend.Rows(b.packed.A, 0, n), backend.Rows(b.packed.Y, 0, n), target})
+	}
 	b.act.Forward(f.kernels, f.weights, 0, n)
 	a, y := b.act.Output(0, n)
 	return f.visit(&output{t.ID, t.Lo, t.Hi, a, y, target})
+}
+
+// input is where a pass takes its input from, made when it is first used.
+func (f *forward) input(b *forwardBuffer) backend.Mat {
+	if f.packed != nil {
+		if b.packed == nil {
+			b.packed = nn.NewPackedActivations(f.packed, b.chunk)
+		}
+		return b.packed.Input
+	}
+	if b.act == nil {
+		b.act = nn.NewActivations(f.net, b.chunk)
+	}
+	return b.act.Input[0]
 }
 
 // Predict writes the network's outputs for all examples into out, Len × Outputs. Values

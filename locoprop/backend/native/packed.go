@@ -14,6 +14,9 @@ var _ backend.Packed = (*Backend)(nil)
 // PanelsLen implements backend.Packed.
 func (k *Backend) PanelsLen(rows, units int) int { return bindings.PanelsLen(rows, units) }
 
+// PanelUnits implements backend.Packed.
+func (k *Backend) PanelUnits() int { return bindings.PanelUnits() }
+
 // DesignLen implements backend.Packed.
 func (k *Backend) DesignLen(batch, cols int) int { return bindings.DesignLen(batch, cols) }
 

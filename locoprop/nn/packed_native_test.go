@@ -1,0 +1,72 @@
+//go:build cgo && !purego
+
+package nn_test
+
+import (
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
+	"github.com/locoprop/locoprop-go/locoprop/backend/native"
+	"github.com/locoprop/locoprop-go/locoprop/internal/philox"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A forward pass with packed weights is that with weights as they are, for any number of
+// examples up to that of the activations, one after the other, and allocates nothing.
+func TestPackedForward(t *testing.T) {
+	k := native.New()
+	defer k.Close()
+	for name, arch := range map[string]nn.Arch{
+		"hidden":     {Widths: []int{7, 24, 36, 5, 13}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid, transfer.Identity, transfer.ReLU}},
+		"classifier": {Widths: []int{40, 33, 10}, Transfer: []transfer.Func{transfer.Softplus, transfer.Softmax}},
+		"one layer":  {Widths: []int{1, 1}, Transfer: []transfer.Func{transfer.Tanh}},
+		"wide":       {Widths: []int{600, 12, 600}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, err := nn.New(arch)
+			require.NoError(t, err)
+			n.Init(nn.Glorot, 3)
+			w := nn.NewPackedWeights(n, k)
+			require.NotNil(t, w)
+			const most = 70
+			act, want := nn.NewPackedActivations(w, most), nn.NewActivations(n, most)
+			for round, examples := range []int{1, 31, 32, 33, most, 2} {
+				for part := range 3 {
+					w.Pack(n.Weights(), part, 3)
+				}
+				u := philox.New(uint32(round), philox.Local, 0)
+				for i := range examples {
+					for j := range n.Inputs() {
+						v := float32(u.Uniform(uint64(i*n.Inputs()+j))) - 0.5
+						act.Input.Data[i*act.Input.Stride+j], want.Input[0].Data[i*want.Input[0].Stride+j] = v, v
+					}
+				}
+				act.Forward(examples)
+				want.Forward(gonum.New(), n.Weights(), 0, examples)
+				a, y := want.Output(0, examples)
+				for i := range examples {
+					for j := range n.Outputs() {
+						assert.InDelta(t, a.Data[i*a.Stride+j], act.A.Data[i*act.A.Stride+j], 2e-5, "A of %d, %d of %d", i, j, examples)
+						assert.InDelta(t, y.Data[i*y.Stride+j], act.Y.Data[i*act.Y.Stride+j], 2e-5, "Y of %d, %d of %d", i, j, examples)
+					}
+				}
+				n.Weights()[0].Data[0]++ // the next round packs other weights
+			}
+			assert.Zero(t, testing.AllocsPerRun(3, func() { act.Forward(most) }))
+		})
+	}
+}
+
+func TestNotPacked(t *testing.T) {
+	k := native.New()
+	defer k.Close()
+	plain, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Tanh}})
+	require.NoError(t, err)
+	assert.Nil(t, nn.NewPackedWeights(plain, gonum.New()), "the backend doesn't pack")
+	assert.NotNil(t, nn.NewPackedWeights(plain, k))
+	var _ backend.Packed = k
+}
