@@ -22,12 +22,14 @@ func PanelsLen(rows, units int) int { return int(C.lp_panels_len(i64(rows), i64(
 func PanelUnits() int { return int(C.lp_panel_units()) }
 
 // DesignLen calls lp_design_len.
-func DesignLen(batch, cols int) int { return int(C.lp_design_len(i64(batch), i64(cols))) }
+func DesignLen(batch, cols int, both bool) int {
+	return int(C.lp_design_len(i64(batch), i64(cols), flag(both)))
+}
 
 // DesignPack calls lp_design_pack: part of a design, arranged for products.
-func DesignPack(batch, cols int, x *float32, ldx, part, parts int, design *float32) error {
+func DesignPack(batch, cols int, x *float32, ldx, part, parts int, both bool, design *float32) error {
 	var e C.lp_error
-	if C.lp_design_pack(i64(batch), i64(cols), f32(x), i64(ldx), i64(part), i64(parts), f32(design), &e) != C.LP_OK {
+	if C.lp_design_pack(i64(batch), i64(cols), f32(x), i64(ldx), i64(part), i64(parts), flag(both), f32(design), &e) != C.LP_OK {
 		return failed("lp_design_pack", e)
 	}
 	return nil

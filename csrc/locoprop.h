@@ -356,14 +356,15 @@ lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t
 int64_t lp_panel_units(void) LP_NOEXCEPT;
 
 /* The floats of panels of rows x units, and of a packed design; INT64_MAX where a size is out of
- * range. */
+ * range. A design that isn't packed both ways is for lp_design_affine alone, and half as long. */
 int64_t lp_panels_len(int64_t rows, int64_t units) LP_NOEXCEPT;
-int64_t lp_design_len(int64_t batch, int64_t cols) LP_NOEXCEPT;
+int64_t lp_design_len(int64_t batch, int64_t cols, int32_t both) LP_NOEXCEPT;
 
 /* lp_design_pack: packs part 0 <= part < parts <= 2^20 of x: batch x cols, into
- * lp_design_len(batch, cols) floats. Parts don't overlap, and all together make the design. */
+ * lp_design_len(batch, cols, both) floats. Parts don't overlap, and all together make the design.
+ */
 lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ldx, int64_t part,
-                         int64_t parts, float* design, lp_error* err) LP_NOEXCEPT;
+                         int64_t parts, int32_t both, float* design, lp_error* err) LP_NOEXCEPT;
 
 /* lp_design_affine: A = X~ W~'. In panels, w: cols x units, which is W~', and a: batch x units. */
 lp_status lp_design_affine(int64_t batch, int64_t cols, int64_t units, const float* design,

@@ -159,7 +159,8 @@ HWY_INLINE void Clear(float* p, int64_t count) {
 }
 
 // The part-th of as many equal parts, of whole groups of kTall examples.
-void PackT(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, float* design) {
+void PackT(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, bool both,
+           float* design) {
   const int64_t groups = Up(batch, kTall) / kTall;
   float* const columns = design + ByExamplesT(batch, cols);
   for (int64_t p = groups * part / parts; p < groups * (part + 1) / parts; ++p) {
@@ -169,7 +170,7 @@ void PackT(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, float
     float* const out = design + first * cols;
     if (count < kTall) Clear(out, kTall * cols);
     Transpose<false>(count, cols, group, {out, kTall});
-    for (int64_t j = 0; j < cols; j += kTall) {
+    for (int64_t j = 0; both && j < cols; j += kTall) {
       const int64_t width = cols - j < kTall ? cols - j : kTall;
       float* to = columns + j * batch + first * kTall;
       for (int64_t i = 0; i < count; ++i, to += kTall) {
@@ -266,21 +267,21 @@ int64_t lp_panels_len(int64_t rows, int64_t units) noexcept {
   return HWY_DYNAMIC_DISPATCH(lp::PanelsLenT)(rows, units);
 }
 
-int64_t lp_design_len(int64_t batch, int64_t cols) noexcept {
+int64_t lp_design_len(int64_t batch, int64_t cols, int32_t both) noexcept {
   lp::Check check(nullptr);
   if (lp::Sizes(check, 1, batch, cols).failed()) return INT64_MAX;
-  return HWY_DYNAMIC_DISPATCH(lp::ByExamplesT)(batch, cols) +
-         HWY_DYNAMIC_DISPATCH(lp::ByColumnsT)(batch, cols);
+  const int64_t one = HWY_DYNAMIC_DISPATCH(lp::ByExamplesT)(batch, cols);
+  return both == 0 ? one : one + HWY_DYNAMIC_DISPATCH(lp::ByColumnsT)(batch, cols);
 }
 
 lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ldx, int64_t part,
-                         int64_t parts, float* design, lp_error* err) noexcept {
+                         int64_t parts, int32_t both, float* design, lp_error* err) noexcept {
   lp::Check check(err);
   lp::Sizes(check, 1, batch, cols).Matrix(3, x, batch, cols, ldx).Size(6, parts, 1 << 20);
   check.Size(5, part, parts - 1);
-  if (batch > 0 && cols > 0) check.NotNull(7, design);
+  if (batch > 0 && cols > 0) check.NotNull(8, design);
   if (check.failed() || batch == 0 || cols == 0) return check.status();
-  HWY_DYNAMIC_DISPATCH(lp::PackT)(batch, cols, {x, ldx}, part, parts, design);
+  HWY_DYNAMIC_DISPATCH(lp::PackT)(batch, cols, {x, ldx}, part, parts, both != 0, design);
   return LP_OK;
 }
 

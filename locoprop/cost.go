@@ -61,6 +61,7 @@ type workload struct {
 	coupled            bool // a row-coupled M: all units in one task
 	carried            bool // a velocity lasts from batch to batch
 	packed             bool // direct packs its design once
+	packedGram         bool // Gram packs C
 }
 
 func (l *layer) workload() workload { return l.o.workload(l.f, l.x.Rows, l.x.Cols, l.w.Rows) }
@@ -70,7 +71,7 @@ func (o Options) workload(f transfer.Func, batch, cols, units int) workload {
 	return workload{
 		batch: batch, cols: cols, units: units, steps: o.Steps, block: o.Block,
 		optimizer: o.Optimizer.Kind, matching: f != transfer.Identity, coupled: f.RowCoupled(), carried: o.carries(),
-		packed: o.packs(f, batch),
+		packed: o.packs(f, batch), packedGram: o.packs(f, cols),
 	}
 }
 
@@ -126,6 +127,13 @@ func predict(form Form, w workload) Work {
 	case FormGram:
 		c.square(w.cols, b)
 		product(1, batch, b*n, b*m+n*m)
+		if w.packedGram {
+			c.Operand += 2*n*n + 2*(2+2*slots)*n*m // packing C; into panels and back
+			c.Call += blocks * (2 + 2*slots)
+			product(again, 2*n*n*m, 0, 2*n*m)
+			kernel(again, 3*n*m) // γG is added
+			break
+		}
 		product(again, 2*n*n*m, n*n, 2*n*m)
 		c.Element += again * 2 * n * m // copies of γG
 	case FormKernel:
@@ -153,7 +161,7 @@ func predict(form Form, w workload) Work {
 	} else {
 		kernel(t, update*n*m)
 	}
-	if !(form == FormDirect && w.packed) { // else they are counted above
+	if !(form == FormDirect && w.packed || form == FormGram && w.packedGram) { // else they are counted above
 		if form != FormGram {
 			kernel(1, 2*b*m) // E = γD
 		}

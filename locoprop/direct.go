@@ -21,7 +21,8 @@ type direct struct {
 // it decides the bits of the result.
 const packedRows = 256
 
-// packs tells whether the direct form packs a design of so many rows, where the backend can.
+// packs tells whether the direct form packs a design, and the Gram form C, of so many rows,
+// where the backend can.
 func (o Options) packs(f transfer.Func, rows int) bool {
 	return rows >= packedRows && o.Steps > 1 && !o.guarded() && backend.SolvesPacked(f.RowCoupled(), o.Optimizer)
 }
@@ -33,7 +34,8 @@ func newDirect(l *layer) *direct {
 	s := &direct{iterated: newIterated(l, l.o.Optimizer)}
 	packed, ok := l.kernels.(backend.Packed)
 	if ok = ok && l.o.packs(l.f, l.x.Rows); ok {
-		s.work = append(s.work, s.packing(packed))
+		s.design = backend.NewDesign(packed, l.x.Rows, l.x.Cols, true)
+		s.work = append(s.work, l.packing(packed, s.design, l.x))
 	}
 	fast, _ := l.kernels.(backend.BlockSolver)
 	var blocks []plan.Job
@@ -80,25 +82,17 @@ func (s *direct) packedWork(t plan.Task, b backend.Block, k backend.Packed) plan
 	}
 }
 
-// reset puts back the optimiser's state of a task's units where each batch begins anew.
-func (s *direct) reset(t plan.Task) {
-	if s.o.Reset {
-		s.slots.ResetRows(t.Lo, t.Hi)
-	}
-}
-
-// packing makes the tasks that pack the design, each as many examples as fill a core's cache.
-func (s *direct) packing(k backend.Packed) []plan.Job {
+// packing makes the tasks that pack x into d, each as much as fills a core's cache.
+func (l *layer) packing(k backend.Packed, d backend.Design, x backend.Mat) []plan.Job {
 	const values = 1 << 17
-	rows, cols := s.x.Rows, s.x.Cols
-	s.design = backend.Design{Batch: rows, Cols: cols, Data: backend.Alloc(k.DesignLen(rows, cols))}
-	parts := max(1, rows*cols/values)
+	size := x.Rows * x.Cols
+	parts := max(1, size/values)
 	var jobs []plan.Job
 	for part := range parts {
 		jobs = append(jobs, plan.Job{
-			Task: plan.Task{Layer: s.index, Lo: part, Hi: part + 1, Cost: 16 * float64(rows*cols) / float64(parts)},
+			Task: plan.Task{Layer: l.index, Lo: part, Hi: part + 1, Cost: 16 * float64(size) / float64(parts)},
 			Do: func([]float32) error {
-				k.PackDesign(s.design, s.x, part, parts)
+				k.PackDesign(d, x, part, parts)
 				return nil
 			},
 		})

@@ -16,39 +16,67 @@ import (
 // update, as in the direct form.
 type gram struct {
 	iterated
-	second backend.Mat // C
+	second backend.Mat    // C
+	design backend.Design // C packed; without data: it isn't
 	work   [][]plan.Job
 }
 
 func newGram(l *layer) *gram {
 	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
+	s.work = append(s.work, selfProduct(l, true, s.second))
+	packed, ok := l.kernels.(backend.Packed)
+	if ok = ok && l.o.packs(l.f, l.x.Cols); ok {
+		s.design = backend.NewDesign(packed, l.x.Cols, l.x.Cols, false)
+		s.work = append(s.work, l.packing(packed, s.design, s.second))
+	}
 	fast, _ := l.kernels.(backend.GramSolver)
 	cost := predict(FormGram, l.workload()).flops() / float64(l.w.Rows)
 	var blocks []plan.Job
 	for _, t := range l.units(cost) {
 		b := backend.GramBlock{Block: l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), Second: s.second}
-		blocks = append(blocks, plan.Job{
-			Task: t, Scratch: backend.GramScratchLen(l.x.Cols, t.Hi-t.Lo),
-			Do: func(scratch []float32) error {
-				if l.o.Reset {
-					s.slots.ResetRows(t.Lo, t.Hi)
-				}
-				if fast != nil {
-					return fast.SolveGram(&b, s.list, scratch)
-				}
-				backend.LoopGram(l.kernels, &b, s.list, scratch)
-				return nil
-			},
-		})
+		if ok {
+			blocks = append(blocks, s.packedWork(t, b, packed))
+		} else {
+			blocks = append(blocks, s.blockWork(t, b, fast))
+		}
 	}
-	s.work = [][]plan.Job{selfProduct(l, true, s.second), blocks}
+	s.work = append(s.work, blocks)
 	return s
+}
+
+// blockWork solves a block whose C isn't packed.
+func (s *gram) blockWork(t plan.Task, b backend.GramBlock, fast backend.GramSolver) plan.Job {
+	return plan.Job{
+		Task: t, Scratch: backend.GramScratchLen(b.W.Cols, b.W.Rows),
+		Do: func(scratch []float32) error {
+			s.reset(t)
+			if fast != nil {
+				return fast.SolveGram(&b, s.list, scratch)
+			}
+			backend.LoopGram(s.kernels, &b, s.list, scratch)
+			return nil
+		},
+	}
+}
+
+// packedWork solves a block whose C is packed.
+func (s *gram) packedWork(t plan.Task, b backend.GramBlock, k backend.Packed) plan.Job {
+	block := backend.PackedGramBlock{GramBlock: b, Design: s.design}
+	return plan.Job{
+		Task: t, Scratch: backend.PackedGramScratchLen(k, b.W.Cols, b.W.Rows, len(b.Slots)),
+		Do: func(scratch []float32) error {
+			s.reset(t)
+			block.Solve(s.kernels, k, s.list, scratch)
+			return nil
+		},
+	}
 }
 
 func (s *gram) stages() [][]plan.Job { return s.work }
 
 func (s *gram) explain(p *plan.LayerPlan) {
-	p.Form, p.Tasks, p.StateBytes, p.MemoryBytes = FormGram.String(), len(s.work[1]), s.slots.Bytes(), matBytes(s.second)
+	p.Form, p.Tasks, p.StateBytes = FormGram.String(), len(s.work[len(s.work)-1]), s.slots.Bytes()
+	p.MemoryBytes = matBytes(s.second) + 4*float64(len(s.design.Data))
 	s.layer.explain(FormGram, p)
 }
 
@@ -63,6 +91,13 @@ type iterated struct {
 // with fewer slots.
 func newIterated(l *layer, r optimizer.Rule) iterated {
 	return iterated{layer: l, slots: plan.NewSlots(l.w, r), list: make([]optimizer.Update, l.o.Steps)}
+}
+
+// reset puts back the optimiser's state of a task's units where each batch begins anew.
+func (s *iterated) reset(t plan.Task) {
+	if s.o.Reset {
+		s.slots.ResetRows(t.Lo, t.Hi)
+	}
 }
 
 func (s *iterated) begin() {

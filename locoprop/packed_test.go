@@ -7,8 +7,11 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop"
 	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/internal/oracle"
+	"github.com/locoprop/locoprop-go/locoprop/loss"
+	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -48,6 +51,31 @@ func TestPackedStepsAgreeWithOracle(t *testing.T) {
 					})
 				}
 			}
+		}
+	})
+}
+
+// The Gram form with C packed gives the iterates of the direct one.
+func TestPackedGramAgreesWithOracle(t *testing.T) {
+	withPacking(t, func(t *testing.T, k backend.Kernels) {
+		p := problem{"wide", nn.Arch{Widths: []int{260, 7, 5}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid}}, loss.SigmoidCE, 30}
+		for _, r := range rules()[:optimizer.RMSPropTF1+1] {
+			o := locoprop.Options{Loss: locoprop.Squared, Eta: 1e-4, Gamma: 2.5, Steps: 5, Optimizer: r, Block: 4, Form: locoprop.FormGram}
+			n := p.network(t, 3)
+			reference, start := oracleOf(p, n), snapshot(n)
+			m, err := locoprop.New(o)
+			require.NoError(t, err)
+			s, err := m.Plan(n, p.loss, p.batch, k)
+			require.NoError(t, err)
+			x, y := p.data(1)
+			opts := reference.Optimizers(r)
+			for range 3 {
+				step(t, s, 2, x, y, 1)
+				c := oracle.LocoProp{Gamma: o.Gamma, Eta: o.Eta, T: o.Steps, Floor: 0.25}
+				reference.StepLocoProp(c, opts, oracle.From32(x), oracle.From32(y), 1)
+			}
+			requireAgrees(t, n, start, reference, agreement(r.Kind))
+			assert.Greater(t, s.Explain()[0].MemoryBytes, 1.9*4*261*261, "C, and C packed")
 		}
 	})
 }

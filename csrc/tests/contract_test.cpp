@@ -46,7 +46,7 @@ struct Fixture {
     w.assign(n, 0);
     work.assign(static_cast<size_t>(lp_symeig_work(n)), 0);
     scratch.assign(static_cast<size_t>(lp_solve_kernel_scratch(n, n, n)), 0);
-    design.assign(static_cast<size_t>(lp_design_len(n, n)), 0);
+    design.assign(static_cast<size_t>(lp_design_len(n, n, 1)), 0);
     for (auto& v : panels) v.assign(static_cast<size_t>(lp_panels_len(n, n)), 0);
   }
   float* p(int i) { return m[i].data(); }
@@ -98,7 +98,7 @@ void CallAll(Fixture& x) {
   lp_scaled_step(n, n, x.p(0), n, x.p(1), n, x.p(2), x.p(3), nullptr);
   lp_column_sums(n, n, x.p(1), n, x.b.data(), nullptr);
   lp_times(n, n, x.p(1), n, x.b.data(), x.w.data(), nullptr);
-  lp_design_pack(n, n, x.p(0), n, 0, 1, x.design.data(), nullptr);
+  lp_design_pack(n, n, x.p(0), n, 0, 1, 1, x.design.data(), nullptr);
   lp_panels_from(0, n, n, 1, x.p(0), n, x.panels[0].data(), nullptr);
   lp_design_affine(n, n, n, x.design.data(), x.panels[0].data(), x.panels[1].data(), nullptr);
   lp_design_grad(n, n, n, x.design.data(), x.panels[1].data(), x.panels[0].data(), nullptr);
@@ -294,9 +294,11 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
          return lp_rank_two(n, n, x.p(0), n, 0, 1, 1, x.b.data(), nullptr, e);
        }},
       {{LP_SIZE, 5, 2, 1},
-       [=, &x](lp_error* e) { return lp_design_pack(n, n, x.p(0), n, 2, 2, x.design.data(), e); }},
-      {{LP_NULL, 7, 0, 0},
-       [=, &x](lp_error* e) { return lp_design_pack(n, n, x.p(0), n, 0, 1, nullptr, e); }},
+       [=, &x](lp_error* e) {
+         return lp_design_pack(n, n, x.p(0), n, 2, 2, 1, x.design.data(), e);
+       }},
+      {{LP_NULL, 8, 0, 0},
+       [=, &x](lp_error* e) { return lp_design_pack(n, n, x.p(0), n, 0, 1, 1, nullptr, e); }},
       {{LP_SIZE, 3, -1, 1 << 30},
        [=, &x](lp_error* e) {
          return lp_design_affine(n, n, -1, x.design.data(), x.p(0), x.p(1), e);

@@ -22,10 +22,10 @@ std::vector<float> Panels(const Matrix& m, bool trans, float alpha = 1) {
   return panels;
 }
 
-std::vector<float> Design(const Matrix& x, int64_t parts) {
-  std::vector<float> design(static_cast<size_t>(lp_design_len(x.rows(), x.cols())), NAN);
+std::vector<float> Design(const Matrix& x, int64_t parts, int32_t both = 1) {
+  std::vector<float> design(static_cast<size_t>(lp_design_len(x.rows(), x.cols(), both)), NAN);
   for (int64_t p = parts - 1; p >= 0; --p) {
-    EXPECT_EQ(LP_OK, lp_design_pack(x.rows(), x.cols(), x.data(), x.stride(), p, parts,
+    EXPECT_EQ(LP_OK, lp_design_pack(x.rows(), x.cols(), x.data(), x.stride(), p, parts, both,
                                     design.data(), nullptr));
   }
   return design;
@@ -93,6 +93,9 @@ TEST(Panels, Parts) {
       const std::vector<float> design = Design(x, parts);
       for (size_t i = 0; i < whole.size(); ++i) ASSERT_TRUE(Same(whole[i], design[i])) << i;
     }
+    const std::vector<float> one = Design(x, 2, 0);  // begins as that for both products does
+    ASSERT_LT(one.size(), whole.size());
+    for (size_t i = 0; i < one.size(); ++i) ASSERT_TRUE(Same(whole[i], one[i])) << i;
   }
 }
 
@@ -130,7 +133,7 @@ TEST(Panels, NoTerms) {
   EXPECT_EQ(INT64_MAX, lp_panels_len(-1, 1));
   const int64_t units = lp_panel_units();
   EXPECT_EQ(3 * lp_panels_len(5, units), lp_panels_len(5, 3 * units));
-  EXPECT_EQ(INT64_MAX, lp_design_len(1, (INT64_C(1) << 30) + 1));
+  EXPECT_EQ(INT64_MAX, lp_design_len(1, (INT64_C(1) << 30) + 1, 1));
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ const (
 	badSums   = "backend: SquareSums, ScaledSquares and ScaledStep need a number for each row and each column"
 	badSecant = "backend: ColumnSums, Times and RankTwo need vectors as long as the matrix's sides, and RankTwo rows of a square matrix"
 	badPanels = "backend: panels shorter than PanelsLen of their matrix, or a design than DesignLen, or no such part of it"
+	badBoth   = "backend: DesignGrad needs a design that is packed for both products"
 	badBlock  = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
 )
 
@@ -153,14 +154,17 @@ func checkSlots(b *Block, updates []optimizer.Update) {
 // CheckDesign panics unless a design and panels of its activations (B × m) and weights
 // ((n+1) × m) are long enough.
 func CheckDesign(p Packed, d Design, activations, weights []float32, units int) {
-	must(d.Batch >= 0 && d.Cols >= 0 && units >= 0 && len(d.Data) >= p.DesignLen(d.Batch, d.Cols), badPanels)
+	must(d.Batch >= 0 && d.Cols >= 0 && units >= 0 && len(d.Data) >= p.DesignLen(d.Batch, d.Cols, d.Both), badPanels)
 	must(len(activations) >= p.PanelsLen(d.Batch, units) && len(weights) >= p.PanelsLen(d.Cols, units), badPanels)
 }
+
+// CheckBoth panics unless a design is packed for both products.
+func CheckBoth(d Design) { must(d.Both, badBoth) }
 
 // CheckPack panics unless part of x can be packed into d.
 func CheckPack(p Packed, d Design, x Mat, part, parts int) {
 	checkMat(x)
-	must(d.Batch == x.Rows && d.Cols == x.Cols && len(d.Data) >= p.DesignLen(d.Batch, d.Cols) && 0 <= part && part < parts, badPanels)
+	must(d.Batch == x.Rows && d.Cols == x.Cols && len(d.Data) >= p.DesignLen(d.Batch, d.Cols, d.Both) && 0 <= part && part < parts, badPanels)
 }
 
 // CheckPanels panics unless panels hold m, or mᵀ where trans.
@@ -180,6 +184,15 @@ func CheckPacked(p Packed, b *PackedBlock, updates []optimizer.Update, scratch [
 	d := b.Design
 	must(b.D.Rows == d.Batch && b.D.Cols == b.W.Rows && b.W.Cols == d.Cols, badSolver)
 	must(len(scratch) >= PackedScratchLen(p, d.Batch, d.Cols, b.W.Rows, len(b.Slots)), badSolver)
+	checkSlots(&b.Block, updates)
+}
+
+// CheckPackedGram panics unless the arguments of PackedGramBlock.Solve fit.
+func CheckPackedGram(p Packed, b *PackedGramBlock, updates []optimizer.Update, scratch []float32) {
+	CheckAffine(b.D, b.X, b.W)
+	d := b.Design
+	must(d.Batch == b.W.Cols && d.Cols == b.W.Cols, badSolver)
+	must(len(scratch) >= PackedGramScratchLen(p, d.Cols, b.W.Rows, len(b.Slots)), badSolver)
 	checkSlots(&b.Block, updates)
 }
 

@@ -25,7 +25,7 @@ func NewPackedWeights(n *Network, k backend.Kernels) *PackedWeights {
 			return nil
 		}
 		w := l.Weights()
-		p.layers = append(p.layers, backend.Design{Batch: w.Rows, Cols: w.Cols, Data: backend.Alloc(packed.DesignLen(w.Rows, w.Cols))})
+		p.layers = append(p.layers, backend.NewDesign(packed, w.Rows, w.Cols, false))
 	}
 	return p
 }

@@ -28,7 +28,7 @@ func (k byPanels) panels(rows, units int) []float32 {
 }
 
 func (k byPanels) design(x backend.Mat) backend.Design {
-	d := backend.Design{Batch: x.Rows, Cols: x.Cols, Data: make([]float32, k.packed.DesignLen(x.Rows, x.Cols))}
+	d := backend.NewDesign(k.packed, x.Rows, x.Cols, true)
 	for i := range d.Data {
 		d.Data[i] = float32(math.NaN())
 	}
@@ -72,8 +72,19 @@ func (k byPanels) Grad(g, r, x backend.Mat) {
 	k.packed.PanelsTo(g, out, true, false)
 }
 
+// Gemm is that of the kernels but for ΔC + G, the product of the Gram form with a symmetric C.
+func (k byPanels) Gemm(transA, transB bool, alpha float32, a, b backend.Mat, beta float32, c backend.Mat) {
+	if transA || transB || beta != 1 {
+		k.Kernels.Gemm(transA, transB, alpha, a, b, beta, c)
+		return
+	}
+	out := k.panels(c.Cols, c.Rows)
+	k.packed.DesignAffine(out, k.design(b), k.filled(a, true), a.Rows)
+	k.packed.PanelsTo(c, out, true, true)
+}
+
 // testPacked checks the products with packed designs against float64 formulas, and
-// PackedBlock.Solve against the bits of the generic loop over the same products.
+// both Solve against the bits of the generic loop over the same products.
 func testPacked(t *testing.T, k backend.Kernels) {
 	packed, ok := k.(backend.Packed)
 	if !ok {
@@ -99,6 +110,9 @@ func testPacked(t *testing.T, k backend.Kernels) {
 				for n, s := range upTo(pick(testing.Short() || raceDetector, 20_000, 100_000)) {
 					for _, prox := range []float32{0, testProx} {
 						checkPackedBlock(t, wrapped, s, f, r, prox, layouts[n%len(layouts)])
+						if f == transfer.Identity {
+							checkPackedGram(t, wrapped, s, r, prox, layouts[n%len(layouts)])
+						}
 					}
 				}
 			})
@@ -136,6 +150,36 @@ func checkPackedBlock(t testing.TB, k byPanels, s Shape, f transfer.Func, r opti
 	}
 }
 
+// gramOf makes the second moment of a block's design.
+func gramOf(k backend.Kernels, b *backend.Block) backend.Mat {
+	c := backend.NewMat(b.X.Cols, b.X.Cols)
+	k.Syrk(true, 1, b.X, 0, c)
+	return c
+}
+
+func checkPackedGram(t testing.TB, k byPanels, s Shape, r optimizer.Rule, prox float32, l layout) {
+	t.Helper()
+	for _, steps := range []int{0, 1, 4} {
+		b, updates, outs := newBlock(newArena(50, l), s, transfer.Identity, r, prox)
+		second := gramOf(k, b)
+		backend.LoopGram(k, &backend.GramBlock{Block: *b, Second: second}, updates[:steps], make([]float32, backend.GramScratchLen(s.N+1, s.M)))
+		want := snapshot(outs)
+
+		a := newArena(50, l)
+		b, updates, outs = newBlock(a, s, transfer.Identity, r, prox)
+		block := &backend.PackedGramBlock{GramBlock: backend.GramBlock{Block: *b}, Design: k.design(second)}
+		scratch := make([]float32, backend.PackedGramScratchLen(k.packed, s.N+1, s.M, len(b.Slots)))
+		for i := range scratch {
+			scratch[i] = guard
+		}
+		block.Solve(k.Kernels, k.packed, updates[:steps], scratch)
+		a.check(t)
+		if d := sameBits(snapshot(outs), want); d != "" {
+			t.Fatalf("%v, %s, prox %v, T = %d: Solve of the Gram form differs from the loop over its products: %s", s, l.name, prox, steps, d)
+		}
+	}
+}
+
 func packedAllocations(t testing.TB, k byPanels) {
 	b, updates, _ := newBlock(newArena(51, layouts[0]), probe, transfer.Tanh, optimizer.New(optimizer.RMSPropTF1), 0)
 	block, scratch := k.block(b)
@@ -148,7 +192,7 @@ func packedAllocations(t testing.TB, k byPanels) {
 }
 
 func packedPanics(t testing.TB, k byPanels) {
-	s := Shape{5, 4, 3}
+	s := Shape{6, 4, 3}
 	for name, call := range map[string]func(b *backend.PackedBlock, updates []optimizer.Update, scratch []float32){
 		"short scratch": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
 			b.Solve(k.Kernels, k.packed, u, scratch[1:])
@@ -164,6 +208,13 @@ func packedPanics(t testing.TB, k byPanels) {
 		"another design": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
 			b.Design.Batch--
 			b.Solve(k.Kernels, k.packed, u, scratch)
+		},
+		"DesignGrad of one way": func(b *backend.PackedBlock, _ []optimizer.Update, scratch []float32) {
+			b.Design.Both = false
+			k.packed.DesignGrad(scratch, b.Design, scratch, s.M)
+		},
+		"Gram form, another design": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
+			(&backend.PackedGramBlock{GramBlock: backend.GramBlock{Block: b.Block}, Design: b.Design}).Solve(k.Kernels, k.packed, u, scratch)
 		},
 		"short design": func(b *backend.PackedBlock, _ []optimizer.Update, scratch []float32) {
 			b.Design.Data = b.Design.Data[1:]

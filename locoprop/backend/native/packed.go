@@ -18,12 +18,14 @@ func (k *Backend) PanelsLen(rows, units int) int { return bindings.PanelsLen(row
 func (k *Backend) PanelUnits() int { return bindings.PanelUnits() }
 
 // DesignLen implements backend.Packed.
-func (k *Backend) DesignLen(batch, cols int) int { return bindings.DesignLen(batch, cols) }
+func (k *Backend) DesignLen(batch, cols int, both bool) int {
+	return bindings.DesignLen(batch, cols, both)
+}
 
 // PackDesign implements backend.Packed.
 func (k *Backend) PackDesign(d backend.Design, x backend.Mat, part, parts int) {
 	backend.CheckPack(k, d, x, part, parts)
-	must(bindings.DesignPack(x.Rows, x.Cols, data(x), x.Stride, part, parts, unsafe.SliceData(d.Data)))
+	must(bindings.DesignPack(x.Rows, x.Cols, data(x), x.Stride, part, parts, d.Both, unsafe.SliceData(d.Data)))
 }
 
 // DesignAffine implements backend.Packed.
@@ -35,6 +37,7 @@ func (k *Backend) DesignAffine(a []float32, d backend.Design, w []float32, units
 // DesignGrad implements backend.Packed.
 func (k *Backend) DesignGrad(g []float32, d backend.Design, r []float32, units int) {
 	backend.CheckDesign(k, d, r, g, units)
+	backend.CheckBoth(d)
 	must(bindings.DesignGrad(d.Batch, d.Cols, units, unsafe.SliceData(d.Data), unsafe.SliceData(r), unsafe.SliceData(g)))
 }
 
