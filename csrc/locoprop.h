@@ -342,7 +342,7 @@ lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t
 
 /* ---- products with a design packed once ------------------------------------------------
  * All blocks of a layer multiply the same design X~ in all iterations of a local problem. A
- * packed design is X~ arranged once for both of its products, and a block's matrices are in
+ * packed design is X~ arranged once for its products, and the matrices that it multiplies are in
  * panels: rows x units as panels of two vectors of units side by side (the last of one where
  * that is enough), each padded to whole groups of rows. The padding of what these functions
  * write is unspecified but for lp_panels_from's, which is 0; it makes no difference to what isn't
@@ -503,7 +503,7 @@ void lp_set_threads(int32_t threads) LP_NOEXCEPT;
 /* lp_set_target makes the whole process use one of Highway's targets, for tests: AVX2, SSE4,
  * NEON, ..., or baseline for the one that every CPU of this architecture has. It returns
  * LP_KIND, and changes nothing, where this CPU has no target of that name. Call it while
- * nothing computes. */
+ * nothing computes; panels and packed designs made before are void then. */
 lp_status lp_set_target(const char* name) LP_NOEXCEPT;
 
 /* lp_fma_peak performs about `rounds` times 1000 floating-point operations as fast as

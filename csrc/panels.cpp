@@ -1,5 +1,5 @@
 // lp_design_pack, lp_design_affine, lp_design_grad, lp_panels_from, lp_panels_to: products with a
-// design that is arranged once for all blocks and iterations of a layer's local problem.
+// design that is arranged once for many of them.
 #include <cstring>
 
 #include "check.h"
@@ -25,8 +25,8 @@ constexpr int64_t kTall = 12;
 constexpr int64_t kTall = 6;
 #endif
 
-// Terms of a sum that are added up before they join those before: as many rows of a panel as the
-// nearest cache holds, and the less rounding.
+// Terms of a sum that are added up before they join those before: so many of kTall rows stay in
+// the nearest cache for all panels, and rounding is less.
 constexpr int64_t kTerms = 512;
 
 // How far ahead, in terms, what lies in the shared cache is asked for.
@@ -50,18 +50,18 @@ HWY_INLINE void Tile(int64_t terms, const float* HWY_RESTRICT a, const float* HW
     hwy::Prefetch(a + kTermsAhead * kTall);
     V row[kVectors];
     for (int v = 0; v < kVectors; ++v) row[v] = Load(b + v * lanes);
-#pragma GCC unroll 12
+    HWY_UNROLL(12)
     for (int i = 0; i < kRows; ++i) {
       const V factor = Const(a[i]);
-#pragma GCC unroll 2
+      HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::MulAdd(factor, row[v], sums[i][v]);
     }
     a += kTall;
     b += kVectors * lanes;
   }
-#pragma GCC unroll 12
+  HWY_UNROLL(12)
   for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
+    HWY_UNROLL(2)
     for (int v = 0; v < kVectors; ++v) {
       Store(add ? hn::Add(Load(c), sums[i][v]) : sums[i][v], c);
       c += lanes;
@@ -117,15 +117,20 @@ int64_t ByColumnsT(int64_t batch, int64_t cols) { return Up(cols, kTall) * batch
 template <bool kAdd>
 HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
   constexpr int64_t kLine = 16;
+  const auto one = [&](int64_t i, int64_t j) HWY_ATTR {
+    float& to = out.Row(j)[i];
+    to = kAdd ? to + in.Row(i)[j] : in.Row(i)[j];
+  };
   for (int64_t first = 0; first < cols; first += kLine) {
     const int64_t end = first + kLine < cols ? first + kLine : cols;
     int64_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
     constexpr int64_t kSide = 4;
     const hn::FixedTag<float, kSide> d;
-    for (; i + kSide <= rows && first + kLine <= cols; i += kSide) {
+    for (; i + kSide <= rows; i += kSide) {
       for (int64_t l = 0; l < kSide; ++l) hwy::Prefetch(in.Row(i + l) + first + 4 * kLine);
-      for (int64_t j = first; j < end; j += kSide) {
+      int64_t j = first;
+      for (; j + kSide <= end; j += kSide) {
         const auto row0 = hn::LoadU(d, in.Row(i) + j);
         const auto row1 = hn::LoadU(d, in.Row(i + 1) + j);
         const auto row2 = hn::LoadU(d, in.Row(i + 2) + j);
@@ -143,13 +148,13 @@ HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
         put(2, hn::ConcatLowerLower(d, upper23, upper01));
         put(3, hn::ConcatUpperUpper(d, upper23, upper01));
       }
+      for (; j < end; ++j) {
+        for (int64_t l = 0; l < kSide; ++l) one(i + l, j);
+      }
     }
 #endif
     for (; i < rows; ++i) {
-      for (int64_t j = first; j < end; ++j) {
-        float& to = out.Row(j)[i];
-        to = kAdd ? to + in.Row(i)[j] : in.Row(i)[j];
-      }
+      for (int64_t j = first; j < end; ++j) one(i, j);
     }
   }
 }
@@ -204,10 +209,8 @@ void FromT(bool trans, int64_t rows, int64_t units, float alpha, In m, float* pa
     }
     if (trans) {
       Transpose<false>(count, rows, {m.Row(u), m.stride}, out);
-      if (alpha != 1) {
-        const auto scale = [&](float* p) HWY_ATTR { Store(hn::Mul(Load(p), Const(alpha)), p); };
-        Run(rows * width, scale, panel);
-      }
+      const auto scale = [&](float* p) HWY_ATTR { Store(hn::Mul(Load(p), Const(alpha)), p); };
+      for (int64_t i = 0; alpha != 1 && i < rows; ++i) Run(count, scale, out.Row(i));
       return;
     }
     const auto scale = [&](const float* from, float* to)
@@ -278,7 +281,7 @@ lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ld
                          int64_t parts, int32_t both, float* design, lp_error* err) noexcept {
   lp::Check check(err);
   lp::Sizes(check, 1, batch, cols).Matrix(3, x, batch, cols, ldx).Size(6, parts, 1 << 20);
-  check.Size(5, part, parts - 1);
+  if (!check.failed()) check.Size(5, part, parts - 1);
   if (batch > 0 && cols > 0) check.NotNull(8, design);
   if (check.failed() || batch == 0 || cols == 0) return check.status();
   HWY_DYNAMIC_DISPATCH(lp::PackT)(batch, cols, {x, ldx}, part, parts, both != 0, design);

@@ -49,13 +49,16 @@ HWY_INLINE void Store(V v, float* p) { hn::StoreU(v, D(), p); }
 HWY_INLINE V Const(float v) { return hn::Set(D(), v); }
 
 // Padded holds the rest of a row, fewer than a vector's elements, followed by zeros. What was
-// made from a pointer to non-const goes back when it ends. Where the processor can read and
-// write a part of a vector, it does: copied one by one, a rest took as long as a dozen vectors.
+// made from a pointer to non-const goes back when it ends. With AVX2 and AVX-512 a part of a
+// vector is read and written as such: copied one by one, a rest took as long as a dozen vectors.
+#undef LP_COPIES_RESTS
+#define LP_COPIES_RESTS (HWY_MEM_OPS_MIGHT_FAULT && HWY_TARGET != HWY_AVX2)
+
 template <class T>
 class Padded {
  public:
   HWY_INLINE Padded(T* from, int64_t count) : from_(from), count_(count) {
-#if HWY_MEM_OPS_MIGHT_FAULT
+#if LP_COPIES_RESTS
     for (int64_t i = 0; i < kMaxLanes; ++i) lanes_[i] = 0;
     for (int64_t i = 0; i < count; ++i) lanes_[i] = from[i];
 #else
@@ -64,7 +67,7 @@ class Padded {
   }
   HWY_INLINE ~Padded() {
     if constexpr (!std::is_const_v<T>) {
-#if HWY_MEM_OPS_MIGHT_FAULT
+#if LP_COPIES_RESTS
       for (int64_t i = 0; i < count_; ++i) from_[i] = lanes_[i];
 #else
       hn::BlendedStore(Load(lanes_), Valid(), D(), from_);

@@ -60,8 +60,8 @@ type workload struct {
 	matching           bool // M: the transfer function is evaluated
 	coupled            bool // a row-coupled M: all units in one task
 	carried            bool // a velocity lasts from batch to batch
-	packed             bool // direct packs its design once
-	packedGram         bool // Gram packs C
+	packed             bool // direct packs its design once, as on native
+	packedGram         bool // Gram packs C, as on native
 }
 
 func (l *layer) workload() workload { return l.o.workload(l.f, l.x.Rows, l.x.Cols, l.w.Rows) }

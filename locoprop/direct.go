@@ -24,7 +24,7 @@ const packedRows = 256
 // packs tells whether the direct form packs a design, and the Gram form C, of so many rows,
 // where the backend can.
 func (o Options) packs(f transfer.Func, rows int) bool {
-	return rows >= packedRows && o.Steps > 1 && !o.guarded() && backend.SolvesPacked(f.RowCoupled(), o.Optimizer)
+	return rows >= packedRows && o.Steps > 1 && !o.guarded() && backend.SolvesPacked(f, o.Optimizer.Kind)
 }
 
 // guarded tells whether a guard looks at each iteration.
@@ -90,7 +90,7 @@ func (l *layer) packing(k backend.Packed, d backend.Design, x backend.Mat) []pla
 	var jobs []plan.Job
 	for part := range parts {
 		jobs = append(jobs, plan.Job{
-			Task: plan.Task{Layer: l.index, Lo: part, Hi: part + 1, Cost: 16 * float64(size) / float64(parts)},
+			Task: plan.Task{Layer: l.index, Hi: x.Rows, Cost: plan.ElementCost * 2 * float64(size) / float64(parts)},
 			Do: func([]float32) error {
 				k.PackDesign(d, x, part, parts)
 				return nil

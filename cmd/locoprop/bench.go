@@ -41,7 +41,8 @@ func benchCommand() *cli.Command {
 			"matrix products and one training step on each backend, all with the same number of workers;\n" +
 			"no data set is needed. Rates count the mathematics' matrix products only. The ceiling is the rate\n" +
 			"of the step's own products and factorisations, by single calls with nothing between them; a method\n" +
-			"that works in cycles is measured over whole ones. Figures are medians over rounds; ratios are formed\n" +
+			"that works in cycles is measured over whole ones, and a step whose designs are packed once may be\n" +
+			"above it. Figures are medians over rounds; ratios are formed\n" +
 			"within a round.",
 		Flags: append(stepFlags(e, benchKeys...),
 			&cli.StringFlag{Name: "backends", Category: groupMachine, Usage: "`NAMES` with commas between; the first is what the others are compared with", DefaultText: "all in this build"},
@@ -184,7 +185,7 @@ func printBench(w io.Writer, r benchReport) error {
 		return err
 	}
 	if t := r.Traffic; t != nil {
-		fmt.Fprintf(w, "\nAn update of all weights and state moves %.4g MB, which takes %.4g ms at the %.1f GB/s that memory gives: %.1f %% of the step. Updates take %.2f times that.\n",
+		fmt.Fprintf(w, "\nAn update of all weights and state moves %.4g MB, which takes %.4g ms at the %.1f GB/s that memory gives: %.1f %% of the step. All updates of a step take %.2f times that.\n",
 			t.Bytes/1e6, 1e3*t.Seconds, t.Bandwidth.Median/1e9, 100*t.OfStep, t.Updates.Median)
 	}
 	if err := printAlone(w, r.Report); err != nil {

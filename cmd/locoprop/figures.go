@@ -122,7 +122,7 @@ func judge(r *figuresReport) []judgement {
 // stepRows is the table of steps, with its heading.
 func stepRows(r *figuresReport) [][]string {
 	rows := [][]string{{
-		"step", "batch", "workers", "GF", "ms", "min", "max", "GF/s", "of ceiling", "of sgemm", "of FMA", "products", "transfer",
+		"step", "batch", "workers", "GF", "ms", "min", "max", "GF/s", "of ceiling", "of sgemm", "of FMA", "products", "packing", "transfer",
 		"update", "Go", "waiting", "allocations",
 	}}
 	add := func(name string, s bench.Step, f *bench.Report, shares ...string) {
@@ -138,6 +138,7 @@ func stepRows(r *figuresReport) [][]string {
 		var shares []string
 		for _, names := range [][]string{
 			{bench.PartProducts, bench.PartFactors},
+			{bench.PartPacking},
 			{bench.PartTransfer},
 			{bench.PartUpdate},
 			{bench.PartTasks, bench.PartSerial},
@@ -146,7 +147,7 @@ func stepRows(r *figuresReport) [][]string {
 			shares = append(shares, fmt.Sprintf("%.3f", f.Waterfall.Share(names...)))
 		}
 		add(f.Name, f.Steps[0], f.Report, shares...)
-		none := []string{"", "", "", "", ""}
+		none := []string{"", "", "", "", "", ""}
 		for _, s := range f.Steps[1:] {
 			add("the same on "+s.Backend, s, f.Report, none...)
 		}

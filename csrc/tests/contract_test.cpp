@@ -297,6 +297,10 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
        [=, &x](lp_error* e) {
          return lp_design_pack(n, n, x.p(0), n, 2, 2, 1, x.design.data(), e);
        }},
+      {{LP_SIZE, 6, INT64_MIN, 1 << 20},
+       [=, &x](lp_error* e) {
+         return lp_design_pack(n, n, x.p(0), n, 0, INT64_MIN, 1, x.design.data(), e);
+       }},
       {{LP_NULL, 8, 0, 0},
        [=, &x](lp_error* e) { return lp_design_pack(n, n, x.p(0), n, 0, 1, 1, nullptr, e); }},
       {{LP_SIZE, 3, -1, 1 << 30},

@@ -209,11 +209,11 @@ TEST(Update, BitsDontDependOnLayout) {
   for (lp_rule u : Rules()) {
     for (const float prox : {0.0f, 0.5f}) {
       u.prox = prox;
-      for (const int64_t cols : {1, 7, 8, 33, 64}) {
-        Problem first(3, cols, {});
+      for (const int64_t cols : {1, 2, 3, 5, 7, 8, 15, 17, 33, 64}) {
+        Problem first(9, cols, {});
         first.Update(u, true);
         for (int64_t offset = 0; offset < 16; ++offset) {
-          Problem p(3, cols, {offset, offset % 3});
+          Problem p(9, cols, {offset, offset % 3});
           ASSERT_EQ(LP_OK, p.Update(u, true));
           ASSERT_TRUE(p.Intact()) << int{u.kind};
           ASSERT_TRUE(p.delta.SameAs(first.delta) && p.s0.SameAs(first.s0) &&

@@ -1,6 +1,9 @@
 package backend
 
-import "github.com/locoprop/locoprop-go/locoprop/optimizer"
+import (
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
 
 // The functions of this file hold every shape rule of [Kernels] once. Each backend
 // calls them first, so that a wrong shape panics in Go with the same constant text
@@ -24,6 +27,7 @@ const (
 	badSecant = "backend: ColumnSums, Times and RankTwo need vectors as long as the matrix's sides, and RankTwo rows of a square matrix"
 	badPanels = "backend: panels shorter than PanelsLen of their matrix, or a design than DesignLen, or no such part of it"
 	badBoth   = "backend: DesignGrad needs a design that is packed for both products"
+	badRule   = "backend: with a packed design neither the transfer function nor the rule may ask for more than an element; see SolvesPacked"
 	badBlock  = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
 )
 
@@ -184,7 +188,17 @@ func CheckPacked(p Packed, b *PackedBlock, updates []optimizer.Update, scratch [
 	d := b.Design
 	must(b.D.Rows == d.Batch && b.D.Cols == b.W.Rows && b.W.Cols == d.Cols, badSolver)
 	must(len(scratch) >= PackedScratchLen(p, d.Batch, d.Cols, b.W.Rows, len(b.Slots)), badSolver)
-	checkSlots(&b.Block, updates)
+	CheckBoth(d)
+	checkPackedRules(p, &b.Block, d, b.F, updates)
+}
+
+// checkPackedRules checks what all solvers with a packed design need.
+func checkPackedRules(p Packed, b *Block, d Design, f transfer.Func, updates []optimizer.Update) {
+	must(len(d.Data) >= p.DesignLen(d.Batch, d.Cols, d.Both), badPanels)
+	for _, u := range updates {
+		must(SolvesPacked(f, u.Kind), badRule)
+	}
+	checkSlots(b, updates)
 }
 
 // CheckPackedGram panics unless the arguments of PackedGramBlock.Solve fit.
@@ -193,7 +207,7 @@ func CheckPackedGram(p Packed, b *PackedGramBlock, updates []optimizer.Update, s
 	d := b.Design
 	must(d.Batch == b.W.Cols && d.Cols == b.W.Cols, badSolver)
 	must(len(scratch) >= PackedGramScratchLen(p, d.Cols, b.W.Rows, len(b.Slots)), badSolver)
-	checkSlots(&b.Block, updates)
+	checkPackedRules(p, &b.Block, d, transfer.Identity, updates)
 }
 
 // CheckKernel panics unless the arguments of SolveKernel fit.

@@ -17,8 +17,9 @@ func NewDesign(k Packed, batch, cols int, both bool) Design {
 	return Design{Batch: batch, Cols: cols, Both: both, Data: Alloc(k.DesignLen(batch, cols, both))}
 }
 
-// Packed is an optional fast path of the direct form. All blocks of a layer multiply the same
-// design in all T iterations: it is arranged ("packed") once for both products. A block's
+// Packed is an optional fast path of forms direct and Gram, and of forward passes with the same
+// weights. All blocks of a layer multiply the same design, X̃ or C, in all T iterations: it is
+// arranged ("packed") once. A block's
 // matrices are in panels, an order of elements that the products read and write one after
 // the other and that element-wise kernels take as a single row: rows × m activations or
 // (n+1) × m weights, padded. What is in the padding makes no difference to the rest.
@@ -46,9 +47,12 @@ type Packed interface {
 	PanelsTo(m Mat, panels []float32, trans, add bool)
 }
 
-// SolvesPacked tells whether [PackedBlock.Solve] takes a rule and a transfer function: each
-// element by itself, whatever its place.
-func SolvesPacked(rowCoupled bool, r optimizer.Rule) bool { return !rowCoupled && !r.NeedsWeights() }
+// SolvesPacked tells whether blocks with packed designs can have a transfer function and a rule:
+// those that take each element by itself, whatever its place. Functions registered from Go
+// aren't among them, since they would be asked for values of padding.
+func SolvesPacked(f transfer.Func, k optimizer.Kind) bool {
+	return !f.RowCoupled() && f.Kind() != transfer.KindCustom && !optimizer.Rule{Kind: k}.NeedsWeights()
+}
 
 // PackedBlock is a block of the direct form whose design is packed, for both products; X isn't
 // used.
@@ -88,7 +92,7 @@ func (b *PackedBlock) Solve(k Kernels, p Packed, updates []optimizer.Update, scr
 			r = da
 		}
 		p.DesignGrad(g.Data, b.Design, r.Data, units)
-		k.Update(u, delta, g, g, slots) // W̃ isn't read by these rules
+		k.Update(u, delta, g, g, slots) // any matrix for W̃ₖ, which these rules don't read
 	}
 	endPanels(p, &b.Block, delta, slots)
 }

@@ -92,8 +92,8 @@ type Alone struct {
 }
 
 // ceiling measures how long the products and factorisations of a step would take if
-// nothing else were done: every one at its sizes, by the backend's own kernels, on all
-// workers at once.
+// nothing else were done: every one at its sizes, by the backend's own kernels for single
+// products, on all workers at once.
 type ceiling struct {
 	kernels backend.Kernels
 	pool    *plan.Pool

@@ -15,7 +15,7 @@ type Traffic struct {
 	Bandwidth Spread  `json:"bytes_per_second"` // of w ← w·1 over an array larger than caches, all workers at once
 	Seconds   float64 `json:"seconds"`          // Bytes over the median of Bandwidth
 	OfStep    float64 `json:"of_step"`          // Seconds over the first backend's step
-	Updates   Spread  `json:"updates"`          // time of the updates in its step by single kernels over Seconds, in rounds
+	Updates   Spread  `json:"updates"`          // time of all updates in its step by single kernels, over Bytes at the round's bandwidth
 }
 
 const (
@@ -45,7 +45,9 @@ func newStream(k backend.Kernels, pool *plan.Pool, weights []backend.Mat, layers
 	}
 	const cols = 1024
 	for range pool.Workers() {
-		s.parts = append(s.parts, backend.NewMat(streamBytes/(4*cols)/pool.Workers(), cols))
+		part := backend.NewMat(streamBytes/(4*cols)/pool.Workers(), cols)
+		k.Scale(part, part, 1) // the first to touch memory waits for the system to give it
+		s.parts = append(s.parts, part)
 	}
 	return s
 }

@@ -1,6 +1,9 @@
 package nn
 
-import "github.com/locoprop/locoprop-go/locoprop/backend"
+import (
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
 
 // PackedWeights are a network's weights arranged once for many forward passes (see
 // backend.Packed), in which a product Aᵀ = W̃X̃ᵀ has the weights for its design. Only
@@ -12,20 +15,24 @@ type PackedWeights struct {
 	layers  []backend.Design // W̃, m × (n+1)
 }
 
-// NewPackedWeights allocates them. It returns nil where the backend doesn't pack, and for
-// networks with layers that have positions or a design of their own.
-func NewPackedWeights(n *Network, k backend.Kernels) *PackedWeights {
-	packed, ok := k.(backend.Packed)
-	if !ok {
-		return nil
+// PacksWeights tells whether a network's weights can be packed: the backend packs, and no layer
+// has positions or a design of its own, or calls a function registered from Go, which would be
+// asked for values of padding.
+func PacksWeights(n *Network, k backend.Kernels) bool {
+	_, ok := k.(backend.Packed)
+	for ℓ, l := range n.Layers {
+		custom := l.Transfer().Kind() == transfer.KindCustom && ℓ+1 < len(n.Layers)
+		ok = ok && l.Positions() == 1 && l.DesignIsInput() && !custom
 	}
-	p := &PackedWeights{net: n, kernels: k, packed: packed}
+	return ok
+}
+
+// NewPackedWeights allocates them for a network and a backend that [PacksWeights] says yes to.
+func NewPackedWeights(n *Network, k backend.Kernels) *PackedWeights {
+	p := &PackedWeights{net: n, kernels: k, packed: k.(backend.Packed)}
 	for _, l := range n.Layers {
-		if l.Positions() != 1 || !l.DesignIsInput() {
-			return nil
-		}
 		w := l.Weights()
-		p.layers = append(p.layers, backend.NewDesign(packed, w.Rows, w.Cols, false))
+		p.layers = append(p.layers, backend.NewDesign(p.packed, w.Rows, w.Cols, false))
 	}
 	return p
 }
@@ -44,7 +51,7 @@ type PackedActivations struct {
 	weights  *PackedWeights
 	Input    backend.Mat // X̃ of the first layer, B × (n+1); the ones are kept
 	A, Y     backend.Mat // of the last layer, B × m
-	examples int         // side by side in a panel
+	perPanel int         // examples side by side
 	x        [][]float32 // panels of X̃ᵀ of each layer, with their ones
 	a        []float32   // panels of Aᵀ of any layer
 }
@@ -52,7 +59,7 @@ type PackedActivations struct {
 // NewPackedActivations allocates activations for a number of examples, rounded up to what
 // panels hold.
 func NewPackedActivations(p *PackedWeights, examples int) *PackedActivations {
-	act := &PackedActivations{weights: p, examples: p.packed.PanelUnits()}
+	act := &PackedActivations{weights: p, perPanel: p.packed.PanelUnits()}
 	examples = act.rounded(examples)
 	act.Input = backend.NewPadded(examples, p.net.Inputs()+1)
 	for i := range examples {
@@ -78,16 +85,16 @@ func NewPackedActivations(p *PackedWeights, examples int) *PackedActivations {
 }
 
 func (act *PackedActivations) rounded(examples int) int {
-	return (examples + act.examples - 1) / act.examples * act.examples
+	return (examples + act.perPanel - 1) / act.perPanel * act.perPanel
 }
 
 // view is rows lo ≤ i < hi of panels of rows × examples, a panel per row of the view.
 func (act *PackedActivations) view(panels []float32, rows, lo, hi, examples int) backend.Mat {
-	count := examples / act.examples
-	stride := act.weights.packed.PanelsLen(rows, act.examples)
-	m := backend.Mat{Rows: count, Cols: (hi - lo) * act.examples, Stride: stride}
+	count := examples / act.perPanel
+	stride := act.weights.packed.PanelsLen(rows, act.perPanel)
+	m := backend.Mat{Rows: count, Cols: (hi - lo) * act.perPanel, Stride: stride}
 	if m.Rows > 0 && m.Cols > 0 {
-		m.Data = panels[lo*act.examples:][:(count-1)*stride+m.Cols]
+		m.Data = panels[lo*act.perPanel:][:(count-1)*stride+m.Cols]
 	}
 	return m
 }
@@ -96,6 +103,7 @@ func (act *PackedActivations) view(panels []float32, rows, lo, hi, examples int)
 // Input. It doesn't allocate.
 func (act *PackedActivations) Forward(examples int) {
 	p := act.weights
+	valid := examples
 	examples = act.rounded(examples)
 	p.packed.PanelsFrom(act.x[0], backend.Rows(act.Input, 0, examples), true, 1)
 	last := len(p.layers) - 1
@@ -106,7 +114,6 @@ func (act *PackedActivations) Forward(examples int) {
 			p.kernels.Apply(next, act.view(act.a, d.Batch, 0, d.Batch, examples), p.net.Layers[ℓ].Transfer())
 		}
 	}
-	a := backend.Rows(act.A, 0, examples)
-	p.packed.PanelsTo(a, act.a, true, false)
-	p.kernels.Apply(backend.Rows(act.Y, 0, examples), a, p.net.Last().Transfer())
+	p.packed.PanelsTo(backend.Rows(act.A, 0, examples), act.a, true, false)
+	p.kernels.Apply(backend.Rows(act.Y, 0, valid), backend.Rows(act.A, 0, valid), p.net.Last().Transfer())
 }

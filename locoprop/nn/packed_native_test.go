@@ -5,7 +5,6 @@ package nn_test
 import (
 	"testing"
 
-	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/backend/native"
 	"github.com/locoprop/locoprop-go/locoprop/internal/philox"
@@ -30,8 +29,8 @@ func TestPackedForward(t *testing.T) {
 			n, err := nn.New(arch)
 			require.NoError(t, err)
 			n.Init(nn.Glorot, 3)
+			require.True(t, nn.PacksWeights(n, k))
 			w := nn.NewPackedWeights(n, k)
-			require.NotNil(t, w)
 			const most = 70
 			act, want := nn.NewPackedActivations(w, most), nn.NewActivations(n, most)
 			for round, examples := range []int{1, 31, 32, 33, most, 2} {
@@ -61,12 +60,31 @@ func TestPackedForward(t *testing.T) {
 	}
 }
 
-func TestNotPacked(t *testing.T) {
+// own is a layer with a design of its own, and positions.
+type own struct {
+	*nn.Dense
+	positions int
+}
+
+func (l own) DesignIsInput() bool { return l.positions == 1 }
+func (l own) Positions() int      { return l.positions }
+func (l own) Inputs() int         { return l.positions * l.Dense.Inputs() }
+
+func TestPacksWeights(t *testing.T) {
 	k := native.New()
 	defer k.Close()
 	plain, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Tanh}})
 	require.NoError(t, err)
-	assert.Nil(t, nn.NewPackedWeights(plain, gonum.New()), "the backend doesn't pack")
-	assert.NotNil(t, nn.NewPackedWeights(plain, k))
-	var _ backend.Packed = k
+	assert.True(t, nn.PacksWeights(plain, k))
+	assert.False(t, nn.PacksWeights(plain, gonum.New()), "the backend doesn't pack")
+	windows, err := nn.FromLayers(own{nn.NewDense(2, 2, transfer.Tanh), 3})
+	require.NoError(t, err)
+	assert.False(t, nn.PacksWeights(windows, k), "positions")
+	f, err := transfer.Register("packs-weights", transfer.Custom{
+		F: func(a float32) float32 { return a }, Deriv: func(_, _ float32) float32 { return 1 },
+	})
+	require.NoError(t, err)
+	custom, err := nn.New(nn.Arch{Widths: []int{3, 2, 2}, Transfer: []transfer.Func{f, transfer.Tanh}})
+	require.NoError(t, err)
+	assert.False(t, nn.PacksWeights(custom, k), "a function from Go")
 }

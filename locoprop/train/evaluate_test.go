@@ -110,17 +110,33 @@ func byHand(t *testing.T, m *model.Model, s dataset.Split) Evaluation {
 	return e
 }
 
-// All examples count, those of the last short chunk and of the last short batch too.
+// evaluators are the backends that evaluations are checked with; nil is the usual one.
+var evaluators = []backend.Kernels{nil}
+
+// All examples count, those of the last short chunk and of the last short batch too, with
+// weights that are packed for both splits, for one, and not.
 func TestEvaluate(t *testing.T) {
+	for _, k := range evaluators {
+		checkEvaluate(t, k)
+	}
+}
+
+func checkEvaluate(t *testing.T, k backend.Kernels) {
+	t.Helper()
 	squared := autoencoder(t)
 	squared.Loss, squared.Network = loss.Squared, testNetwork(t, transfer.Tanh, 9)
 	large := classifier(t)
 	large.Data, large.Epochs = dataOf(t, 16400, testTest), 1 // whose chunks aren't those of the test examples
-	for name, c := range map[string]Config{"sigmoid-ce": autoencoder(t), "softmax-ce": classifier(t), "squared": squared, "large": large} {
+	some, both := autoencoder(t), classifier(t)
+	some.Data, both.Data = dataOf(t, 1100, 70), dataOf(t, 1500, 1030)
+	for name, c := range map[string]Config{
+		"sigmoid-ce": autoencoder(t), "softmax-ce": classifier(t), "squared": squared, "large": large, "some": some, "both": both,
+	} {
+		c.Backend = k
 		m := testModel(t, c)
 		var results [2][2]Evaluation
 		for i, workers := range []int{1, 3} {
-			training, test, err := Evaluate(context.Background(), m, c.Data, Compute{Workers: workers})
+			training, test, err := Evaluate(context.Background(), m, c.Data, Compute{Workers: workers, Backend: k})
 			require.NoError(t, err)
 			results[i] = [2]Evaluation{training, test}
 		}
@@ -139,7 +155,7 @@ func TestEvaluate(t *testing.T) {
 			assert.Equal(t, want.Accuracy == nil, got.Accuracy == nil, name)
 		}
 		_, r := run(t, c)
-		training, test, err := Evaluate(context.Background(), m, c.Data, Compute{})
+		training, test, err := Evaluate(context.Background(), m, c.Data, Compute{Backend: k})
 		require.NoError(t, err)
 		assert.InDelta(t, r.Last.TrainLoss, training.Loss, 0)
 		assert.InDelta(t, r.Last.TestExcess, test.Excess, 0)

@@ -28,13 +28,18 @@ type forward struct {
 	net     *nn.Network
 	src     *source
 	chunk   int
-	packing *plan.Phase       // of the weights; nil: they aren't
-	packed  *nn.PackedWeights // nil: they aren't
+	packing *plan.Phase // of the weights; nil: they aren't
 	phase   *plan.Phase
 	visit   func(c *output) error
-	free    chan *forwardBuffer // one for each worker; nil until it is first used
-	weights []backend.Mat       // of the pass being run
-	ctx     context.Context     // of the pass being run: tasks look at it
+	memory  *forwardMemory
+	weights []backend.Mat   // of the pass being run
+	ctx     context.Context // of the pass being run: tasks look at it
+}
+
+// forwardMemory is what passes through one network may share that never run at once.
+type forwardMemory struct {
+	free   chan *forwardBuffer // one for each worker; nil until it is first used
+	packed *nn.PackedWeights   // nil until they are first packed
 }
 
 // output is what the network gives for examples lo ≤ i < hi.
@@ -54,50 +59,41 @@ type forwardBuffer struct {
 const packedLeast = 4 * 256
 
 func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visit func(*output) error) *forward {
-	f := &forward{kernels: k, net: n, src: src, chunk: evalChunk(src.n), visit: visit, free: make(chan *forwardBuffer, workers)}
+	f := &forward{kernels: k, net: n, src: src, chunk: evalChunk(src.n), visit: visit, memory: &forwardMemory{free: make(chan *forwardBuffer, workers)}}
 	for range workers {
-		f.free <- nil
+		f.memory.free <- nil
 	}
 	var cost float64
 	for _, p := range plan.PassFlops(n, 1) {
 		cost += p.ForwardFlops
 	}
 	f.phase = plan.NewPhase("evaluation", src.tasks(f.chunk, cost), 0, f.do)
-	if src.n >= packedLeast {
-		f.pack(nn.NewPackedWeights(n, k), cost)
+	if src.n >= packedLeast && nn.PacksWeights(n, k) {
+		const parts = 16
+		var tasks []plan.Task
+		for part := range parts {
+			tasks = append(tasks, plan.Task{Layer: -1, ID: part, Cost: plan.ElementCost * cost / parts})
+		}
+		f.packing = plan.NewPhase("packing", tasks, 0, func(t *plan.Task, _ []float32) error {
+			f.memory.packed.Pack(f.weights, t.ID, parts)
+			return nil
+		})
 	}
 	return f
 }
 
-// pack plans to pack the weights before each pass; nil: not to.
-func (f *forward) pack(w *nn.PackedWeights, cost float64) {
-	const parts = 16
-	if f.packed = w; w == nil {
-		return
-	}
-	var tasks []plan.Task
-	for part := range parts {
-		tasks = append(tasks, plan.Task{Lo: part, Hi: part + 1, Cost: 8 * cost / parts})
-	}
-	f.packing = plan.NewPhase("packing", tasks, 0, func(t *plan.Task, _ []float32) error {
-		f.packed.Pack(f.weights, t.Lo, parts)
-		return nil
-	})
-}
-
-// share lets two passes that never run at once use the same memory.
-func (f *forward) share(other *forward) {
-	f.free = other.free
-	if f.packed != nil && other.packed != nil {
-		f.packed = other.packed
-	}
-}
+// share lets two passes that never run at once, through one network with one backend, use the
+// same memory.
+func (f *forward) share(other *forward) { f.memory = other.memory }
 
 // run takes all examples through the network with the given weights. It returns an
 // interruption's error as soon as the chunks in hand are done.
 func (f *forward) run(ctx context.Context, p *plan.Pool, weights []backend.Mat) error {
 	f.ctx, f.weights = ctx, weights
 	if f.packing != nil {
+		if f.memory.packed == nil {
+			f.memory.packed = nn.NewPackedWeights(f.net, f.kernels)
+		}
 		if err := p.Run(f.packing); err != nil {
 			return err
 		}
@@ -109,11 +105,11 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 	if err := interruption(f.ctx); err != nil {
 		return err
 	}
-	b := <-f.free
+	b := <-f.memory.free
 	if b == nil {
 		b = &forwardBuffer{}
 	}
-	defer func() { f.free <- b }()
+	defer func() { f.memory.free <- b }()
 	if b.chunk < f.chunk { // a pass that shares it may have smaller ones
 		*b = forwardBuffer{chunk: f.chunk}
 	}
@@ -129,7 +125,7 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 	if err := f.src.fill(x, target, f.src.index[t.Lo:t.Hi]); err != nil {
 		return err
 	}
-	if f.packed != nil {
+	if f.packing != nil {
 		b.packed.Forward(n)
 		return f.visit(&output{t.ID, t.Lo, t.Hi, backend.Rows(b.packed.A, 0, n), backend.Rows(b.packed.Y, 0, n), target})
 	}
@@ -140,9 +136,9 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 
 // input is where a pass takes its input from, made when it is first used.
 func (f *forward) input(b *forwardBuffer) backend.Mat {
-	if f.packed != nil {
+	if f.packing != nil {
 		if b.packed == nil {
-			b.packed = nn.NewPackedActivations(f.packed, b.chunk)
+			b.packed = nn.NewPackedActivations(f.memory.packed, b.chunk)
 		}
 		return b.packed.Input
 	}

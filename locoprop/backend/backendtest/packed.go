@@ -103,7 +103,7 @@ func testPacked(t *testing.T, k backend.Kernels) {
 	}
 	for _, f := range Transfers() {
 		for _, r := range Rules() {
-			if !backend.SolvesPacked(f.RowCoupled(), r) {
+			if !backend.SolvesPacked(f, r.Kind) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%v/%s", f, ruleName(r)), func(t *testing.T) {
@@ -122,9 +122,9 @@ func testPacked(t *testing.T, k backend.Kernels) {
 	packedPanics(t, wrapped)
 }
 
-func (k byPanels) block(b *backend.Block) (*backend.PackedBlock, []float32) {
-	block := &backend.PackedBlock{Block: *b, Design: k.design(b.X)}
-	scratch := make([]float32, backend.PackedScratchLen(k.packed, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)))
+func (k byPanels) block(b *backend.Block) (block *backend.PackedBlock, scratch []float32) {
+	block = &backend.PackedBlock{Block: *b, Design: k.design(b.X)}
+	scratch = make([]float32, backend.PackedScratchLen(k.packed, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)))
 	for i := range scratch {
 		scratch[i] = guard // it mustn't count on what it holds
 	}
@@ -203,6 +203,18 @@ func packedPanics(t testing.TB, k byPanels) {
 		},
 		"shape of D": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
 			b.D.Rows--
+			b.Solve(k.Kernels, k.packed, u, scratch)
+		},
+		"a rule that reads weights": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
+			u[0].Kind, b.Slots = optimizer.AdamW, append(b.Slots, b.Slots[0])
+			b.Solve(k.Kernels, k.packed, u[:1], append(scratch, make([]float32, len(scratch))...))
+		},
+		"softmax": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
+			b.F = transfer.Softmax
+			b.Solve(k.Kernels, k.packed, u, scratch)
+		},
+		"a design of one way": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
+			b.Design.Both = false
 			b.Solve(k.Kernels, k.packed, u, scratch)
 		},
 		"another design": func(b *backend.PackedBlock, u []optimizer.Update, scratch []float32) {
