@@ -254,6 +254,31 @@ HWY_EXPORT(PanelsLenT);
 HWY_EXPORT(FromT);
 HWY_EXPORT(ToT);
 
+int64_t PanelUnits() noexcept { return HWY_DYNAMIC_DISPATCH(PanelUnitsT)(); }
+int64_t PanelsLen(int64_t rows, int64_t units) noexcept {
+  return HWY_DYNAMIC_DISPATCH(PanelsLenT)(rows, units);
+}
+int64_t ByExamples(int64_t batch, int64_t cols) noexcept {
+  return HWY_DYNAMIC_DISPATCH(ByExamplesT)(batch, cols);
+}
+int64_t ByColumns(int64_t batch, int64_t cols) noexcept {
+  return HWY_DYNAMIC_DISPATCH(ByColumnsT)(batch, cols);
+}
+void Pack(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, bool both,
+          float* design) noexcept {
+  HWY_DYNAMIC_DISPATCH(PackT)(batch, cols, x, part, parts, both, design);
+}
+void Multiply(int64_t rows, int64_t terms, int64_t units, const float* a, const float* b,
+              float* c) noexcept {
+  HWY_DYNAMIC_DISPATCH(MultiplyT)(rows, terms, units, a, b, c);
+}
+void From(bool trans, int64_t rows, int64_t units, float alpha, In m, float* panels) noexcept {
+  HWY_DYNAMIC_DISPATCH(FromT)(trans, rows, units, alpha, m, panels);
+}
+void To(bool trans, int64_t rows, int64_t units, const float* panels, bool add, Out m) noexcept {
+  HWY_DYNAMIC_DISPATCH(ToT)(trans, rows, units, panels, add, m);
+}
+
 // Sizes whose products stay below INT64_MAX with all padding.
 Check& Sizes(Check& check, int arg, int64_t a, int64_t b) noexcept {
   constexpr int64_t kMost = INT64_C(1) << 30;
@@ -262,19 +287,19 @@ Check& Sizes(Check& check, int arg, int64_t a, int64_t b) noexcept {
 }  // namespace
 }  // namespace lp
 
-int64_t lp_panel_units(void) noexcept { return HWY_DYNAMIC_DISPATCH(lp::PanelUnitsT)(); }
+int64_t lp_panel_units(void) noexcept { return lp::PanelUnits(); }
 
 int64_t lp_panels_len(int64_t rows, int64_t units) noexcept {
   lp::Check check(nullptr);
   if (lp::Sizes(check, 1, rows, units).failed()) return INT64_MAX;
-  return HWY_DYNAMIC_DISPATCH(lp::PanelsLenT)(rows, units);
+  return lp::PanelsLen(rows, units);
 }
 
 int64_t lp_design_len(int64_t batch, int64_t cols, int32_t both) noexcept {
   lp::Check check(nullptr);
   if (lp::Sizes(check, 1, batch, cols).failed()) return INT64_MAX;
-  const int64_t one = HWY_DYNAMIC_DISPATCH(lp::ByExamplesT)(batch, cols);
-  return both == 0 ? one : one + HWY_DYNAMIC_DISPATCH(lp::ByColumnsT)(batch, cols);
+  const int64_t one = lp::ByExamples(batch, cols);
+  return both == 0 ? one : one + lp::ByColumns(batch, cols);
 }
 
 lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ldx, int64_t part,
@@ -284,7 +309,7 @@ lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ld
   if (!check.failed()) check.Size(5, part, parts - 1);
   if (batch > 0 && cols > 0) check.NotNull(8, design);
   if (check.failed() || batch == 0 || cols == 0) return check.status();
-  HWY_DYNAMIC_DISPATCH(lp::PackT)(batch, cols, {x, ldx}, part, parts, both != 0, design);
+  lp::Pack(batch, cols, {x, ldx}, part, parts, both != 0, design);
   return LP_OK;
 }
 
@@ -299,11 +324,11 @@ lp_status lp_design_affine(int64_t batch, int64_t cols, int64_t units, const flo
   if (check.failed() || batch == 0 || units == 0) return check.status();
   lp::FpMode mode;
   if (cols == 0) {
-    const int64_t count = HWY_DYNAMIC_DISPATCH(lp::PanelsLenT)(batch, units);
+    const int64_t count = lp::PanelsLen(batch, units);
     for (int64_t i = 0; i < count; ++i) a[i] = 0;
     return LP_OK;
   }
-  HWY_DYNAMIC_DISPATCH(lp::MultiplyT)(batch, cols, units, design, w, a);
+  lp::Multiply(batch, cols, units, design, w, a);
   return LP_OK;
 }
 
@@ -318,12 +343,12 @@ lp_status lp_design_grad(int64_t batch, int64_t cols, int64_t units, const float
   if (check.failed() || cols == 0 || units == 0) return check.status();
   lp::FpMode mode;
   if (batch == 0) {
-    const int64_t count = HWY_DYNAMIC_DISPATCH(lp::PanelsLenT)(cols, units);
+    const int64_t count = lp::PanelsLen(cols, units);
     for (int64_t i = 0; i < count; ++i) g[i] = 0;
     return LP_OK;
   }
-  const float* const columns = design + HWY_DYNAMIC_DISPATCH(lp::ByExamplesT)(batch, cols);
-  HWY_DYNAMIC_DISPATCH(lp::MultiplyT)(cols, batch, units, columns, r, g);
+  const float* const columns = design + lp::ByExamples(batch, cols);
+  lp::Multiply(cols, batch, units, columns, r, g);
   return LP_OK;
 }
 
@@ -335,7 +360,7 @@ lp_status lp_panels_from(int32_t trans, int64_t rows, int64_t units, float alpha
   if (rows > 0 && units > 0) check.NotNull(7, panels);
   if (check.failed() || rows == 0 || units == 0) return check.status();
   lp::FpMode mode;
-  HWY_DYNAMIC_DISPATCH(lp::FromT)(t, rows, units, alpha, {m, ldm}, panels);
+  lp::From(t, rows, units, alpha, {m, ldm}, panels);
   return LP_OK;
 }
 
@@ -347,7 +372,7 @@ lp_status lp_panels_to(int32_t trans, int64_t rows, int64_t units, const float* 
   if (rows > 0 && units > 0) check.NotNull(4, panels);
   if (check.failed() || rows == 0 || units == 0) return check.status();
   lp::FpMode mode;
-  HWY_DYNAMIC_DISPATCH(lp::ToT)(t, rows, units, panels, add != 0, {m, ldm});
+  lp::To(t, rows, units, panels, add != 0, {m, ldm});
   return LP_OK;
 }
 #endif  // HWY_ONCE
