@@ -89,12 +89,13 @@ HWY_INLINE void EachPanel(int64_t units, const F& f) {
   }
 }
 
-// C = A B of panels: c: rows x units, b: terms x units, a: for each kTall rows terms x kTall.
+// C = A B of panels, 0 where there are no terms: c: rows x units, b: terms x units, a: for each
+// kTall rows terms x kTall.
 HWY_NOINLINE void MultiplyT(int64_t rows, int64_t terms, int64_t units, const float* a,
                             const float* b, float* c) {
   const int64_t c_rows = Up(rows, kTall);
   const int64_t b_rows = Up(terms, kTall);
-  for (int64_t k = 0; k < terms; k += kTerms) {
+  for (int64_t k = 0; k == 0 || k < terms; k += kTerms) {
     const int64_t now = terms - k < kTerms ? terms - k : kTerms;
     for (int64_t i = 0; i < c_rows; i += kTall) {
       const float* const pa = a + i * terms + k * kTall;
@@ -280,9 +281,24 @@ void To(bool trans, int64_t rows, int64_t units, const float* panels, bool add, 
 }
 
 // Sizes whose products stay below INT64_MAX with all padding.
+constexpr int64_t kMost = INT64_C(1) << 30;
+
 Check& Sizes(Check& check, int arg, int64_t a, int64_t b) noexcept {
-  constexpr int64_t kMost = INT64_C(1) << 30;
   return check.Size(arg, a, kMost).Size(arg + 1, b, kMost);
+}
+
+// C = A B, as the products with a design have their arguments; a begins so far behind design.
+lp_status Product(Check& check, int64_t rows, int64_t terms, int64_t units, const float* design,
+                  int64_t begin, const float* b, float* c) noexcept {
+  check.Size(3, units, kMost);
+  if (rows > 0 && units > 0) {
+    check.NotNull(6, c);
+    if (terms > 0) check.NotNull(4, design).NotNull(5, b);
+  }
+  if (check.failed() || rows == 0 || units == 0) return check.status();
+  FpMode mode;
+  Multiply(rows, terms, units, design + begin, b, c);
+  return LP_OK;
 }
 }  // namespace
 }  // namespace lp
@@ -316,40 +332,15 @@ lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ld
 lp_status lp_design_affine(int64_t batch, int64_t cols, int64_t units, const float* design,
                            const float* w, float* a, lp_error* err) noexcept {
   lp::Check check(err);
-  lp::Sizes(check, 1, batch, cols).Size(3, units, INT64_C(1) << 30);
-  if (batch > 0 && units > 0) {
-    check.NotNull(6, a);
-    if (cols > 0) check.NotNull(4, design).NotNull(5, w);
-  }
-  if (check.failed() || batch == 0 || units == 0) return check.status();
-  lp::FpMode mode;
-  if (cols == 0) {
-    const int64_t count = lp::PanelsLen(batch, units);
-    for (int64_t i = 0; i < count; ++i) a[i] = 0;
-    return LP_OK;
-  }
-  lp::Multiply(batch, cols, units, design, w, a);
-  return LP_OK;
+  lp::Sizes(check, 1, batch, cols);
+  return lp::Product(check, batch, cols, units, design, 0, w, a);
 }
 
 lp_status lp_design_grad(int64_t batch, int64_t cols, int64_t units, const float* design,
                          const float* r, float* g, lp_error* err) noexcept {
   lp::Check check(err);
-  lp::Sizes(check, 1, batch, cols).Size(3, units, INT64_C(1) << 30);
-  if (cols > 0 && units > 0) {
-    check.NotNull(6, g);
-    if (batch > 0) check.NotNull(4, design).NotNull(5, r);
-  }
-  if (check.failed() || cols == 0 || units == 0) return check.status();
-  lp::FpMode mode;
-  if (batch == 0) {
-    const int64_t count = lp::PanelsLen(cols, units);
-    for (int64_t i = 0; i < count; ++i) g[i] = 0;
-    return LP_OK;
-  }
-  const float* const columns = design + lp::ByExamples(batch, cols);
-  lp::Multiply(cols, batch, units, columns, r, g);
-  return LP_OK;
+  if (lp::Sizes(check, 1, batch, cols).failed()) return check.status();
+  return lp::Product(check, cols, batch, units, design, lp::ByExamples(batch, cols), r, g);
 }
 
 lp_status lp_panels_from(int32_t trans, int64_t rows, int64_t units, float alpha, const float* m,

@@ -48,12 +48,12 @@ HWY_INLINE V Load(const float* p) { return hn::LoadU(D(), p); }
 HWY_INLINE void Store(V v, float* p) { hn::StoreU(v, D(), p); }
 HWY_INLINE V Const(float v) { return hn::Set(D(), v); }
 
-// Padded holds the rest of a row, fewer than a vector's elements, followed by zeros. What was
-// made from a pointer to non-const goes back when it ends. With AVX2 and AVX-512 a part of a
-// vector is read and written as such: copied one by one, a rest took as long as a dozen vectors.
 #undef LP_COPIES_RESTS
 #define LP_COPIES_RESTS (HWY_MEM_OPS_MIGHT_FAULT && HWY_TARGET != HWY_AVX2)
 
+// Padded holds the rest of a row, fewer than a vector's elements, followed by zeros. What was
+// made from a pointer to non-const goes back when it ends. With AVX2 and AVX-512 a part of a
+// vector is read and written as such: copied one by one, a rest took as long as a dozen vectors.
 template <class T>
 class Padded {
  public:

@@ -110,6 +110,7 @@ func predict(form Form, w workload) Work {
 	if w.matching {
 		residual = 5
 	}
+	panels := form == FormDirect && w.packed || form == FormGram && w.packedGram
 	var c Work
 	// product counts calls that all blocks make on a shared operand, and on parts of others.
 	product := func(count, flops, shared, parts float64) {
@@ -127,7 +128,7 @@ func predict(form Form, w workload) Work {
 	case FormGram:
 		c.square(w.cols, b)
 		product(1, batch, b*n, b*m+n*m)
-		if w.packedGram {
+		if panels {
 			c.Operand += 2*n*n + 2*(2+2*slots)*n*m // packing C; into panels and back
 			c.Call += blocks * (2 + 2*slots)
 			product(again, 2*n*n*m, 0, 2*n*m)
@@ -148,7 +149,7 @@ func predict(form Form, w workload) Work {
 		}
 	default:
 		shared := b * n
-		if w.packed {
+		if panels {
 			shared = 0
 			c.Operand += 3*b*n + 2*(residual-2)*b*m + 2*(2*slots+1)*n*m // into panels and back
 			c.Call += blocks * (2*slots + residual - 1)
@@ -161,7 +162,7 @@ func predict(form Form, w workload) Work {
 	} else {
 		kernel(t, update*n*m)
 	}
-	if !(form == FormDirect && w.packed || form == FormGram && w.packedGram) { // else they are counted above
+	if !panels { // else they are counted above
 		if form != FormGram {
 			kernel(1, 2*b*m) // E = γD
 		}

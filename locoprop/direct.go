@@ -56,30 +56,22 @@ func newDirect(l *layer) *direct {
 
 // blockWork solves a block whose design isn't packed.
 func (s *direct) blockWork(t plan.Task, b backend.Block, fast backend.BlockSolver) plan.Job {
-	return plan.Job{
-		Task: t, Scratch: backend.ScratchLen(b.X.Rows, b.X.Cols, b.W.Rows),
-		Do: func(scratch []float32) error {
-			s.reset(t)
-			if fast != nil && fast.SolvesBlock(b.F) {
-				return fast.SolveBlock(&b, s.list, scratch)
-			}
-			SolveBlock(s.kernels, &b, s.list, scratch)
-			return nil
-		},
-	}
+	return s.job(t, backend.ScratchLen(b.X.Rows, b.X.Cols, b.W.Rows), func(scratch []float32) error {
+		if fast != nil && fast.SolvesBlock(b.F) {
+			return fast.SolveBlock(&b, s.list, scratch)
+		}
+		SolveBlock(s.kernels, &b, s.list, scratch)
+		return nil
+	})
 }
 
 // packedWork solves a block whose design is packed.
 func (s *direct) packedWork(t plan.Task, b backend.Block, k backend.Packed) plan.Job {
 	block := backend.PackedBlock{Block: b, Design: s.design}
-	return plan.Job{
-		Task: t, Scratch: backend.PackedScratchLen(k, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)),
-		Do: func(scratch []float32) error {
-			s.reset(t)
-			block.Solve(s.kernels, k, s.list, scratch)
-			return nil
-		},
-	}
+	return s.job(t, backend.PackedScratchLen(k, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)), func(scratch []float32) error {
+		block.Solve(s.kernels, k, s.list, scratch)
+		return nil
+	})
 }
 
 // packing makes the tasks that pack x into d, each as much as fills a core's cache.

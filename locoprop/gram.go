@@ -46,30 +46,22 @@ func newGram(l *layer) *gram {
 
 // blockWork solves a block whose C isn't packed.
 func (s *gram) blockWork(t plan.Task, b backend.GramBlock, fast backend.GramSolver) plan.Job {
-	return plan.Job{
-		Task: t, Scratch: backend.GramScratchLen(b.W.Cols, b.W.Rows),
-		Do: func(scratch []float32) error {
-			s.reset(t)
-			if fast != nil {
-				return fast.SolveGram(&b, s.list, scratch)
-			}
-			backend.LoopGram(s.kernels, &b, s.list, scratch)
-			return nil
-		},
-	}
+	return s.job(t, backend.GramScratchLen(b.W.Cols, b.W.Rows), func(scratch []float32) error {
+		if fast != nil {
+			return fast.SolveGram(&b, s.list, scratch)
+		}
+		backend.LoopGram(s.kernels, &b, s.list, scratch)
+		return nil
+	})
 }
 
 // packedWork solves a block whose C is packed.
 func (s *gram) packedWork(t plan.Task, b backend.GramBlock, k backend.Packed) plan.Job {
 	block := backend.PackedGramBlock{GramBlock: b, Design: s.design}
-	return plan.Job{
-		Task: t, Scratch: backend.PackedGramScratchLen(k, b.W.Cols, b.W.Rows, len(b.Slots)),
-		Do: func(scratch []float32) error {
-			s.reset(t)
-			block.Solve(s.kernels, k, s.list, scratch)
-			return nil
-		},
-	}
+	return s.job(t, backend.PackedGramScratchLen(k, b.W.Cols, b.W.Rows, len(b.Slots)), func(scratch []float32) error {
+		block.Solve(s.kernels, k, s.list, scratch)
+		return nil
+	})
 }
 
 func (s *gram) stages() [][]plan.Job { return s.work }
@@ -93,11 +85,15 @@ func newIterated(l *layer, r optimizer.Rule) iterated {
 	return iterated{layer: l, slots: plan.NewSlots(l.w, r), list: make([]optimizer.Update, l.o.Steps)}
 }
 
-// reset puts back the optimiser's state of a task's units where each batch begins anew.
-func (s *iterated) reset(t plan.Task) {
-	if s.o.Reset {
-		s.slots.ResetRows(t.Lo, t.Hi)
-	}
+// job makes the task that solves a block of units, whose part of the optimiser's state begins
+// anew where that of each batch does.
+func (s *iterated) job(t plan.Task, length int, solve func(scratch []float32) error) plan.Job {
+	return plan.Job{Task: t, Scratch: length, Do: func(scratch []float32) error {
+		if s.o.Reset {
+			s.slots.ResetRows(t.Lo, t.Hi)
+		}
+		return solve(scratch)
+	}}
 }
 
 func (s *iterated) begin() {

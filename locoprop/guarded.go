@@ -42,16 +42,10 @@ func (s *direct) guardedWork(t plan.Task, b backend.Block) plan.Job {
 	index := len(s.used)
 	s.used = append(s.used, 0)
 	rows, cols, units := b.X.Rows, b.X.Cols, b.W.Rows
-	return plan.Job{
-		Task: t, Scratch: 4*roundLine(rows*units) + 3*roundLine(units*cols) + roundLine(units),
-		Do: func(scratch []float32) error {
-			if s.o.Reset {
-				s.slots.ResetRows(t.Lo, t.Hi)
-			}
-			s.used[index] = g.solve(scratch)
-			return nil
-		},
-	}
+	return s.job(t, 4*roundLine(rows*units)+3*roundLine(units*cols)+roundLine(units), func(scratch []float32) error {
+		s.used[index] = g.solve(scratch)
+		return nil
+	})
 }
 
 // iterations is the most that a unit of the layer took in the last batch.

@@ -56,29 +56,28 @@ TEST(Panels, Products) {
     ASSERT_EQ(LP_OK,
               lp_panels_to(1, s.cols, s.units, g.data(), 0, grad.data(), grad.stride(), nullptr));
     ASSERT_TRUE(affine.Intact() && grad.Intact());
-    const auto near = [&](double want, double size, int64_t terms, float got) {
+    // The sum over terms x y, whose size bounds the rounding.
+    const auto near = [&](int64_t terms, auto x_at, auto y_at, float got) {
+      double sum = 0, size = 0;
+      for (int64_t k = 0; k < terms; ++k) {
+        const double term = static_cast<double>(x_at(k)) * static_cast<double>(y_at(k));
+        sum += term;
+        size += std::abs(term);
+      }
       const double rounding = kEpsilon * static_cast<double>(std::min<int64_t>(terms, 520));
-      ASSERT_NEAR(want, got, rounding * size + kTiny)
+      ASSERT_NEAR(sum, got, rounding * size + kTiny)
           << s.batch << " x " << s.cols << ", " << s.units << " units";
     };
     for (int64_t u = 0; u < s.units; ++u) {
       for (int64_t i = 0; i < s.batch; ++i) {
-        double sum = 0, size = 0;
-        for (int64_t j = 0; j < s.cols; ++j) {
-          const double term = static_cast<double>(x(i, j)) * static_cast<double>(w(u, j));
-          sum += term;
-          size += std::abs(term);
-        }
-        near(sum, size, s.cols, affine(i, u));
+        near(
+            s.cols, [&](int64_t j) { return x(i, j); }, [&](int64_t j) { return w(u, j); },
+            affine(i, u));
       }
       for (int64_t j = 0; j < s.cols; ++j) {
-        double sum = 0, size = 0;
-        for (int64_t i = 0; i < s.batch; ++i) {
-          const double term = static_cast<double>(x(i, j)) * static_cast<double>(r(i, u));
-          sum += term;
-          size += std::abs(term);
-        }
-        near(sum, size, s.batch, grad(u, j));
+        near(
+            s.batch, [&](int64_t i) { return x(i, j); }, [&](int64_t i) { return r(i, u); },
+            grad(u, j));
       }
     }
   }

@@ -158,8 +158,12 @@ func checkSlots(b *Block, updates []optimizer.Update) {
 // CheckDesign panics unless a design and panels of its activations (B × m) and weights
 // ((n+1) × m) are long enough.
 func CheckDesign(p Packed, d Design, activations, weights []float32, units int) {
-	must(d.Batch >= 0 && d.Cols >= 0 && units >= 0 && len(d.Data) >= p.DesignLen(d.Batch, d.Cols, d.Both), badPanels)
-	must(len(activations) >= p.PanelsLen(d.Batch, units) && len(weights) >= p.PanelsLen(d.Cols, units), badPanels)
+	checkDesign(p, d)
+	must(units >= 0 && len(activations) >= p.PanelsLen(d.Batch, units) && len(weights) >= p.PanelsLen(d.Cols, units), badPanels)
+}
+
+func checkDesign(p Packed, d Design) {
+	must(d.Batch >= 0 && d.Cols >= 0 && len(d.Data) >= p.DesignLen(d.Batch, d.Cols, d.Both), badPanels)
 }
 
 // CheckBoth panics unless a design is packed for both products.
@@ -168,17 +172,19 @@ func CheckBoth(d Design) { must(d.Both, badBoth) }
 // CheckPack panics unless part of x can be packed into d.
 func CheckPack(p Packed, d Design, x Mat, part, parts int) {
 	checkMat(x)
-	must(d.Batch == x.Rows && d.Cols == x.Cols && len(d.Data) >= p.DesignLen(d.Batch, d.Cols, d.Both) && 0 <= part && part < parts, badPanels)
+	checkDesign(p, d)
+	must(d.Batch == x.Rows && d.Cols == x.Cols && 0 <= part && part < parts, badPanels)
 }
 
-// CheckPanels panics unless panels hold m, or mᵀ where trans.
-func CheckPanels(p Packed, m Mat, panels []float32, trans bool) {
+// CheckPanels panics unless panels hold m, or mᵀ where trans. It returns what the panels are
+// of: rows × units.
+func CheckPanels(p Packed, m Mat, panels []float32, trans bool) (rows, units int) {
 	checkMat(m)
-	rows, units := m.Rows, m.Cols
-	if trans {
+	if rows, units = m.Rows, m.Cols; trans {
 		rows, units = units, rows
 	}
 	must(len(panels) >= p.PanelsLen(rows, units), badPanels)
+	return rows, units
 }
 
 // CheckPacked panics unless the arguments of PackedBlock.Solve fit.
@@ -194,7 +200,7 @@ func CheckPacked(p Packed, b *PackedBlock, updates []optimizer.Update, scratch [
 
 // checkPackedRules checks what all solvers with a packed design need.
 func checkPackedRules(p Packed, b *Block, d Design, f transfer.Func, updates []optimizer.Update) {
-	must(len(d.Data) >= p.DesignLen(d.Batch, d.Cols, d.Both), badPanels)
+	checkDesign(p, d)
 	for _, u := range updates {
 		must(SolvesPacked(f, u.Kind), badRule)
 	}

@@ -88,7 +88,7 @@ func (k byPanels) Gemm(transA, transB bool, alpha float32, a, b backend.Mat, bet
 func testPacked(t *testing.T, k backend.Kernels) {
 	packed, ok := k.(backend.Packed)
 	if !ok {
-		t.Skip("this backend doesn't pack designs")
+		t.Skip("this backend doesn't pack designs; native does")
 	}
 	wrapped := byPanels{k, packed}
 	for _, op := range products() {

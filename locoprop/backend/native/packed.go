@@ -43,21 +43,12 @@ func (k *Backend) DesignGrad(g []float32, d backend.Design, r []float32, units i
 
 // PanelsFrom implements backend.Packed.
 func (k *Backend) PanelsFrom(panels []float32, m backend.Mat, trans bool, alpha float32) {
-	backend.CheckPanels(k, m, panels, trans)
-	rows, units := panelsOf(m, trans)
+	rows, units := backend.CheckPanels(k, m, panels, trans)
 	must(bindings.PanelsFrom(trans, rows, units, alpha, data(m), m.Stride, unsafe.SliceData(panels)))
 }
 
 // PanelsTo implements backend.Packed.
 func (k *Backend) PanelsTo(m backend.Mat, panels []float32, trans, add bool) {
-	backend.CheckPanels(k, m, panels, trans)
-	rows, units := panelsOf(m, trans)
+	rows, units := backend.CheckPanels(k, m, panels, trans)
 	must(bindings.PanelsTo(trans, rows, units, unsafe.SliceData(panels), add, data(m), m.Stride))
-}
-
-func panelsOf(m backend.Mat, trans bool) (rows, units int) {
-	if trans {
-		return m.Cols, m.Rows
-	}
-	return m.Rows, m.Cols
 }
