@@ -8,6 +8,8 @@ package bindings
 // #cgo nocallback lp_design_affine
 // #cgo noescape lp_design_grad
 // #cgo nocallback lp_design_grad
+// #cgo noescape lp_panels_product
+// #cgo nocallback lp_panels_product
 // #cgo noescape lp_panels_from
 // #cgo nocallback lp_panels_from
 // #cgo noescape lp_panels_to
@@ -49,6 +51,15 @@ func DesignGrad(batch, cols, units int, design, r, g *float32) error {
 	var e C.lp_error
 	if C.lp_design_grad(i64(batch), i64(cols), i64(units), f32(design), f32(r), f32(g), &e) != C.LP_OK {
 		return failed("lp_design_grad", e)
+	}
+	return nil
+}
+
+// PanelsProduct calls lp_panels_product: C = MB or MᵀB.
+func PanelsProduct(trans bool, rows, terms, units int, m *float32, ldm int, b, c *float32) error {
+	var e C.lp_error
+	if C.lp_panels_product(flag(trans), i64(rows), i64(terms), i64(units), f32(m), i64(ldm), f32(b), f32(c), &e) != C.LP_OK {
+		return failed("lp_panels_product", e)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 8
+#define LP_ABI 9
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -373,6 +373,13 @@ lp_status lp_design_affine(int64_t batch, int64_t cols, int64_t units, const flo
 /* lp_design_grad: G' = X~' R. In panels, r: batch x units, and g: cols x units, which is G'. */
 lp_status lp_design_grad(int64_t batch, int64_t cols, int64_t units, const float* design,
                          const float* r, float* g, lp_error* err) LP_NOEXCEPT;
+
+/* lp_panels_product: C = M B, or M' B where trans isn't 0, with M as it is. m: rows x terms, or
+ * terms x rows; in panels, b: terms x units, and c: rows x units. It takes as long as a product
+ * with a packed design does, but for M', which may take some percent more. */
+lp_status lp_panels_product(int32_t trans, int64_t rows, int64_t terms, int64_t units,
+                            const float* m, int64_t ldm, const float* b, float* c,
+                            lp_error* err) LP_NOEXCEPT;
 
 /* lp_panels_from: panels of rows x units = alpha M, or alpha M' where trans isn't 0. m: rows x
  * units, or units x rows. */

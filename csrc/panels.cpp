@@ -1,5 +1,6 @@
-// lp_design_pack, lp_design_affine, lp_design_grad, lp_panels_from, lp_panels_to: products with a
-// design that is arranged once for many of them.
+// lp_design_pack, lp_design_affine, lp_design_grad, lp_panels_product, lp_panels_from,
+// lp_panels_to: products on panels, with a design that is arranged once for many of them, or with
+// a matrix as it is.
 #include <cstring>
 
 #include "check.h"
@@ -36,27 +37,63 @@ HWY_INLINE int64_t VectorLanes() { return static_cast<int64_t>(hn::Lanes(D())); 
 
 constexpr int64_t Up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-// C = A B, or C + A B where add: c: kRows x kVectors vectors, a: terms x kTall, of which kRows
-// are used, b: terms x kVectors vectors, none with gaps.
-template <int kVectors, int kRows>
-HWY_INLINE void Tile(int64_t terms, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
-                     bool add, float* HWY_RESTRICT c) {
+// The rows of A that a tile multiplies, term by term: At(i) is row i of the present one.
+//
+// Packed ones: terms x kTall.
+struct PackedRows {
+  const float* a;
+  HWY_INLINE float At(int i) const { return a[i]; }
+  HWY_INLINE void Ahead() const { hwy::Prefetch(a + kTermsAhead * kTall); }
+  HWY_INLINE void Next() { a += kTall; }
+};
+
+// Rows of a matrix; three of them share a pointer, which leaves registers for others.
+struct PlainRows {
+  HWY_INLINE PlainRows(const float* row, int64_t apart) : stride(apart) {
+    for (int g = 0; g < kTall / 3; ++g) a[g] = row + 3 * g * apart;
+  }
+  HWY_INLINE float At(int i) const { return a[i / 3][i % 3 * stride]; }
+  HWY_INLINE void Ahead() const {}  // the processor follows rows by itself
+  HWY_INLINE void Next() {
+    for (int g = 0; g < kTall / 3; ++g) ++a[g];
+  }
+  const float* a[kTall / 3];
+  const int64_t stride;
+};
+
+// Columns of a matrix, whose terms may lie on two cache lines.
+struct PlainColumns {
+  const float* a;
+  const int64_t stride;
+  HWY_INLINE float At(int i) const { return a[i]; }
+  HWY_INLINE void Ahead() const {
+    hwy::Prefetch(a + kTermsAhead * stride);
+    hwy::Prefetch(a + kTermsAhead * stride + kTall - 1);
+  }
+  HWY_INLINE void Next() { a += stride; }
+};
+
+// C = A B, or C + A B where add: c: kRows x kVectors vectors, b: terms x kVectors vectors, none
+// with gaps.
+template <int kVectors, int kRows, class A>
+HWY_INLINE void Tile(int64_t terms, A a, const float* HWY_RESTRICT b, bool add,
+                     float* HWY_RESTRICT c) {
   const int64_t lanes = VectorLanes();
   V sums[kRows][kVectors];
   for (int i = 0; i < kRows; ++i) {
     for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::Zero(D());
   }
   for (int64_t k = 0; k < terms; ++k) {
-    hwy::Prefetch(a + kTermsAhead * kTall);
+    a.Ahead();
     V row[kVectors];
     for (int v = 0; v < kVectors; ++v) row[v] = Load(b + v * lanes);
     HWY_UNROLL(12)
     for (int i = 0; i < kRows; ++i) {
-      const V factor = Const(a[i]);
+      const V factor = Const(a.At(i));
       HWY_UNROLL(2)
       for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::MulAdd(factor, row[v], sums[i][v]);
     }
-    a += kTall;
+    a.Next();
     b += kVectors * lanes;
   }
   HWY_UNROLL(12)
@@ -70,8 +107,8 @@ HWY_INLINE void Tile(int64_t terms, const float* HWY_RESTRICT a, const float* HW
 }
 
 // As many rows as there are, by thirds of kTall.
-template <int kVectors>
-HWY_INLINE void RowsTile(int64_t rows, int64_t terms, const float* a, const float* b, bool add,
+template <int kVectors, class A>
+HWY_INLINE void RowsTile(int64_t rows, int64_t terms, const A& a, const float* b, bool add,
                          float* c) {
   constexpr int kThird = kTall / 3;
   if (rows > 2 * kThird) return Tile<kVectors, kTall>(terms, a, b, add, c);
@@ -89,25 +126,66 @@ HWY_INLINE void EachPanel(int64_t units, const F& f) {
   }
 }
 
-// C = A B of panels, 0 where there are no terms: c: rows x units, b: terms x units, a: for each
-// kTall rows terms x kTall.
-HWY_NOINLINE void MultiplyT(int64_t rows, int64_t terms, int64_t units, const float* a,
-                            const float* b, float* c) {
+// How A lies in memory: packed, each kTall rows as terms x kTall; plain; or plain and transposed.
+enum Arrangement { kPacked, kPlain, kTransposed };
+
+// Row l of terms x kTall = columns, or rows where kTransposed, of which there are so many.
+template <Arrangement kA>
+HWY_INLINE void CopyRows(int64_t rows, int64_t terms, In a, float* HWY_RESTRICT to) {
+  for (int64_t k = 0; k < terms; ++k, to += kTall) {
+    for (int64_t i = 0; i < kTall; ++i) {
+      to[i] = i >= rows ? 0 : kA == kPlain ? a.Row(i)[k] : a.Row(k)[i];
+    }
+  }
+}
+
+// C = A B of panels, 0 where there are no terms: c: rows x units, b: terms x units.
+template <Arrangement kA>
+HWY_INLINE void Multiply(int64_t rows, int64_t terms, int64_t units, In a, const float* b,
+                         float* c) {
   const int64_t c_rows = Up(rows, kTall);
   const int64_t b_rows = Up(terms, kTall);
+  alignas(64) float last[kA == kPacked ? 1 : kTall * kTerms];  // fewer rows than a tile has
   for (int64_t k = 0; k == 0 || k < terms; k += kTerms) {
     const int64_t now = terms - k < kTerms ? terms - k : kTerms;
     for (int64_t i = 0; i < c_rows; i += kTall) {
-      const float* const pa = a + i * terms + k * kTall;
-      EachPanel(units, [&](int64_t u, int64_t, int vectors) HWY_ATTR {
-        const int64_t width = vectors * VectorLanes();
-        const float* const pb = b + u * b_rows + k * width;
-        float* const pc = c + u * c_rows + i * width;
-        vectors == 2 ? RowsTile<2>(rows - i, now, pa, pb, k > 0, pc)
-                     : RowsTile<1>(rows - i, now, pa, pb, k > 0, pc);
-      });
+      const auto tiles = [&](const auto& group) HWY_ATTR {
+        EachPanel(units, [&](int64_t u, int64_t, int vectors) HWY_ATTR {
+          const int64_t width = vectors * VectorLanes();
+          const float* const pb = b + u * b_rows + k * width;
+          float* const pc = c + u * c_rows + i * width;
+          vectors == 2 ? RowsTile<2>(rows - i, now, group, pb, k > 0, pc)
+                       : RowsTile<1>(rows - i, now, group, pb, k > 0, pc);
+        });
+      };
+      if constexpr (kA == kPacked) {
+        tiles(PackedRows{a.data + i * terms + k * kTall});
+      } else {
+        const In group{kA == kPlain ? a.Row(i) + k : a.Row(k) + i, a.stride};
+        if (rows - i < kTall) {
+          CopyRows<kA>(rows - i, now, group, last);
+          tiles(PackedRows{last});
+        } else if constexpr (kA == kPlain) {
+          tiles(PlainRows(group.data, group.stride));
+        } else {
+          tiles(PlainColumns{group.data, group.stride});
+        }
+      }
     }
   }
+}
+
+HWY_NOINLINE void MultiplyPackedT(int64_t rows, int64_t terms, int64_t units, In a, const float* b,
+                                  float* c) {
+  Multiply<kPacked>(rows, terms, units, a, b, c);
+}
+HWY_NOINLINE void MultiplyPlainT(int64_t rows, int64_t terms, int64_t units, In a, const float* b,
+                                 float* c) {
+  Multiply<kPlain>(rows, terms, units, a, b, c);
+}
+HWY_NOINLINE void MultiplyTransposedT(int64_t rows, int64_t terms, int64_t units, In a,
+                                      const float* b, float* c) {
+  Multiply<kTransposed>(rows, terms, units, a, b, c);
 }
 
 // A design's two arrangements: for A = X W' by examples, for G = R' X by columns.
@@ -246,7 +324,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lp {
 namespace {
-HWY_EXPORT(MultiplyT);
+HWY_EXPORT(MultiplyPackedT);
+HWY_EXPORT(MultiplyPlainT);
+HWY_EXPORT(MultiplyTransposedT);
 HWY_EXPORT(ByExamplesT);
 HWY_EXPORT(ByColumnsT);
 HWY_EXPORT(PackT);
@@ -269,9 +349,14 @@ void Pack(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, bool b
           float* design) noexcept {
   HWY_DYNAMIC_DISPATCH(PackT)(batch, cols, x, part, parts, both, design);
 }
-void Multiply(int64_t rows, int64_t terms, int64_t units, const float* a, const float* b,
-              float* c) noexcept {
-  HWY_DYNAMIC_DISPATCH(MultiplyT)(rows, terms, units, a, b, c);
+void MultiplyPacked(int64_t rows, int64_t terms, int64_t units, const float* a, const float* b,
+                    float* c) noexcept {
+  HWY_DYNAMIC_DISPATCH(MultiplyPackedT)(rows, terms, units, {a, 0}, b, c);
+}
+void MultiplyPlain(bool trans, int64_t rows, int64_t terms, int64_t units, In a, const float* b,
+                   float* c) noexcept {
+  trans ? HWY_DYNAMIC_DISPATCH(MultiplyTransposedT)(rows, terms, units, a, b, c)
+        : HWY_DYNAMIC_DISPATCH(MultiplyPlainT)(rows, terms, units, a, b, c);
 }
 void From(bool trans, int64_t rows, int64_t units, float alpha, In m, float* panels) noexcept {
   HWY_DYNAMIC_DISPATCH(FromT)(trans, rows, units, alpha, m, panels);
@@ -297,7 +382,7 @@ lp_status Product(Check& check, int64_t rows, int64_t terms, int64_t units, cons
   }
   if (check.failed() || rows == 0 || units == 0) return check.status();
   FpMode mode;
-  Multiply(rows, terms, units, design + begin, b, c);
+  MultiplyPacked(rows, terms, units, design + begin, b, c);
   return LP_OK;
 }
 }  // namespace
@@ -341,6 +426,23 @@ lp_status lp_design_grad(int64_t batch, int64_t cols, int64_t units, const float
   lp::Check check(err);
   if (lp::Sizes(check, 1, batch, cols).failed()) return check.status();
   return lp::Product(check, cols, batch, units, design, lp::ByExamples(batch, cols), r, g);
+}
+
+lp_status lp_panels_product(int32_t trans, int64_t rows, int64_t terms, int64_t units,
+                            const float* m, int64_t ldm, const float* b, float* c,
+                            lp_error* err) noexcept {
+  const bool t = trans != 0;
+  lp::Check check(err);
+  lp::Sizes(check, 2, rows, terms).Size(4, units, lp::kMost);
+  check.Matrix(5, m, t ? terms : rows, t ? rows : terms, ldm);
+  if (rows > 0 && units > 0) {
+    check.NotNull(8, c);
+    if (terms > 0) check.NotNull(7, b);
+  }
+  if (check.failed() || rows == 0 || units == 0) return check.status();
+  lp::FpMode mode;
+  lp::MultiplyPlain(t, rows, terms, units, {m, ldm}, b, c);
+  return LP_OK;
 }
 
 lp_status lp_panels_from(int32_t trans, int64_t rows, int64_t units, float alpha, const float* m,

@@ -136,18 +136,30 @@ func (c *counting) AddInto(w, delta backend.Mat) {
 	c.Kernels.AddInto(w, delta)
 }
 
-// It packs designs too: by leaving them as they are, without a second arrangement.
+// It packs designs too: by leaving them as they are, without a second arrangement. Its panels have
+// two units, and no padding.
+
+const panelUnits = 2
 
 func (c *counting) PanelsLen(rows, units int) int         { return rows * units }
-func (c *counting) PanelUnits() int                       { return 1 }
+func (c *counting) PanelUnits() int                       { return panelUnits }
 func (c *counting) DesignLen(batch, cols int, _ bool) int { return batch * cols }
-func panels(rows, units int, p []float32) backend.Mat {
-	return backend.Mat{Rows: rows, Cols: units, Stride: units, Data: p}
+
+func whole(rows, cols int, data []float32) backend.Mat {
+	return backend.Mat{Rows: rows, Cols: cols, Stride: cols, Data: data[:rows*cols]}
+}
+
+// eachPanel views those of two matrices with the same units.
+func eachPanel(rowsA, rowsB, units int, a, b []float32, f func(a, b backend.Mat)) {
+	for u := 0; u < units; u += panelUnits {
+		width := min(panelUnits, units-u)
+		f(whole(rowsA, width, a[u*rowsA:]), whole(rowsB, width, b[u*rowsB:]))
+	}
 }
 
 func (c *counting) PackDesign(d backend.Design, x backend.Mat, part, parts int) {
 	lo, hi := x.Rows*part/parts, x.Rows*(part+1)/parts
-	backend.Copy(backend.Rows(panels(d.Batch, d.Cols, d.Data), lo, hi), backend.Rows(x, lo, hi))
+	backend.Copy(backend.Rows(whole(d.Batch, d.Cols, d.Data), lo, hi), backend.Rows(x, lo, hi))
 	written := 1
 	if d.Both {
 		written = 2
@@ -155,25 +167,36 @@ func (c *counting) PackDesign(d backend.Design, x backend.Mat, part, parts int) 
 	c.Operand += float64((1 + written) * (hi - lo) * x.Cols)
 }
 
+func (c *counting) PanelsProduct(out []float32, m backend.Mat, trans bool, b []float32, units int) {
+	rows, terms := m.Rows, m.Cols
+	if trans {
+		rows, terms = terms, rows
+	}
+	c.product(2*rows*terms*units, whole(rows, units, out), whole(terms, units, b))
+	eachPanel(rows, terms, units, out, b, func(out, b backend.Mat) { c.Kernels.Gemm(trans, false, 1, m, b, 0, out) })
+}
+
 func (c *counting) DesignAffine(a []float32, d backend.Design, w []float32, units int) {
-	out, weights := panels(d.Batch, units, a), panels(d.Cols, units, w)
-	c.product(2*d.Batch*d.Cols*units, out, weights)
-	c.Kernels.Gemm(false, false, 1, panels(d.Batch, d.Cols, d.Data), weights, 0, out)
+	c.PanelsProduct(a, whole(d.Batch, d.Cols, d.Data), false, w, units)
 }
 
 func (c *counting) DesignGrad(g []float32, d backend.Design, r []float32, units int) {
-	out, residual := panels(d.Cols, units, g), panels(d.Batch, units, r)
-	c.product(2*d.Batch*d.Cols*units, out, residual)
-	c.Kernels.Gemm(true, false, 1, panels(d.Batch, d.Cols, d.Data), residual, 0, out)
+	c.PanelsProduct(g, whole(d.Batch, d.Cols, d.Data), true, r, units)
+}
+
+// inPanels is where element (i, j) of rows × units lies.
+func inPanels(rows, units, i, j int) int {
+	first := j - j%panelUnits
+	return first*rows + i*min(panelUnits, units-first) + j - first
 }
 
 func (c *counting) PanelsFrom(p []float32, m backend.Mat, trans bool, alpha float32) {
 	c.operands(m, m)
 	for i := range m.Rows {
 		for j := range m.Cols {
-			to := i*m.Cols + j
+			to := inPanels(m.Rows, m.Cols, i, j)
 			if trans {
-				to = j*m.Rows + i
+				to = inPanels(m.Cols, m.Rows, j, i)
 			}
 			p[to] = alpha * m.Data[i*m.Stride+j]
 		}
@@ -184,9 +207,9 @@ func (c *counting) PanelsTo(m backend.Mat, p []float32, trans, add bool) {
 	c.operands(m, m)
 	for i := range m.Rows {
 		for j := range m.Cols {
-			from, to := i*m.Cols+j, &m.Data[i*m.Stride+j]
+			from, to := inPanels(m.Rows, m.Cols, i, j), &m.Data[i*m.Stride+j]
 			if trans {
-				from = j*m.Rows + i
+				from = inPanels(m.Cols, m.Rows, j, i)
 			}
 			if !add {
 				*to = 0

@@ -83,6 +83,33 @@ TEST(Panels, Products) {
   }
 }
 
+// A product with a matrix as it is has the bits of that with the same matrix packed.
+TEST(Panels, Plain) {
+  for (const Sizes& s : kSizes) {
+    const Matrix x = Uniform(s.batch, s.cols, 1);
+    const std::vector<float> design = Design(x, 1), w = Panels(Uniform(s.cols, s.units, 2), false),
+                             r = Panels(Uniform(s.batch, s.units, 3), false);
+    for (const bool trans : {false, true}) {
+      const int64_t rows = trans ? s.cols : s.batch, terms = trans ? s.batch : s.cols;
+      const float* const b = trans ? r.data() : w.data();
+      std::vector<float> packed(static_cast<size_t>(lp_panels_len(rows, s.units)), NAN);
+      std::vector<float> plain = packed;
+      const auto product = trans ? lp_design_grad : lp_design_affine;
+      ASSERT_EQ(LP_OK, product(s.batch, s.cols, s.units, design.data(), b, packed.data(), nullptr));
+      ASSERT_EQ(LP_OK, lp_panels_product(trans ? 1 : 0, rows, terms, s.units, x.data(), x.stride(),
+                                         b, plain.data(), nullptr));
+      Matrix want(rows, s.units, {1, 2}), got(rows, s.units, {1, 2});
+      ASSERT_EQ(LP_OK, lp_panels_to(0, rows, s.units, packed.data(), 0, want.data(), want.stride(),
+                                    nullptr));
+      ASSERT_EQ(LP_OK,
+                lp_panels_to(0, rows, s.units, plain.data(), 0, got.data(), got.stride(), nullptr));
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t u = 0; u < s.units; ++u) ASSERT_TRUE(Same(want(i, u), got(i, u))) << i << u;
+      }
+    }
+  }
+}
+
 // Any number of parts makes the same design.
 TEST(Panels, Parts) {
   for (const Sizes& s : kSizes) {
@@ -128,6 +155,9 @@ TEST(Panels, NoTerms) {
   for (const float v : g) ASSERT_EQ(0, v);
   g = Panels(w, false);
   ASSERT_EQ(LP_OK, lp_design_affine(3, 0, 4, nullptr, nullptr, g.data(), nullptr));
+  for (const float v : g) ASSERT_EQ(0, v);
+  g = Panels(w, false);
+  ASSERT_EQ(LP_OK, lp_panels_product(1, 3, 0, 4, nullptr, 3, nullptr, g.data(), nullptr));
   for (const float v : g) ASSERT_EQ(0, v);
   EXPECT_EQ(INT64_MAX, lp_panels_len(-1, 1));
   const int64_t units = lp_panel_units();

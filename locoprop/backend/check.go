@@ -187,6 +187,17 @@ func CheckPanels(p Packed, m Mat, panels []float32, trans bool) (rows, units int
 	return rows, units
 }
 
+// CheckPanelsProduct panics unless c and b are panels of a product of m, or mᵀ where trans, with
+// so many units. It returns rows and terms: the sizes of m or mᵀ.
+func CheckPanelsProduct(p Packed, c []float32, m Mat, trans bool, b []float32, units int) (rows, terms int) {
+	checkMat(m)
+	if rows, terms = m.Rows, m.Cols; trans {
+		rows, terms = terms, rows
+	}
+	must(units >= 0 && len(c) >= p.PanelsLen(rows, units) && len(b) >= p.PanelsLen(terms, units), badPanels)
+	return rows, terms
+}
+
 // CheckPacked panics unless the arguments of PackedBlock.Solve fit.
 func CheckPacked(p Packed, b *PackedBlock, updates []optimizer.Update, scratch []float32) {
 	CheckSame(b.Ahat, b.Yhat, b.D)

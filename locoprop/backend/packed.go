@@ -41,6 +41,9 @@ type Packed interface {
 	// DesignGrad computes Gᵀ = X̃ᵀR; g: panels of (n+1) × m, r: panels of B × m; d is packed
 	// for both.
 	DesignGrad(g []float32, d Design, r []float32, units int)
+	// PanelsProduct computes C = MB, or MᵀB where trans, with M as it is; c and b: panels of
+	// rows × units and terms × units.
+	PanelsProduct(c []float32, m Mat, trans bool, b []float32, units int)
 	// PanelsFrom computes panels = alpha·m, or alpha·mᵀ where trans; padding becomes 0.
 	PanelsFrom(panels []float32, m Mat, trans bool, alpha float32)
 	// PanelsTo computes m = panels, or panelsᵀ where trans, or adds that to m.

@@ -210,6 +210,16 @@ func (k timedPacked) PanelsTo(m backend.Mat, panels []float32, trans, add bool) 
 	k.Packed.PanelsTo(m, panels, trans, add)
 }
 
+func (k timedPacked) PanelsProduct(c []float32, m backend.Mat, trans bool, b []float32, units int) {
+	rows, terms := m.Rows, m.Cols
+	if trans {
+		rows, terms = terms, rows
+	}
+	k.record(operation{opGemm, trans, false, sizeOf(m), size{terms, units, units}, size{rows, units, units}})
+	defer k.add(products, time.Now())
+	k.Packed.PanelsProduct(c, m, trans, b, units)
+}
+
 func (k timedPacked) DesignAffine(a []float32, d backend.Design, w []float32, units int) {
 	k.record(operation{opGemm, false, true, size{d.Batch, d.Cols, d.Cols}, size{units, d.Cols, d.Cols}, size{d.Batch, units, units}})
 	defer k.add(products, time.Now())

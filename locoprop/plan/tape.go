@@ -12,25 +12,23 @@ import (
 )
 
 // Tape holds the forward and backward pass of a batch: X̃, Â, Ŷ and D = ∂L/∂A of every
-// layer. Each layer's product is a phase of its own, cut into [Tiles]; a layer whose
-// design isn't its input takes a few examples per task.
+// layer. Where [nn.Panels] can make the passes, a task takes a panel of examples through all of
+// both. Else each layer's product is a phase of its own, cut into [Tiles]; a layer whose design
+// isn't its input takes a few examples per task.
 type Tape struct {
 	*nn.Activations
 	D     []backend.Mat // B·p × m
 	Batch int
 
-	net      *nn.Network
-	loss     loss.Loss
-	kernels  backend.Kernels
-	input    *Phase // X of the first layer
-	forward  []*Phase
-	lossD    *Phase // the loss, and D of the last layer
-	lossOnly *Phase
-	backward []*Phase
-	sums     []float64     // loss of each task's examples, by Lo / chunk
-	chunk    int           // examples per task
-	design   []backend.Mat // ∂L/∂(design), where the design isn't the input
-	x, t     backend.Mat   // the batch being run
+	net     *nn.Network
+	loss    loss.Loss
+	kernels backend.Kernels
+	passes  []*Phase      // both passes
+	forward []*Phase      // up to the loss, the first layer's input being there
+	sums    []float64     // loss of each task's examples, by Task.ID
+	design  []backend.Mat // ∂L/∂(design), where the design isn't the input
+	x, t    backend.Mat   // the batch being run
+	leavesA bool
 }
 
 // PassPhase is the name of a tape's phases.
@@ -59,46 +57,76 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 		}
 	}
 	t.D = t.newD()
-	t.input = t.examples(ElementCost*float64(n.Inputs()), func(lo, hi int) {
-		backend.Copy(backend.WithoutBias(backend.Rows(t.Input[0], lo, hi)), backend.Rows(t.x, lo, hi))
-	})
-	costs := PassFlops(n, 1)
-	for ℓ, layer := range n.Layers {
+	if panels := nn.NewPanels(n, k); panels != nil {
+		t.planPanels(panels)
+	} else {
+		t.planTiles()
+	}
+	return t, nil
+}
+
+// planTiles plans the passes layer by layer.
+func (t *Tape) planTiles() {
+	input := t.examples(ElementCost*float64(t.net.Inputs()), func(_, lo, hi int) { t.begin(lo, hi) })
+	var layers []*Phase
+	costs := PassFlops(t.net, 1)
+	for ℓ, layer := range t.net.Layers {
+		w := layer.Weights()
 		if !tiled(layer) {
-			t.forward = append(t.forward, t.examples(costs[ℓ].ForwardFlops, func(lo, hi int) {
-				t.ForwardLayer(k, layer.Weights(), ℓ, lo, hi)
+			layers = append(layers, t.examples(costs[ℓ].ForwardFlops, func(_, lo, hi int) {
+				t.ForwardLayer(t.kernels, w, ℓ, lo, hi)
 			}))
 			continue
 		}
-		w := layer.Weights()
-		t.forward = append(t.forward, NewPhase(PassPhase, Tiles(ℓ, batch, w.Rows, 2*float64(w.Cols)), 0,
+		layers = append(layers, NewPhase(PassPhase, Tiles(ℓ, t.Batch, w.Rows, 2*float64(w.Cols)), 0,
 			func(task *Task, _ []float32) error {
-				t.ForwardTile(k, w, ℓ, task.Lo, task.Hi, task.Left, task.Right)
+				t.ForwardTile(t.kernels, w, ℓ, task.Lo, task.Hi, task.Left, task.Right)
 				return nil
 			}))
 	}
-	t.lossD = t.examples(ElementCost*float64(n.Outputs()), t.lossOf(true))
-	t.lossOnly = t.examples(ElementCost*float64(n.Outputs()), t.lossOf(false))
-	t.sums, t.chunk = make([]float64, len(t.lossD.Tasks)), t.lossD.Tasks[0].Hi
-	t.backward = t.backwardInto(t.D)
-	return t, nil
+	last := t.net.Last()
+	whole := tiled(last) && last.Transfer().RowCoupled() // left to do by the tiles
+	lossPhase := func(derivative bool) *Phase {
+		return t.examples(ElementCost*float64(t.net.Outputs()), func(id, lo, hi int) {
+			if whole {
+				a, y := t.Output(lo, hi)
+				t.kernels.Apply(y, a, last.Transfer())
+			}
+			t.lossOf(id, lo, hi, derivative)
+		})
+	}
+	lossD := lossPhase(true)
+	t.sums = make([]float64, len(lossD.Tasks))
+	t.forward = slices.Concat(layers, []*Phase{lossPhase(false)})
+	t.passes = slices.Concat([]*Phase{input}, layers, []*Phase{lossD}, t.backwardInto(t.D))
 }
+
+// begin copies inputs of the batch.
+func (t *Tape) begin(lo, hi int) {
+	backend.Copy(backend.WithoutBias(backend.Rows(t.Input[0], lo, hi)), backend.Rows(t.x, lo, hi))
+}
+
+// LeaveA tells the tape that nothing reads A of any layer but the last: where it costs time to have it,
+// it isn't made.
+func (t *Tape) LeaveA() { t.leavesA = true }
 
 // tiled tells whether a layer's products can be cut by units.
 func tiled(l nn.Layer) bool { return l.DesignIsInput() && l.Positions() == 1 }
 
-// examples makes a phase of tasks that take a few examples each.
-func (t *Tape) examples(cost float64, do func(lo, hi int)) *Phase {
-	return NewPhase(PassPhase, ExampleTasks(t.Batch, cost), 0, func(task *Task, _ []float32) error {
-		do(task.Lo, task.Hi)
+// examples makes a phase of tasks that take a few examples each, and are numbered.
+func (t *Tape) examples(cost float64, do func(id, lo, hi int)) *Phase {
+	tasks := ExampleTasks(t.Batch, cost)
+	for i := range tasks {
+		tasks[i].ID = i
+	}
+	return NewPhase(PassPhase, tasks, 0, func(task *Task, _ []float32) error {
+		do(task.ID, task.Lo, task.Hi)
 		return nil
 	})
 }
 
 // Phases are those of a [Tape.Run], in order.
-func (t *Tape) Phases() []*Phase {
-	return slices.Concat([]*Phase{t.input}, t.forward, []*Phase{t.lossD}, t.backward)
-}
+func (t *Tape) Phases() []*Phase { return t.passes }
 
 var errShape = errors.New("batch of another shape than planned")
 
@@ -111,28 +139,26 @@ func (t *Tape) Run(p *Pool, x, target backend.Mat) (float64, error) {
 			x.Rows, x.Cols, target.Rows, target.Cols, t.Batch, t.net.Inputs(), t.Batch, t.net.Outputs())
 	}
 	t.x, t.t = x, target
-	if err := p.Run(t.input); err != nil {
-		return 0, err
-	}
-	mean, err := t.runForward(p, t.lossD)
+	mean, err := t.run(p, t.passes)
 	if err != nil {
 		return 0, err
 	}
-	if err := runAll(p, t.backward); err != nil {
-		return 0, err
-	}
 	if math.IsNaN(mean) || math.IsInf(mean, 0) {
+		if t.leavesA { // now it is of use
+			t.leavesA = false
+			defer func() { t.leavesA = true }()
+			if err := runAll(p, t.forward); err != nil {
+				return mean, err
+			}
+		}
 		return mean, t.diagnose(mean)
 	}
 	return mean, nil
 }
 
-// runForward takes the batch through the network, and to its mean loss by the given phase.
-func (t *Tape) runForward(p *Pool, last *Phase) (float64, error) {
-	if err := runAll(p, t.forward); err != nil {
-		return 0, err
-	}
-	if err := p.Run(last); err != nil {
+// run runs phases, and returns the mean loss that they find.
+func (t *Tape) run(p *Pool, phases []*Phase) (float64, error) {
+	if err := runAll(p, phases); err != nil {
 		return 0, err
 	}
 	var sum float64
@@ -151,23 +177,15 @@ func runAll(p *Pool, phases []*Phase) error {
 	return nil
 }
 
-// lossOf computes the loss of examples and, where told to, D of the last layer.
-func (t *Tape) lossOf(derivative bool) func(lo, hi int) {
-	last := len(t.D) - 1
-	layer := t.net.Last()
-	whole := tiled(layer) && layer.Transfer().RowCoupled() // left to do by the tiles
-	return func(lo, hi int) {
-		a, y := t.Output(lo, hi)
-		if whole {
-			t.kernels.Apply(y, a, layer.Transfer())
-		}
-		var d backend.Mat
-		var scale float32
-		if derivative {
-			d, scale = t.flat(t.D, last, lo, hi), float32(1/float64(t.Batch))
-		}
-		t.sums[lo/t.chunk] = t.kernels.Loss(d, a, y, backend.Rows(t.t, lo, hi), layer.Transfer(), t.loss, scale)
+// lossOf computes the loss of a task's examples and, where told to, D of the last layer.
+func (t *Tape) lossOf(id, lo, hi int, derivative bool) {
+	a, y := t.Output(lo, hi)
+	var d backend.Mat
+	var scale float32
+	if derivative {
+		d, scale = t.flat(t.D, len(t.D)-1, lo, hi), float32(1/float64(t.Batch))
 	}
+	t.sums[id] = t.kernels.Loss(d, a, y, backend.Rows(t.t, lo, hi), t.net.Last().Transfer(), t.loss, scale)
 }
 
 // backwardInto makes the phases that take d of the last layer down to the first.
@@ -189,7 +207,7 @@ func (t *Tape) backwardInto(d []backend.Mat) []*Phase {
 			continue
 		}
 		cost := 2 * float64(p) * float64(w.Cols) * float64(w.Rows)
-		phases = append(phases, t.examples(cost, func(lo, hi int) {
+		phases = append(phases, t.examples(cost, func(_, lo, hi int) {
 			from, dx := backend.Rows(d[ℓ], lo*p, hi*p), t.flat(d, ℓ-1, lo, hi)
 			if layer.DesignIsInput() {
 				k.Backprop(dx, from, w)
@@ -229,7 +247,7 @@ type Backward struct {
 // for several ranges at once.
 func (t *Tape) NewBackward(start func(d, a, y backend.Mat, lo int)) *Backward {
 	b := &Backward{D: t.newD()}
-	first := t.examples(ElementCost*float64(t.net.Outputs()), func(lo, hi int) {
+	first := t.examples(ElementCost*float64(t.net.Outputs()), func(_, lo, hi int) {
 		a, y := t.Output(lo, hi)
 		start(t.flat(b.D, len(b.D)-1, lo, hi), a, y, lo)
 	})
@@ -243,7 +261,7 @@ func (b *Backward) Run(p *Pool) error { return runAll(p, b.phases) }
 // Again returns the mean loss of the batch last run at the weights as they are now. It
 // overwrites the activations, and D stays. It isn't finite where the weights have left
 // the range that the network can stand.
-func (t *Tape) Again(p *Pool) (float64, error) { return t.runForward(p, t.lossOnly) }
+func (t *Tape) Again(p *Pool) (float64, error) { return t.run(p, t.forward) }
 
 // flat views a layer's matrix of those of D's shapes as a row per example.
 func (t *Tape) flat(of []backend.Mat, ℓ, lo, hi int) backend.Mat {

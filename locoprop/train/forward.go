@@ -28,18 +28,12 @@ type forward struct {
 	net     *nn.Network
 	src     *source
 	chunk   int
-	packing *plan.Phase // of the weights; nil: they aren't
+	panels  *nn.Panels // nil where they can't be
 	phase   *plan.Phase
 	visit   func(c *output) error
-	memory  *forwardMemory
-	weights []backend.Mat   // of the pass being run
-	ctx     context.Context // of the pass being run: tasks look at it
-}
-
-// forwardMemory is what passes through one network may share that never run at once.
-type forwardMemory struct {
-	free   chan *forwardBuffer // one for each worker; nil until it is first used
-	packed *nn.PackedWeights   // nil until they are first packed
+	free    chan *forwardBuffer // one for each worker; nil until it is first used
+	weights []backend.Mat       // of the pass being run
+	ctx     context.Context     // of the pass being run: tasks look at it
 }
 
 // output is what the network gives for examples lo ≤ i < hi.
@@ -50,54 +44,32 @@ type output struct {
 
 type forwardBuffer struct {
 	chunk  int
-	act    *nn.Activations       // or
-	packed *nn.PackedActivations // with packed weights
-	target backend.Mat           // where the target isn't the input
+	act    *nn.Activations // or
+	panels *nn.PanelActivations
+	target backend.Mat // where the target isn't the input
 }
 
-// packedLeast is how many examples a source needs for packing the weights to pay.
-const packedLeast = 4 * 256
-
 func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visit func(*output) error) *forward {
-	f := &forward{kernels: k, net: n, src: src, chunk: evalChunk(src.n), visit: visit, memory: &forwardMemory{free: make(chan *forwardBuffer, workers)}}
+	f := &forward{kernels: k, net: n, src: src, panels: nn.NewPanels(n, k), chunk: evalChunk(src.n), visit: visit, free: make(chan *forwardBuffer, workers)}
 	for range workers {
-		f.memory.free <- nil
+		f.free <- nil
 	}
 	var cost float64
 	for _, p := range plan.PassFlops(n, 1) {
 		cost += p.ForwardFlops
 	}
 	f.phase = plan.NewPhase("evaluation", src.tasks(f.chunk, cost), 0, f.do)
-	if src.n >= packedLeast && nn.PacksWeights(n, k) {
-		const parts = 16
-		var tasks []plan.Task
-		for part := range parts {
-			tasks = append(tasks, plan.Task{Layer: -1, ID: part, Cost: plan.ElementCost * cost / parts})
-		}
-		f.packing = plan.NewPhase("packing", tasks, 0, func(t *plan.Task, _ []float32) error {
-			f.memory.packed.Pack(f.weights, t.ID, parts)
-			return nil
-		})
-	}
 	return f
 }
 
 // share lets two passes that never run at once, through one network with one backend, use the
 // same memory.
-func (f *forward) share(other *forward) { f.memory = other.memory }
+func (f *forward) share(other *forward) { f.free = other.free }
 
 // run takes all examples through the network with the given weights. It returns an
 // interruption's error as soon as the chunks in hand are done.
 func (f *forward) run(ctx context.Context, p *plan.Pool, weights []backend.Mat) error {
 	f.ctx, f.weights = ctx, weights
-	if f.packing != nil {
-		if f.memory.packed == nil {
-			f.memory.packed = nn.NewPackedWeights(f.net, f.kernels)
-		}
-		if err := p.Run(f.packing); err != nil {
-			return err
-		}
-	}
 	return p.Run(f.phase)
 }
 
@@ -105,11 +77,11 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 	if err := interruption(f.ctx); err != nil {
 		return err
 	}
-	b := <-f.memory.free
+	b := <-f.free
 	if b == nil {
 		b = &forwardBuffer{}
 	}
-	defer func() { f.memory.free <- b }()
+	defer func() { f.free <- b }()
 	if b.chunk < f.chunk { // a pass that shares it may have smaller ones
 		*b = forwardBuffer{chunk: f.chunk}
 	}
@@ -125,9 +97,9 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 	if err := f.src.fill(x, target, f.src.index[t.Lo:t.Hi]); err != nil {
 		return err
 	}
-	if f.packing != nil {
-		b.packed.Forward(n)
-		return f.visit(&output{t.ID, t.Lo, t.Hi, backend.Rows(b.packed.A, 0, n), backend.Rows(b.packed.Y, 0, n), target})
+	if f.panels != nil {
+		b.panels.Forward(f.weights, n)
+		return f.visit(&output{t.ID, t.Lo, t.Hi, backend.Rows(b.panels.A, 0, n), backend.Rows(b.panels.Y, 0, n), target})
 	}
 	b.act.Forward(f.kernels, f.weights, 0, n)
 	a, y := b.act.Output(0, n)
@@ -136,11 +108,11 @@ func (f *forward) do(t *plan.Task, _ []float32) error {
 
 // input is where a pass takes its input from, made when it is first used.
 func (f *forward) input(b *forwardBuffer) backend.Mat {
-	if f.packing != nil {
-		if b.packed == nil {
-			b.packed = nn.NewPackedActivations(f.memory.packed, b.chunk)
+	if f.panels != nil {
+		if b.panels == nil {
+			b.panels = nn.NewPanelActivations(f.panels, b.chunk)
 		}
-		return b.packed.Input
+		return b.panels.Input
 	}
 	if b.act == nil {
 		b.act = nn.NewActivations(f.net, b.chunk)

@@ -41,6 +41,12 @@ func (k *Backend) DesignGrad(g []float32, d backend.Design, r []float32, units i
 	must(bindings.DesignGrad(d.Batch, d.Cols, units, unsafe.SliceData(d.Data), unsafe.SliceData(r), unsafe.SliceData(g)))
 }
 
+// PanelsProduct implements backend.Packed.
+func (k *Backend) PanelsProduct(c []float32, m backend.Mat, trans bool, b []float32, units int) {
+	rows, terms := backend.CheckPanelsProduct(k, c, m, trans, b, units)
+	must(bindings.PanelsProduct(trans, rows, terms, units, data(m), m.Stride, unsafe.SliceData(b), unsafe.SliceData(c)))
+}
+
 // PanelsFrom implements backend.Packed.
 func (k *Backend) PanelsFrom(panels []float32, m backend.Mat, trans bool, alpha float32) {
 	rows, units := backend.CheckPanels(k, m, panels, trans)

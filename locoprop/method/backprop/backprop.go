@@ -81,6 +81,7 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 	if err != nil {
 		return nil, err
 	}
+	tape.LeaveA()
 	s := &stepper{o: m.o, net: n, tape: tape, kernels: k}
 	for _, w := range n.Weights() {
 		slots := plan.NewSlots(w, m.o.Optimizer.ForLayer(w.Cols-1, w.Rows))

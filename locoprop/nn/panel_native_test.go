@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A forward pass with packed weights is that with weights as they are, for any number of
-// examples up to that of the activations, one after the other, and allocates nothing.
-func TestPackedForward(t *testing.T) {
+// A forward pass by panels is that by matrices, for any number of examples up to that of the
+// activations, one after the other, and allocates nothing.
+func TestPanelActivations(t *testing.T) {
 	k := native.New()
 	defer k.Close()
 	for name, arch := range map[string]nn.Arch{
@@ -29,14 +29,11 @@ func TestPackedForward(t *testing.T) {
 			n, err := nn.New(arch)
 			require.NoError(t, err)
 			n.Init(nn.Glorot, 3)
-			require.True(t, nn.PacksWeights(n, k))
-			w := nn.NewPackedWeights(n, k)
-			const most = 70
-			act, want := nn.NewPackedActivations(w, most), nn.NewActivations(n, most)
-			for round, examples := range []int{1, 31, 32, 33, most, 2} {
-				for part := range 3 {
-					w.Pack(n.Weights(), part, 3)
-				}
+			panels := nn.NewPanels(n, k)
+			require.NotNil(t, panels)
+			const most = 170
+			act, want := nn.NewPanelActivations(panels, most), nn.NewActivations(n, most)
+			for round, examples := range []int{1, 31, 32, 33, most, 2, 64} {
 				u := philox.New(uint32(round), philox.Local, 0)
 				for i := range examples {
 					for j := range n.Inputs() {
@@ -44,7 +41,7 @@ func TestPackedForward(t *testing.T) {
 						act.Input.Data[i*act.Input.Stride+j], want.Input[0].Data[i*want.Input[0].Stride+j] = v, v
 					}
 				}
-				act.Forward(examples)
+				act.Forward(n.Weights(), examples)
 				want.Forward(gonum.New(), n.Weights(), 0, examples)
 				a, y := want.Output(0, examples)
 				for i := range examples {
@@ -53,9 +50,9 @@ func TestPackedForward(t *testing.T) {
 						assert.InDelta(t, y.Data[i*y.Stride+j], act.Y.Data[i*act.Y.Stride+j], 2e-5, "Y of %d, %d of %d", i, j, examples)
 					}
 				}
-				n.Weights()[0].Data[0]++ // the next round packs other weights
+				n.Weights()[0].Data[0]++ // the next round has other weights
 			}
-			assert.Zero(t, testing.AllocsPerRun(3, func() { act.Forward(most) }))
+			assert.Zero(t, testing.AllocsPerRun(3, func() { act.Forward(n.Weights(), most) }))
 		})
 	}
 }
@@ -70,21 +67,42 @@ func (l own) DesignIsInput() bool { return l.positions == 1 }
 func (l own) Positions() int      { return l.positions }
 func (l own) Inputs() int         { return l.positions * l.Dense.Inputs() }
 
-func TestPacksWeights(t *testing.T) {
+func TestPanelsOrNone(t *testing.T) {
 	k := native.New()
 	defer k.Close()
 	plain, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Tanh}})
 	require.NoError(t, err)
-	assert.True(t, nn.PacksWeights(plain, k))
-	assert.False(t, nn.PacksWeights(plain, gonum.New()), "the backend doesn't pack")
+	assert.NotNil(t, nn.NewPanels(plain, k))
+	assert.Nil(t, nn.NewPanels(plain, gonum.New()), "the backend has none")
 	windows, err := nn.FromLayers(own{nn.NewDense(2, 2, transfer.Tanh), 3})
 	require.NoError(t, err)
-	assert.False(t, nn.PacksWeights(windows, k), "positions")
-	f, err := transfer.Register("packs-weights", transfer.Custom{
+	assert.Nil(t, nn.NewPanels(windows, k), "positions")
+	f, err := transfer.Register("no-panels", transfer.Custom{
 		F: func(a float32) float32 { return a }, Deriv: func(_, _ float32) float32 { return 1 },
 	})
 	require.NoError(t, err)
 	custom, err := nn.New(nn.Arch{Widths: []int{3, 2, 2}, Transfer: []transfer.Func{f, transfer.Tanh}})
 	require.NoError(t, err)
-	assert.False(t, nn.PacksWeights(custom, k), "a function from Go")
+	assert.Nil(t, nn.NewPanels(custom, k), "a function from Go")
+	custom, err = nn.New(nn.Arch{Widths: []int{3, 2, 2}, Transfer: []transfer.Func{transfer.Tanh, f}})
+	require.NoError(t, err)
+	assert.NotNil(t, nn.NewPanels(custom, k), "one of the last layer, which isn't asked for padding")
+}
+
+// Sizes of passes make up any number of examples, with one or two panels each or part of one.
+func TestPanelsSize(t *testing.T) {
+	k := native.New()
+	defer k.Close()
+	n, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Tanh}})
+	require.NoError(t, err)
+	p, unit := nn.NewPanels(n, k), k.PanelUnits()
+	for examples := range 10 * unit {
+		rest := examples
+		for rest > 0 {
+			size := p.Size(rest)
+			require.True(t, size == 2*unit || size == unit || size >= 1 && size <= unit/2, "%d of %d", size, rest)
+			rest -= size
+		}
+		require.Zero(t, rest)
+	}
 }
