@@ -96,14 +96,12 @@ func (p *product[T]) run(transB bool, m, n, k int, a []T, lda int, b []T, ldb in
 		width := (cols + unrolled - 1) / unrolled * unrolled
 		for l := 0; l < k; l += depth {
 			deep := min(depth, k-l)
-			packed, finite := p.room.b[:deep*width], false
+			from, packed := l*ldb+j, pack[T]
 			if transB {
-				finite = packTrans(packed, width, b[j*ldb+l:], deep, cols, ldb)
-			} else {
-				finite = pack(packed, width, b[l*ldb+j:], deep, cols, ldb)
+				from, packed = j*ldb+l, packTrans[T]
 			}
 			multiply := p.gemm
-			if !finite {
+			if finite := packed(p.room.b[:deep*width], width, b[from:], deep, cols, ldb); !finite {
 				multiply = plainGemm[T]
 			}
 			p.column(multiply, m, cols, deep, a, lda, l, width, c[j:], ldc)
