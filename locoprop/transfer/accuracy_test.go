@@ -55,6 +55,26 @@ func TestEveryMagnitude(t *testing.T) {
 	}
 }
 
+// TestRowsAtTheirEnds: what tanh and sigmoid make of zeros, the least floats, infinities and
+// NaN, to the bit.
+func TestRowsAtTheirEnds(t *testing.T) {
+	const least, most = math.SmallestNonzeroFloat32, math.MaxFloat32
+	inf, minus0 := float32(math.Inf(1)), float32(math.Copysign(0, -1))
+	a := []float32{0, minus0, least, -least, most, -most, inf, -inf, float32(math.NaN())}
+	bits := func(y []float32) (b []uint32) {
+		for _, v := range y[:len(y)-1] {
+			b = append(b, math.Float32bits(v))
+		}
+		assert.True(t, math.IsNaN(float64(y[len(y)-1])))
+		return b
+	}
+	y := make([]float32, len(a))
+	transfer.Tanh.Eval(y, a)
+	assert.Equal(t, bits([]float32{0, minus0, least, -least, 1, -1, 1, -1, a[8]}), bits(y))
+	transfer.Sigmoid.Eval(y, a)
+	assert.Equal(t, bits([]float32{0.5, 0.5, 0.5, 0.5, 1, 0, 1, 0, a[8]}), bits(y))
+}
+
 // TestTemperedSoftmaxFarOut: rows shift without a change, however far, and an infinitely bad
 // class has no probability.
 func TestTemperedSoftmaxFarOut(t *testing.T) {

@@ -10,9 +10,7 @@ func (f Func) Eval(y, a []float32) {
 	case KindIdentity:
 		copy(y, a)
 	case KindTanh:
-		for i, v := range a {
-			y[i] = float32(math.Tanh(float64(v)))
-		}
+		tanhRow(y, a)
 	case KindLeakyReLU:
 		for i, v := range a {
 			switch {
@@ -25,9 +23,7 @@ func (f Func) Eval(y, a []float32) {
 			y[i] = v
 		}
 	case KindSigmoid:
-		for i, v := range a {
-			y[i] = float32(sigmoid(float64(v)))
-		}
+		sigmoidRow(y, a)
 	case KindSoftmax:
 		softmax(y, a)
 	case KindTemperedSoftmax:

@@ -1,7 +1,6 @@
 package gonum
 
 import (
-	"math"
 	"sync"
 
 	"gonum.org/v1/gonum/blas"
@@ -18,19 +17,30 @@ import (
 //     modulo 16 bytes; here every element is Σ over k = 0, 1, … in that order,
 //     whatever the addresses, the strides and the pieces;
 //   - it skips the zeros of A, so that 0·NaN would be lost; see multiply;
-//   - rows of 192 rather than 64 columns make it faster than the whole gemm.
+//   - rows of up to 192 rather than 64 columns make it faster than the whole gemm;
+//   - pieces of B and C are copied to where their rows are aligned and as long as
+//     gonum's loop is unrolled, which would else add up what is left over one by one;
+//     pieces of C stay in the innermost cache.
 type serial struct {
 	free32 freeList[float32]
 	free64 freeList[float64]
 }
 
-// Pieces of op(A) are rowPiece × depth, of op(B) depth × colPiece. gonum's gemm stays
-// serial below four blocks of 64 × 64 of C.
+// Pieces of op(A) are rowPiece × depth, of op(B) depth × colPiece at most. gonum's gemm
+// stays serial below four blocks of 64 × 64 of C.
 const (
-	rowPiece = 64
+	rowPiece = 32
 	colPiece = 3 * 64
-	depth    = 64
+	depth    = 256
+	unrolled = 16 // what rows of a piece are a multiple of
 )
+
+// room is where one product keeps its pieces of op(B) and C. It is so large that Go
+// aligns it to pages.
+type room[T float] struct {
+	b [depth * colPiece]T
+	c [rowPiece * colPiece]T
+}
 
 type float interface{ float32 | float64 }
 
@@ -44,18 +54,16 @@ var (
 
 // Sgemm implements BLAS.
 func (s *serial) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	scaleRows(c, m, n, ldc, beta)
-	p := product[float32]{sgemm, s.free32.get(), tA, alpha}
+	p := product[float32]{sgemm, s.free32.get(), tA, alpha, beta}
 	p.run(tB == blas.Trans, m, n, k, a, lda, b, ldb, c, ldc)
-	s.free32.put(p.packed)
+	s.free32.put(p.room)
 }
 
 // Dgemm implements BLAS.
 func (s *serial) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
-	scaleRows(c, m, n, ldc, beta)
-	p := product[float64]{dgemm, s.free64.get(), tA, alpha}
+	p := product[float64]{dgemm, s.free64.get(), tA, alpha, beta}
 	p.run(tB == blas.Trans, m, n, k, a, lda, b, ldb, c, ldc)
-	s.free64.put(p.packed)
+	s.free64.put(p.room)
 }
 
 // Ssyrk implements BLAS for the lower triangle. It works in stripes of rows up to the
@@ -71,48 +79,110 @@ func (s *serial) Ssyrk(_ blas.Uplo, t blas.Transpose, n, k int, alpha float32, a
 	}
 }
 
-// product is C += α·op(A)·op(B) with what stays the same over its pieces.
+// product is C ← α·op(A)·op(B) + β·C with what stays the same over its pieces.
 type product[T float] struct {
-	gemm   gemmFunc[T]
-	packed []T // room for one piece of op(B)
-	tA     blas.Transpose
-	alpha  T
+	gemm        gemmFunc[T]
+	room        *room[T]
+	tA          blas.Transpose
+	alpha, beta T
 }
 
+// run makes the product of m × k by k × n, none of them 0.
 func (p *product[T]) run(transB bool, m, n, k int, a []T, lda int, b []T, ldb int, c []T, ldc int) {
-	for j := 0; j < n; j += colPiece {
-		cols := min(colPiece, n-j)
+	pieces := (n + colPiece - 1) / colPiece
+	for piece := range pieces {
+		j, end := n*piece/pieces, n*(piece+1)/pieces
+		cols := end - j
+		width := (cols + unrolled - 1) / unrolled * unrolled
 		for l := 0; l < k; l += depth {
 			deep := min(depth, k-l)
-			piece, stride := p.packed, cols
+			from, packed := l*ldb+j, pack[T]
 			if transB {
-				for i := range cols {
-					for r, v := range b[(j+i)*ldb+l:][:deep] {
-						piece[r*cols+i] = v
-					}
-				}
-			} else {
-				piece, stride = b[l*ldb+j:], ldb
+				from, packed = j*ldb+l, packTrans[T]
 			}
-			p.column(m, cols, deep, a, lda, l, piece, stride, c[j:], ldc)
+			multiply := p.gemm
+			if finite := packed(p.room.b[:deep*width], width, b[from:], deep, cols, ldb); !finite {
+				multiply = plainGemm[T]
+			}
+			p.column(multiply, m, cols, deep, a, lda, l, width, c[j:], ldc)
 		}
 	}
 }
 
-// column multiplies one piece of op(B), deep × cols, by all of op(A) that meets it:
-// columns l to l+deep.
-func (p *product[T]) column(m, cols, deep int, a []T, lda, l int, b []T, ldb int, c []T, ldc int) {
-	multiply := p.gemm
-	if !finite(b, deep, cols, ldb) {
-		multiply = plainGemm[T]
+// column multiplies the packed piece of op(B), deep × width, of which cols count, by all
+// of op(A) that meets it: columns l to l+deep.
+func (p *product[T]) column(multiply gemmFunc[T], m, cols, deep int, a []T, lda, l, width int, c []T, ldc int) {
+	beta := T(1)
+	if l == 0 {
+		beta = p.beta
 	}
 	for i := 0; i < m; i += rowPiece {
 		start := i*lda + l
 		if p.tA == blas.Trans {
 			start = l*lda + i
 		}
-		multiply(p.tA, blas.NoTrans, min(rowPiece, m-i), cols, deep, p.alpha, a[start:], lda, b, ldb, 1, c[i*ldc:], ldc)
+		rows := min(rowPiece, m-i)
+		piece := p.room.c[:rows*width]
+		if beta != 0 { // else C isn't read
+			for r := range rows {
+				copy(piece[r*width:], c[(i+r)*ldc:][:cols])
+			}
+		}
+		scale(piece, beta)
+		multiply(p.tA, blas.NoTrans, rows, width, deep, p.alpha, a[start:], lda, p.room.b[:], width, 1, piece, width)
+		for r := range rows {
+			copy(c[(i+r)*ldc:][:cols], piece[r*width:])
+		}
 	}
+}
+
+// pack copies a rows × cols matrix to dst, rows of which are longer and end with zeros.
+// It reports whether the matrix holds neither NaN nor infinity.
+func pack[T float](dst []T, width int, b []T, rows, cols, ldb int) bool {
+	var sum T
+	for i := range rows {
+		from, to := b[i*ldb:][:cols], dst[i*width:][:width]
+		clear(to[copy(to, from):])
+		sum += notFinite(to)
+	}
+	return sum == 0
+}
+
+// notFinite is NaN where x, a multiple of 4 elements, holds NaN or infinity, else 0.
+func notFinite[T float](x []T) T {
+	var s0, s1, s2, s3 T // a single sum would wait for itself
+	for len(x) >= 4 {
+		s0 += x[0] * 0
+		s1 += x[1] * 0
+		s2 += x[2] * 0
+		s3 += x[3] * 0
+		x = x[4:]
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// packTrans is pack of the transpose of a cols × rows matrix, four of its rows at a time.
+func packTrans[T float](dst []T, width int, b []T, rows, cols, ldb int) bool {
+	var zeros [depth]T
+	column := func(j int) []T {
+		if j < cols {
+			return b[j*ldb:][:rows]
+		}
+		return zeros[:rows]
+	}
+	var s0, s1, s2, s3 T
+	for j := 0; j < width; j += 4 {
+		b0, b1, b2, b3 := column(j), column(j+1), column(j+2), column(j+3)
+		for i, v0 := range b0 {
+			v1, v2, v3 := b1[i], b2[i], b3[i]
+			*(*[4]T)(dst[i*width+j:]) = [4]T{v0, v1, v2, v3}
+			s0 += v0 * 0
+			s1 += v1 * 0
+			s2 += v2 * 0
+			s3 += v3 * 0
+		}
+	}
+	return (s0+s1)+(s2+s3) == 0
 }
 
 // plainGemm is C += α·op(A)·B in the same order of additions as gonum's, without
@@ -133,28 +203,7 @@ func plainGemm[T float](tA, _ blas.Transpose, m, n, k int, alpha T, a []T, lda i
 	}
 }
 
-// finite reports whether a rows × cols matrix holds neither NaN nor infinity. It costs
-// one pass over B where the product costs m.
-func finite[T float](b []T, rows, cols, stride int) bool {
-	for i := range rows {
-		var sum T
-		for _, v := range b[i*stride : i*stride+cols] {
-			sum += v * 0 // 0, or NaN from then on
-		}
-		if math.IsNaN(float64(sum)) {
-			return false
-		}
-	}
-	return true
-}
-
-// scaleRows is C ← β·C; β = 0 doesn't read C.
-func scaleRows[T float](c []T, m, n, ldc int, beta T) {
-	for i := range m {
-		scale(c[i*ldc:i*ldc+n], beta)
-	}
-}
-
+// scale is c ← β·c; β = 0 doesn't read c.
 func scale[T float](c []T, beta T) {
 	switch beta {
 	case 1:
@@ -167,26 +216,26 @@ func scale[T float](c []T, beta T) {
 	}
 }
 
-// freeList keeps the pieces between calls: as many as there ever were calls at once.
+// freeList keeps rooms between calls: as many as there ever were calls at once.
 // A sync.Pool would lose them to the garbage collector and allocate again.
 type freeList[T float] struct {
 	mu   sync.Mutex
-	free [][]T
+	free []*room[T]
 }
 
-func (f *freeList[T]) get() []T {
+func (f *freeList[T]) get() *room[T] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if n := len(f.free); n > 0 {
-		p := f.free[n-1]
+		r := f.free[n-1]
 		f.free = f.free[:n-1]
-		return p
+		return r
 	}
-	return make([]T, depth*colPiece)
+	return new(room[T])
 }
 
-func (f *freeList[T]) put(p []T) {
+func (f *freeList[T]) put(r *room[T]) {
 	f.mu.Lock()
-	f.free = append(f.free, p)
+	f.free = append(f.free, r)
 	f.mu.Unlock()
 }
