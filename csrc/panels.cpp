@@ -37,11 +37,13 @@ HWY_INLINE int64_t VectorLanes() { return static_cast<int64_t>(hn::Lanes(D())); 
 constexpr int64_t Up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 // C = A B, or C + A B where add: c: kRows x kVectors vectors, a: terms x kTall, of which kRows
-// are used, b: terms x kVectors vectors, none with gaps.
+// are used, b: terms x kVectors vectors, none with gaps. Sums so far lie in a farther cache, where
+// nothing guesses which tile comes next: they are asked for before the terms.
 template <int kVectors, int kRows>
 HWY_INLINE void Tile(int64_t terms, const float* HWY_RESTRICT a, const float* HWY_RESTRICT b,
                      bool add, float* HWY_RESTRICT c) {
   const int64_t lanes = VectorLanes();
+  if (add) Fetch(c, kRows * kVectors * lanes);
   V sums[kRows][kVectors];
   for (int i = 0; i < kRows; ++i) {
     for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::Zero(D());
