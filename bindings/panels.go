@@ -2,12 +2,6 @@
 
 package bindings
 
-// #cgo noescape lp_design_pack
-// #cgo nocallback lp_design_pack
-// #cgo noescape lp_design_affine
-// #cgo nocallback lp_design_affine
-// #cgo noescape lp_design_grad
-// #cgo nocallback lp_design_grad
 // #cgo noescape lp_panels_product
 // #cgo nocallback lp_panels_product
 // #cgo noescape lp_panels_from
@@ -22,38 +16,6 @@ func PanelsLen(rows, units int) int { return int(C.lp_panels_len(i64(rows), i64(
 
 // PanelUnits calls lp_panel_units.
 func PanelUnits() int { return int(C.lp_panel_units()) }
-
-// DesignLen calls lp_design_len.
-func DesignLen(batch, cols int, both bool) int {
-	return int(C.lp_design_len(i64(batch), i64(cols), flag(both)))
-}
-
-// DesignPack calls lp_design_pack: part of a design, arranged for products.
-func DesignPack(batch, cols int, x *float32, ldx, part, parts int, both bool, design *float32) error {
-	var e C.lp_error
-	if C.lp_design_pack(i64(batch), i64(cols), f32(x), i64(ldx), i64(part), i64(parts), flag(both), f32(design), &e) != C.LP_OK {
-		return failed("lp_design_pack", e)
-	}
-	return nil
-}
-
-// DesignAffine calls lp_design_affine: A = X̃W̃ᵀ.
-func DesignAffine(batch, cols, units int, design, w, a *float32) error {
-	var e C.lp_error
-	if C.lp_design_affine(i64(batch), i64(cols), i64(units), f32(design), f32(w), f32(a), &e) != C.LP_OK {
-		return failed("lp_design_affine", e)
-	}
-	return nil
-}
-
-// DesignGrad calls lp_design_grad: Gᵀ = X̃ᵀR.
-func DesignGrad(batch, cols, units int, design, r, g *float32) error {
-	var e C.lp_error
-	if C.lp_design_grad(i64(batch), i64(cols), i64(units), f32(design), f32(r), f32(g), &e) != C.LP_OK {
-		return failed("lp_design_grad", e)
-	}
-	return nil
-}
 
 // PanelsProduct calls lp_panels_product: C = MB or MᵀB.
 func PanelsProduct(trans bool, rows, terms, units int, m *float32, ldm int, b, c *float32) error {

@@ -340,14 +340,13 @@ lp_status lp_times(int64_t rows, int64_t cols, const float* h, int64_t ldh, cons
 lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t first, double a,
                       double b, const double* s, const double* t, lp_error* err) LP_NOEXCEPT;
 
-/* ---- products with a design packed once ------------------------------------------------
- * All blocks of a layer multiply the same design X~ in all iterations of a local problem. A
- * packed design is X~ arranged once for its products, and the matrices that it multiplies are in
- * panels: rows x units as panels of two vectors of units side by side (the last of one where
- * that is enough), each padded to whole groups of rows. The padding of what these functions
- * write is unspecified but for lp_panels_from's, which is 0; it makes no difference to what isn't
- * padding. Panels have no gaps: functions that take an element at a time take all of them as
- * one row.
+/* ---- products on panels ----------------------------------------------------------------
+ * A product M B or M' B reads M as it is, and has B and its result in panels: rows x units as
+ * panels of two vectors of units side by side (the last of one where that is enough), each padded
+ * to whole groups of rows. It reads and writes them one element after the other, where a BLAS would
+ * arrange ("pack") both matrices anew in each call. The padding of what these functions write is
+ * unspecified but for lp_panels_from's, which is 0; it makes no difference to what isn't padding.
+ * Panels have no gaps: functions that take an element at a time take all of them as one row.
  *
  * Sums have the order of their terms, 512 at a time, whatever the vectors' length: processors with
  * fused multiplication give the same bits. Sizes are at most 2^30. */
@@ -355,28 +354,11 @@ lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t
 /* The units of a whole panel. */
 int64_t lp_panel_units(void) LP_NOEXCEPT;
 
-/* The floats of panels of rows x units, and of a packed design; INT64_MAX where a size is out of
- * range. A design that isn't packed both ways is for lp_design_affine alone, and half as long. */
+/* The floats of panels of rows x units; INT64_MAX where a size is out of range. */
 int64_t lp_panels_len(int64_t rows, int64_t units) LP_NOEXCEPT;
-int64_t lp_design_len(int64_t batch, int64_t cols, int32_t both) LP_NOEXCEPT;
 
-/* lp_design_pack: packs part 0 <= part < parts <= 2^20 of x: batch x cols, into
- * lp_design_len(batch, cols, both) floats. Parts don't overlap, and all together make the design.
- */
-lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ldx, int64_t part,
-                         int64_t parts, int32_t both, float* design, lp_error* err) LP_NOEXCEPT;
-
-/* lp_design_affine: A = X~ W~'. In panels, w: cols x units, which is W~', and a: batch x units. */
-lp_status lp_design_affine(int64_t batch, int64_t cols, int64_t units, const float* design,
-                           const float* w, float* a, lp_error* err) LP_NOEXCEPT;
-
-/* lp_design_grad: G' = X~' R. In panels, r: batch x units, and g: cols x units, which is G'. */
-lp_status lp_design_grad(int64_t batch, int64_t cols, int64_t units, const float* design,
-                         const float* r, float* g, lp_error* err) LP_NOEXCEPT;
-
-/* lp_panels_product: C = M B, or M' B where trans isn't 0, with M as it is. m: rows x terms, or
- * terms x rows; in panels, b: terms x units, and c: rows x units. It takes as long as a product
- * with a packed design does, but for M', which may take some percent more. */
+/* lp_panels_product: C = M B, or M' B where trans isn't 0. m: rows x terms, or terms x rows; in
+ * panels, b: terms x units, and c: rows x units. */
 lp_status lp_panels_product(int32_t trans, int64_t rows, int64_t terms, int64_t units,
                             const float* m, int64_t ldm, const float* b, float* c,
                             lp_error* err) LP_NOEXCEPT;
@@ -510,7 +492,7 @@ void lp_set_threads(int32_t threads) LP_NOEXCEPT;
 /* lp_set_target makes the whole process use one of Highway's targets, for tests: AVX2, SSE4,
  * NEON, ..., or baseline for the one that every CPU of this architecture has. It returns
  * LP_KIND, and changes nothing, where this CPU has no target of that name. Call it while
- * nothing computes; panels and packed designs made before are void then. */
+ * nothing computes; panels made before are void then. */
 lp_status lp_set_target(const char* name) LP_NOEXCEPT;
 
 /* lp_fma_peak performs about `rounds` times 1000 floating-point operations as fast as

@@ -1,8 +1,4 @@
-// lp_design_pack, lp_design_affine, lp_design_grad, lp_panels_product, lp_panels_from,
-// lp_panels_to: products on panels, with a design that is arranged once for many of them, or with
-// a matrix as it is.
-#include <cstring>
-
+// lp_panels_product, lp_panels_from, lp_panels_to: products on panels.
 #include "check.h"
 #include "fpmode.h"
 #include "kernels.h"
@@ -37,19 +33,10 @@ HWY_INLINE int64_t VectorLanes() { return static_cast<int64_t>(hn::Lanes(D())); 
 
 constexpr int64_t Up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-// The rows of A that a tile multiplies, term by term: At(i) is row i of the present one.
-//
-// Packed ones: terms x kTall.
-struct PackedRows {
-  const float* a;
-  HWY_INLINE float At(int i) const { return a[i]; }
-  HWY_INLINE void Ahead() const { hwy::Prefetch(a + kTermsAhead * kTall); }
-  HWY_INLINE void Next() { a += kTall; }
-};
-
-// Rows of a matrix; three of them share a pointer, which leaves registers for others.
-struct PlainRows {
-  HWY_INLINE PlainRows(const float* row, int64_t apart) : stride(apart) {
+// The rows of A that a tile multiplies, term by term: At(i) is row i of the present one. They are
+// rows of a matrix; three of them share a pointer, which leaves registers for others.
+struct Rows {
+  HWY_INLINE Rows(const float* row, int64_t apart) : stride(apart) {
     for (int g = 0; g < kTall / 3; ++g) a[g] = row + 3 * g * apart;
   }
   HWY_INLINE float At(int i) const { return a[i / 3][i % 3 * stride]; }
@@ -62,7 +49,7 @@ struct PlainRows {
 };
 
 // Columns of a matrix, whose terms may lie on two cache lines.
-struct PlainColumns {
+struct Columns {
   const float* a;
   const int64_t stride;
   HWY_INLINE float At(int i) const { return a[i]; }
@@ -73,12 +60,22 @@ struct PlainColumns {
   HWY_INLINE void Next() { a += stride; }
 };
 
+// A copy of terms x kTall.
+struct CopiedRows {
+  const float* a;
+  HWY_INLINE float At(int i) const { return a[i]; }
+  HWY_INLINE void Ahead() const {}
+  HWY_INLINE void Next() { a += kTall; }
+};
+
 // C = A B, or C + A B where add: c: kRows x kVectors vectors, b: terms x kVectors vectors, none
-// with gaps.
+// with gaps. Sums so far lie in a farther cache, where nothing guesses which tile comes next: they
+// are asked for before the terms.
 template <int kVectors, int kRows, class A>
 HWY_INLINE void Tile(int64_t terms, A a, const float* HWY_RESTRICT b, bool add,
                      float* HWY_RESTRICT c) {
   const int64_t lanes = VectorLanes();
+  if (add) Fetch(c, kRows * kVectors * lanes);
   V sums[kRows][kVectors];
   for (int i = 0; i < kRows; ++i) {
     for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::Zero(D());
@@ -126,27 +123,30 @@ HWY_INLINE void EachPanel(int64_t units, const F& f) {
   }
 }
 
-// How A lies in memory: packed, each kTall rows as terms x kTall; plain; or plain and transposed.
-enum Arrangement { kPacked, kPlain, kTransposed };
+HWY_INLINE void Clear(float* p, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) p[i] = 0;
+}
 
-// Row l of terms x kTall = columns, or rows where kTransposed, of which there are so many.
-template <Arrangement kA>
-HWY_INLINE void CopyRows(int64_t rows, int64_t terms, In a, float* HWY_RESTRICT to) {
+// Copies fewer rows of M, or columns where kTrans, than a tile has, term by term, and zeros behind.
+template <bool kTrans>
+HWY_INLINE void CopyRows(int64_t rows, int64_t terms, In m, float* HWY_RESTRICT to) {
   for (int64_t k = 0; k < terms; ++k, to += kTall) {
     for (int64_t i = 0; i < kTall; ++i) {
-      to[i] = i >= rows ? 0 : kA == kPlain ? a.Row(i)[k] : a.Row(k)[i];
+      to[i] = i >= rows ? 0 : kTrans ? m.Row(k)[i] : m.Row(i)[k];
     }
   }
 }
 
-// C = A B of panels, 0 where there are no terms: c: rows x units, b: terms x units.
-template <Arrangement kA>
-HWY_INLINE void Multiply(int64_t rows, int64_t terms, int64_t units, In a, const float* b,
+// C = M B, or M' B where kTrans, 0 where there are no terms: in panels, c: rows x units, b: terms x
+// units.
+template <bool kTrans>
+HWY_INLINE void Multiply(int64_t rows, int64_t terms, int64_t units, In m, const float* b,
                          float* c) {
   const int64_t c_rows = Up(rows, kTall);
   const int64_t b_rows = Up(terms, kTall);
-  alignas(64) float last[kA == kPacked ? 1 : kTall * kTerms];  // fewer rows than a tile has
-  for (int64_t k = 0; k == 0 || k < terms; k += kTerms) {
+  if (terms == 0) return Clear(c, c_rows * Up(units, VectorLanes()));
+  alignas(64) float last[kTall * kTerms];
+  for (int64_t k = 0; k < terms; k += kTerms) {
     const int64_t now = terms - k < kTerms ? terms - k : kTerms;
     for (int64_t i = 0; i < c_rows; i += kTall) {
       const auto tiles = [&](const auto& group) HWY_ATTR {
@@ -158,39 +158,27 @@ HWY_INLINE void Multiply(int64_t rows, int64_t terms, int64_t units, In a, const
                        : RowsTile<1>(rows - i, now, group, pb, k > 0, pc);
         });
       };
-      if constexpr (kA == kPacked) {
-        tiles(PackedRows{a.data + i * terms + k * kTall});
+      const In group{kTrans ? m.Row(k) + i : m.Row(i) + k, m.stride};
+      if (rows - i < kTall) {
+        CopyRows<kTrans>(rows - i, now, group, last);
+        tiles(CopiedRows{last});
+      } else if constexpr (kTrans) {
+        tiles(Columns{group.data, group.stride});
       } else {
-        const In group{kA == kPlain ? a.Row(i) + k : a.Row(k) + i, a.stride};
-        if (rows - i < kTall) {
-          CopyRows<kA>(rows - i, now, group, last);
-          tiles(PackedRows{last});
-        } else if constexpr (kA == kPlain) {
-          tiles(PlainRows(group.data, group.stride));
-        } else {
-          tiles(PlainColumns{group.data, group.stride});
-        }
+        tiles(Rows(group.data, group.stride));
       }
     }
   }
 }
 
-HWY_NOINLINE void MultiplyPackedT(int64_t rows, int64_t terms, int64_t units, In a, const float* b,
-                                  float* c) {
-  Multiply<kPacked>(rows, terms, units, a, b, c);
+HWY_NOINLINE void MultiplyT(int64_t rows, int64_t terms, int64_t units, In m, const float* b,
+                            float* c) {
+  Multiply<false>(rows, terms, units, m, b, c);
 }
-HWY_NOINLINE void MultiplyPlainT(int64_t rows, int64_t terms, int64_t units, In a, const float* b,
-                                 float* c) {
-  Multiply<kPlain>(rows, terms, units, a, b, c);
-}
-HWY_NOINLINE void MultiplyTransposedT(int64_t rows, int64_t terms, int64_t units, In a,
+HWY_NOINLINE void MultiplyTransposedT(int64_t rows, int64_t terms, int64_t units, In m,
                                       const float* b, float* c) {
-  Multiply<kTransposed>(rows, terms, units, a, b, c);
+  Multiply<true>(rows, terms, units, m, b, c);
 }
-
-// A design's two arrangements: for A = X W' by examples, for G = R' X by columns.
-int64_t ByExamplesT(int64_t batch, int64_t cols) { return Up(batch, kTall) * cols; }
-int64_t ByColumnsT(int64_t batch, int64_t cols) { return Up(cols, kTall) * batch; }
 
 // out = in', or out + in' where kAdd, a cache line of columns at a time.
 template <bool kAdd>
@@ -234,37 +222,6 @@ HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
 #endif
     for (; i < rows; ++i) {
       for (int64_t j = first; j < end; ++j) one(i, j);
-    }
-  }
-}
-
-HWY_INLINE void Clear(float* p, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) p[i] = 0;
-}
-
-// The part-th of as many equal parts, of whole groups of kTall examples.
-void PackT(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, bool both,
-           float* design) {
-  const int64_t groups = Up(batch, kTall) / kTall;
-  float* const columns = design + ByExamplesT(batch, cols);
-  for (int64_t p = groups * part / parts; p < groups * (part + 1) / parts; ++p) {
-    const int64_t first = p * kTall;
-    const int64_t count = batch - first < kTall ? batch - first : kTall;
-    const In group{x.Row(first), x.stride};
-    float* const out = design + first * cols;
-    if (count < kTall) Clear(out, kTall * cols);
-    Transpose<false>(count, cols, group, {out, kTall});
-    for (int64_t j = 0; both && j < cols; j += kTall) {
-      const int64_t width = cols - j < kTall ? cols - j : kTall;
-      float* to = columns + j * batch + first * kTall;
-      for (int64_t i = 0; i < count; ++i, to += kTall) {
-        const float* const from = group.Row(i) + j;
-        if (width == kTall) {
-          std::memcpy(to, from, kTall * sizeof(float));
-          continue;
-        }
-        for (int64_t l = 0; l < kTall; ++l) to[l] = l < width ? from[l] : 0;
-      }
     }
   }
 }
@@ -324,12 +281,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lp {
 namespace {
-HWY_EXPORT(MultiplyPackedT);
-HWY_EXPORT(MultiplyPlainT);
+HWY_EXPORT(MultiplyT);
 HWY_EXPORT(MultiplyTransposedT);
-HWY_EXPORT(ByExamplesT);
-HWY_EXPORT(ByColumnsT);
-HWY_EXPORT(PackT);
 HWY_EXPORT(PanelUnitsT);
 HWY_EXPORT(PanelsLenT);
 HWY_EXPORT(FromT);
@@ -339,24 +292,10 @@ int64_t PanelUnits() noexcept { return HWY_DYNAMIC_DISPATCH(PanelUnitsT)(); }
 int64_t PanelsLen(int64_t rows, int64_t units) noexcept {
   return HWY_DYNAMIC_DISPATCH(PanelsLenT)(rows, units);
 }
-int64_t ByExamples(int64_t batch, int64_t cols) noexcept {
-  return HWY_DYNAMIC_DISPATCH(ByExamplesT)(batch, cols);
-}
-int64_t ByColumns(int64_t batch, int64_t cols) noexcept {
-  return HWY_DYNAMIC_DISPATCH(ByColumnsT)(batch, cols);
-}
-void Pack(int64_t batch, int64_t cols, In x, int64_t part, int64_t parts, bool both,
-          float* design) noexcept {
-  HWY_DYNAMIC_DISPATCH(PackT)(batch, cols, x, part, parts, both, design);
-}
-void MultiplyPacked(int64_t rows, int64_t terms, int64_t units, const float* a, const float* b,
-                    float* c) noexcept {
-  HWY_DYNAMIC_DISPATCH(MultiplyPackedT)(rows, terms, units, {a, 0}, b, c);
-}
-void MultiplyPlain(bool trans, int64_t rows, int64_t terms, int64_t units, In a, const float* b,
-                   float* c) noexcept {
-  trans ? HWY_DYNAMIC_DISPATCH(MultiplyTransposedT)(rows, terms, units, a, b, c)
-        : HWY_DYNAMIC_DISPATCH(MultiplyPlainT)(rows, terms, units, a, b, c);
+void Multiply(bool trans, int64_t rows, int64_t terms, int64_t units, In m, const float* b,
+              float* c) noexcept {
+  trans ? HWY_DYNAMIC_DISPATCH(MultiplyTransposedT)(rows, terms, units, m, b, c)
+        : HWY_DYNAMIC_DISPATCH(MultiplyT)(rows, terms, units, m, b, c);
 }
 void From(bool trans, int64_t rows, int64_t units, float alpha, In m, float* panels) noexcept {
   HWY_DYNAMIC_DISPATCH(FromT)(trans, rows, units, alpha, m, panels);
@@ -371,20 +310,6 @@ constexpr int64_t kMost = INT64_C(1) << 30;
 Check& Sizes(Check& check, int arg, int64_t a, int64_t b) noexcept {
   return check.Size(arg, a, kMost).Size(arg + 1, b, kMost);
 }
-
-// C = A B, as the products with a design have their arguments; a begins so far behind design.
-lp_status Product(Check& check, int64_t rows, int64_t terms, int64_t units, const float* design,
-                  int64_t begin, const float* b, float* c) noexcept {
-  check.Size(3, units, kMost);
-  if (rows > 0 && units > 0) {
-    check.NotNull(6, c);
-    if (terms > 0) check.NotNull(4, design).NotNull(5, b);
-  }
-  if (check.failed() || rows == 0 || units == 0) return check.status();
-  FpMode mode;
-  MultiplyPacked(rows, terms, units, design + begin, b, c);
-  return LP_OK;
-}
 }  // namespace
 }  // namespace lp
 
@@ -394,38 +319,6 @@ int64_t lp_panels_len(int64_t rows, int64_t units) noexcept {
   lp::Check check(nullptr);
   if (lp::Sizes(check, 1, rows, units).failed()) return INT64_MAX;
   return lp::PanelsLen(rows, units);
-}
-
-int64_t lp_design_len(int64_t batch, int64_t cols, int32_t both) noexcept {
-  lp::Check check(nullptr);
-  if (lp::Sizes(check, 1, batch, cols).failed()) return INT64_MAX;
-  const int64_t one = lp::ByExamples(batch, cols);
-  return both == 0 ? one : one + lp::ByColumns(batch, cols);
-}
-
-lp_status lp_design_pack(int64_t batch, int64_t cols, const float* x, int64_t ldx, int64_t part,
-                         int64_t parts, int32_t both, float* design, lp_error* err) noexcept {
-  lp::Check check(err);
-  lp::Sizes(check, 1, batch, cols).Matrix(3, x, batch, cols, ldx).Size(6, parts, 1 << 20);
-  if (!check.failed()) check.Size(5, part, parts - 1);
-  if (batch > 0 && cols > 0) check.NotNull(8, design);
-  if (check.failed() || batch == 0 || cols == 0) return check.status();
-  lp::Pack(batch, cols, {x, ldx}, part, parts, both != 0, design);
-  return LP_OK;
-}
-
-lp_status lp_design_affine(int64_t batch, int64_t cols, int64_t units, const float* design,
-                           const float* w, float* a, lp_error* err) noexcept {
-  lp::Check check(err);
-  lp::Sizes(check, 1, batch, cols);
-  return lp::Product(check, batch, cols, units, design, 0, w, a);
-}
-
-lp_status lp_design_grad(int64_t batch, int64_t cols, int64_t units, const float* design,
-                         const float* r, float* g, lp_error* err) noexcept {
-  lp::Check check(err);
-  if (lp::Sizes(check, 1, batch, cols).failed()) return check.status();
-  return lp::Product(check, cols, batch, units, design, lp::ByExamples(batch, cols), r, g);
 }
 
 lp_status lp_panels_product(int32_t trans, int64_t rows, int64_t terms, int64_t units,
@@ -441,7 +334,7 @@ lp_status lp_panels_product(int32_t trans, int64_t rows, int64_t terms, int64_t 
   }
   if (check.failed() || rows == 0 || units == 0) return check.status();
   lp::FpMode mode;
-  lp::MultiplyPlain(t, rows, terms, units, {m, ldm}, b, c);
+  lp::Multiply(t, rows, terms, units, {m, ldm}, b, c);
   return LP_OK;
 }
 

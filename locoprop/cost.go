@@ -60,8 +60,7 @@ type workload struct {
 	matching           bool // M: the transfer function is evaluated
 	coupled            bool // a row-coupled M: all units in one task
 	carried            bool // a velocity lasts from batch to batch
-	packed             bool // direct packs its design once, as on native
-	packedGram         bool // Gram packs C, as on native
+	panels, panelsGram bool // direct, or Gram, is solved in panels, as on native
 }
 
 func (l *layer) workload() workload { return l.o.workload(l.f, l.x.Rows, l.x.Cols, l.w.Rows) }
@@ -71,7 +70,7 @@ func (o Options) workload(f transfer.Func, batch, cols, units int) workload {
 	return workload{
 		batch: batch, cols: cols, units: units, steps: o.Steps, block: o.Block,
 		optimizer: o.Optimizer.Kind, matching: f != transfer.Identity, coupled: f.RowCoupled(), carried: o.carries(),
-		packed: o.packs(f, batch), packedGram: o.packs(f, cols),
+		panels: o.inPanels(f, batch), panelsGram: o.inPanels(f, cols),
 	}
 }
 
@@ -110,7 +109,7 @@ func predict(form Form, w workload) Work {
 	if w.matching {
 		residual = 5
 	}
-	panels := form == FormDirect && w.packed || form == FormGram && w.packedGram
+	panels := form == FormDirect && w.panels || form == FormGram && w.panelsGram
 	var c Work
 	// product counts calls that all blocks make on a shared operand, and on parts of others.
 	product := func(count, flops, shared, parts float64) {
@@ -129,10 +128,10 @@ func predict(form Form, w workload) Work {
 		c.square(w.cols, b)
 		product(1, batch, b*n, b*m+n*m)
 		if panels {
-			c.Operand += 2*n*n + 2*(2+2*slots)*n*m // packing C; into panels and back
+			c.Operand += 2 * (2 + 2*slots) * n * m // into panels and back
 			c.Call += blocks * (2 + 2*slots)
-			product(again, 2*n*n*m, 0, 2*n*m)
-			kernel(again, 3*n*m) // γG is added
+			product(again, 2*n*n*m, 0, 2*n*m) // C is read while it is multiplied
+			kernel(again, 3*n*m)              // γG is added
 			break
 		}
 		product(again, 2*n*n*m, n*n, 2*n*m)
@@ -150,8 +149,8 @@ func predict(form Form, w workload) Work {
 	default:
 		shared := b * n
 		if panels {
-			shared = 0
-			c.Operand += 3*b*n + 2*(residual-2)*b*m + 2*(2*slots+1)*n*m // into panels and back
+			shared = 0                                          // X̃ is read while it is multiplied
+			c.Operand += 2*(residual-2)*b*m + 2*(2*slots+1)*n*m // into panels and back
 			c.Call += blocks * (2*slots + residual - 1)
 		}
 		product(2*t-1, batch, shared, b*m+n*m)

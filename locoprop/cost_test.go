@@ -136,14 +136,12 @@ func (c *counting) AddInto(w, delta backend.Mat) {
 	c.Kernels.AddInto(w, delta)
 }
 
-// It packs designs too: by leaving them as they are, without a second arrangement. Its panels have
-// two units, and no padding.
+// Its panels have two units, and no padding.
 
 const panelUnits = 2
 
-func (c *counting) PanelsLen(rows, units int) int         { return rows * units }
-func (c *counting) PanelUnits() int                       { return panelUnits }
-func (c *counting) DesignLen(batch, cols int, _ bool) int { return batch * cols }
+func (c *counting) PanelsLen(rows, units int) int { return rows * units }
+func (c *counting) PanelUnits() int               { return panelUnits }
 
 func whole(rows, cols int, data []float32) backend.Mat {
 	return backend.Mat{Rows: rows, Cols: cols, Stride: cols, Data: data[:rows*cols]}
@@ -157,16 +155,6 @@ func eachPanel(rowsA, rowsB, units int, a, b []float32, f func(a, b backend.Mat)
 	}
 }
 
-func (c *counting) PackDesign(d backend.Design, x backend.Mat, part, parts int) {
-	lo, hi := x.Rows*part/parts, x.Rows*(part+1)/parts
-	backend.Copy(backend.Rows(whole(d.Batch, d.Cols, d.Data), lo, hi), backend.Rows(x, lo, hi))
-	written := 1
-	if d.Both {
-		written = 2
-	}
-	c.Operand += float64((1 + written) * (hi - lo) * x.Cols)
-}
-
 func (c *counting) PanelsProduct(out []float32, m backend.Mat, trans bool, b []float32, units int) {
 	rows, terms := m.Rows, m.Cols
 	if trans {
@@ -174,14 +162,6 @@ func (c *counting) PanelsProduct(out []float32, m backend.Mat, trans bool, b []f
 	}
 	c.product(2*rows*terms*units, whole(rows, units, out), whole(terms, units, b))
 	eachPanel(rows, terms, units, out, b, func(out, b backend.Mat) { c.Kernels.Gemm(trans, false, 1, m, b, 0, out) })
-}
-
-func (c *counting) DesignAffine(a []float32, d backend.Design, w []float32, units int) {
-	c.PanelsProduct(a, whole(d.Batch, d.Cols, d.Data), false, w, units)
-}
-
-func (c *counting) DesignGrad(g []float32, d backend.Design, r []float32, units int) {
-	c.PanelsProduct(g, whole(d.Batch, d.Cols, d.Data), true, r, units)
 }
 
 // inPanels is where element (i, j) of rows × units lies.
@@ -288,7 +268,7 @@ func checkWork(t *testing.T, batch, inputs, units int, o Options) {
 	switch o.Form {
 	case FormGram:
 		got.Element += mirrored(cols)
-		if !m.o.packs(transfer.Identity, cols) {
+		if !m.o.inPanels(transfer.Identity, cols) {
 			got.Element += float64(2 * (o.Steps - 1) * cols * units)
 		}
 		assert.Equal(t, float64(batch*cols*cols), want.Square)

@@ -16,26 +16,22 @@ import (
 // update, as in the direct form.
 type gram struct {
 	iterated
-	second backend.Mat    // C
-	design backend.Design // C packed; without data: it isn't
+	second backend.Mat // C
 	work   [][]plan.Job
 }
 
 func newGram(l *layer) *gram {
 	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
 	s.work = append(s.work, selfProduct(l, true, s.second))
-	packed, ok := l.kernels.(backend.Packed)
-	if ok = ok && l.o.packs(l.f, l.x.Cols); ok {
-		s.design = backend.NewDesign(packed, l.x.Cols, l.x.Cols, false)
-		s.work = append(s.work, l.packing(packed, s.design, s.second))
-	}
+	panels, ok := l.kernels.(backend.Panels)
+	ok = ok && l.o.inPanels(l.f, l.x.Cols)
 	fast, _ := l.kernels.(backend.GramSolver)
 	cost := predict(FormGram, l.workload()).flops() / float64(l.w.Rows)
 	var blocks []plan.Job
 	for _, t := range l.units(cost) {
 		b := backend.GramBlock{Block: l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), Second: s.second}
 		if ok {
-			blocks = append(blocks, s.packedWork(t, b, packed))
+			blocks = append(blocks, s.panelWork(t, b, panels))
 		} else {
 			blocks = append(blocks, s.blockWork(t, b, fast))
 		}
@@ -44,7 +40,7 @@ func newGram(l *layer) *gram {
 	return s
 }
 
-// blockWork solves a block whose C isn't packed.
+// blockWork solves a block by its matrices.
 func (s *gram) blockWork(t plan.Task, b backend.GramBlock, fast backend.GramSolver) plan.Job {
 	return s.job(t, backend.GramScratchLen(b.W.Cols, b.W.Rows), func(scratch []float32) error {
 		if fast != nil {
@@ -55,10 +51,10 @@ func (s *gram) blockWork(t plan.Task, b backend.GramBlock, fast backend.GramSolv
 	})
 }
 
-// packedWork solves a block whose C is packed.
-func (s *gram) packedWork(t plan.Task, b backend.GramBlock, k backend.Packed) plan.Job {
-	block := backend.PackedGramBlock{GramBlock: b, Design: s.design}
-	return s.job(t, backend.PackedGramScratchLen(k, b.W.Cols, b.W.Rows, len(b.Slots)), func(scratch []float32) error {
+// panelWork solves a block in panels.
+func (s *gram) panelWork(t plan.Task, b backend.GramBlock, k backend.Panels) plan.Job {
+	block := backend.PanelGramBlock{GramBlock: b}
+	return s.job(t, backend.PanelGramScratchLen(k, b.W.Cols, b.W.Rows, len(b.Slots)), func(scratch []float32) error {
 		block.Solve(s.kernels, k, s.list, scratch)
 		return nil
 	})
@@ -68,7 +64,7 @@ func (s *gram) stages() [][]plan.Job { return s.work }
 
 func (s *gram) explain(p *plan.LayerPlan) {
 	p.Form, p.Tasks, p.StateBytes = FormGram.String(), len(s.work[len(s.work)-1]), s.slots.Bytes()
-	p.MemoryBytes = matBytes(s.second) + 4*float64(len(s.design.Data))
+	p.MemoryBytes = matBytes(s.second)
 	s.layer.explain(FormGram, p)
 }
 

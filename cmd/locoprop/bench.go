@@ -41,7 +41,7 @@ func benchCommand() *cli.Command {
 			"matrix products and one training step on each backend, all with the same number of workers;\n" +
 			"no data set is needed. Rates count the mathematics' matrix products only. The ceiling is the rate\n" +
 			"of the step's own products and factorisations, by single calls with nothing between them; a method\n" +
-			"that works in cycles is measured over whole ones, and a step whose designs are packed once may be\n" +
+			"that works in cycles is measured over whole ones, and a step on panels, where no call packs, may be\n" +
 			"above it. Figures are medians over rounds; ratios are formed\n" +
 			"within a round.",
 		Flags: append(stepFlags(e, benchKeys...),

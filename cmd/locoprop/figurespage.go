@@ -6,7 +6,7 @@ import "bytes"
 func figuresPage(r *figuresReport) string {
 	var b bytes.Buffer
 	b.WriteString(r.heading(r.Backend, r.Rounds))
-	b.WriteString("Packing is that of designs which are packed once; OpenBLAS packs inside its products, where it is part of them.\n\n")
+	b.WriteString("Packing is the way into panels and back; OpenBLAS packs inside its products, where it is part of them.\n\n")
 	var rows [][]string
 	for _, f := range r.Figures {
 		rows = append(rows, []string{f.Name, f.text(f.Median), f.text(f.Min), f.text(f.Max), f.verdict()})

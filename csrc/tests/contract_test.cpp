@@ -35,7 +35,7 @@ struct Fixture {
   static constexpr int64_t n = 12;
   std::vector<float> m[6];
   std::vector<double> l, b, w, work;
-  std::vector<float> scratch, design, panels[2];
+  std::vector<float> scratch, panels[2];
   lp_rule rule = Rules()[LP_ADAMW];
 
   Fixture() {
@@ -46,7 +46,6 @@ struct Fixture {
     w.assign(n, 0);
     work.assign(static_cast<size_t>(lp_symeig_work(n)), 0);
     scratch.assign(static_cast<size_t>(lp_solve_kernel_scratch(n, n, n)), 0);
-    design.assign(static_cast<size_t>(lp_design_len(n, n, 1)), 0);
     for (auto& v : panels) v.assign(static_cast<size_t>(lp_panels_len(n, n)), 0);
   }
   float* p(int i) { return m[i].data(); }
@@ -98,10 +97,8 @@ void CallAll(Fixture& x) {
   lp_scaled_step(n, n, x.p(0), n, x.p(1), n, x.p(2), x.p(3), nullptr);
   lp_column_sums(n, n, x.p(1), n, x.b.data(), nullptr);
   lp_times(n, n, x.p(1), n, x.b.data(), x.w.data(), nullptr);
-  lp_design_pack(n, n, x.p(0), n, 0, 1, 1, x.design.data(), nullptr);
   lp_panels_from(0, n, n, 1, x.p(0), n, x.panels[0].data(), nullptr);
-  lp_design_affine(n, n, n, x.design.data(), x.panels[0].data(), x.panels[1].data(), nullptr);
-  lp_design_grad(n, n, n, x.design.data(), x.panels[1].data(), x.panels[0].data(), nullptr);
+  lp_panels_product(1, n, n, n, x.p(0), n, x.panels[0].data(), x.panels[1].data(), nullptr);
   lp_panels_to(1, n, n, x.panels[0].data(), 0, x.p(0), n, nullptr);
   lp_rank_two(n, n, x.p(0), n, 0, 1, 1, x.b.data(), x.b.data(), nullptr);
 }
@@ -293,27 +290,21 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
        [=, &x](lp_error* e) {
          return lp_rank_two(n, n, x.p(0), n, 0, 1, 1, x.b.data(), nullptr, e);
        }},
-      {{LP_SIZE, 5, 2, 1},
+      {{LP_SIZE, 4, -1, 1 << 30},
        [=, &x](lp_error* e) {
-         return lp_design_pack(n, n, x.p(0), n, 2, 2, 1, x.design.data(), e);
+         return lp_panels_product(0, n, n, -1, x.p(0), n, x.p(1), x.p(2), e);
        }},
-      {{LP_SIZE, 6, INT64_MIN, 1 << 20},
+      {{LP_STRIDE, 6, n - 1, n},
        [=, &x](lp_error* e) {
-         return lp_design_pack(n, n, x.p(0), n, 0, INT64_MIN, 1, x.design.data(), e);
+         return lp_panels_product(1, n, n, n, x.p(0), n - 1, x.p(1), x.p(2), e);
+       }},
+      {{LP_NULL, 7, 0, 0},
+       [=, &x](lp_error* e) {
+         return lp_panels_product(0, n, n, n, x.p(0), n, nullptr, x.p(2), e);
        }},
       {{LP_NULL, 8, 0, 0},
-       [=, &x](lp_error* e) { return lp_design_pack(n, n, x.p(0), n, 0, 1, 1, nullptr, e); }},
-      {{LP_SIZE, 3, -1, 1 << 30},
        [=, &x](lp_error* e) {
-         return lp_design_affine(n, n, -1, x.design.data(), x.p(0), x.p(1), e);
-       }},
-      {{LP_NULL, 5, 0, 0},
-       [=, &x](lp_error* e) {
-         return lp_design_affine(n, n, n, x.design.data(), nullptr, x.p(1), e);
-       }},
-      {{LP_NULL, 6, 0, 0},
-       [=, &x](lp_error* e) {
-         return lp_design_grad(n, n, n, x.design.data(), x.p(0), nullptr, e);
+         return lp_panels_product(0, n, n, n, x.p(0), n, x.p(1), nullptr, e);
        }},
       {{LP_STRIDE, 6, n - 1, n},
        [=, &x](lp_error* e) {

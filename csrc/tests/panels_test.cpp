@@ -1,4 +1,4 @@
-// Products with a packed design, against sums in double.
+// Products on panels, against sums in double.
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -22,15 +22,6 @@ std::vector<float> Panels(const Matrix& m, bool trans, float alpha = 1) {
   return panels;
 }
 
-std::vector<float> Design(const Matrix& x, int64_t parts, int32_t both = 1) {
-  std::vector<float> design(static_cast<size_t>(lp_design_len(x.rows(), x.cols(), both)), NAN);
-  for (int64_t p = parts - 1; p >= 0; --p) {
-    EXPECT_EQ(LP_OK, lp_design_pack(x.rows(), x.cols(), x.data(), x.stride(), p, parts, both,
-                                    design.data(), nullptr));
-  }
-  return design;
-}
-
 struct Sizes {
   int64_t batch, cols, units;
 };
@@ -44,12 +35,11 @@ TEST(Panels, Products) {
   for (const Sizes& s : kSizes) {
     const Matrix x = Uniform(s.batch, s.cols, 1), w = Uniform(s.units, s.cols, 2),
                  r = Uniform(s.batch, s.units, 3);
-    const std::vector<float> design = Design(x, 1);
     std::vector<float> a = Panels(r, false), g = Panels(w, true);
-    ASSERT_EQ(LP_OK, lp_design_affine(s.batch, s.cols, s.units, design.data(),
-                                      Panels(w, true).data(), a.data(), nullptr));
-    ASSERT_EQ(LP_OK, lp_design_grad(s.batch, s.cols, s.units, design.data(),
-                                    Panels(r, false).data(), g.data(), nullptr));
+    ASSERT_EQ(LP_OK, lp_panels_product(0, s.batch, s.cols, s.units, x.data(), x.stride(),
+                                       Panels(w, true).data(), a.data(), nullptr));
+    ASSERT_EQ(LP_OK, lp_panels_product(1, s.cols, s.batch, s.units, x.data(), x.stride(),
+                                       Panels(r, false).data(), g.data(), nullptr));
     Matrix affine(s.batch, s.units, {1, 2}), grad(s.units, s.cols, {3, 1});
     ASSERT_EQ(LP_OK, lp_panels_to(0, s.batch, s.units, a.data(), 0, affine.data(), affine.stride(),
                                   nullptr));
@@ -83,45 +73,31 @@ TEST(Panels, Products) {
   }
 }
 
-// A product with a matrix as it is has the bits of that with the same matrix packed.
-TEST(Panels, Plain) {
-  for (const Sizes& s : kSizes) {
-    const Matrix x = Uniform(s.batch, s.cols, 1);
-    const std::vector<float> design = Design(x, 1), w = Panels(Uniform(s.cols, s.units, 2), false),
-                             r = Panels(Uniform(s.batch, s.units, 3), false);
-    for (const bool trans : {false, true}) {
-      const int64_t rows = trans ? s.cols : s.batch, terms = trans ? s.batch : s.cols;
-      const float* const b = trans ? r.data() : w.data();
-      std::vector<float> packed(static_cast<size_t>(lp_panels_len(rows, s.units)), NAN);
-      std::vector<float> plain = packed;
-      const auto product = trans ? lp_design_grad : lp_design_affine;
-      ASSERT_EQ(LP_OK, product(s.batch, s.cols, s.units, design.data(), b, packed.data(), nullptr));
-      ASSERT_EQ(LP_OK, lp_panels_product(trans ? 1 : 0, rows, terms, s.units, x.data(), x.stride(),
-                                         b, plain.data(), nullptr));
-      Matrix want(rows, s.units, {1, 2}), got(rows, s.units, {1, 2});
-      ASSERT_EQ(LP_OK, lp_panels_to(0, rows, s.units, packed.data(), 0, want.data(), want.stride(),
+// What a sum is doesn't depend on which rows and units lie beside it.
+TEST(Panels, Alone) {
+  const int64_t rows = 25, terms = 600, units = 70;
+  const Matrix m = Uniform(rows, terms, 1), b = Uniform(terms, units, 2);
+  for (const bool trans : {false, true}) {
+    const Matrix left = trans ? Uniform(terms, rows, 3) : m;
+    const auto product = [&](int64_t count, const float* from, const Matrix& right) {
+      std::vector<float> c(static_cast<size_t>(lp_panels_len(count, right.cols())), NAN);
+      EXPECT_EQ(LP_OK,
+                lp_panels_product(trans ? 1 : 0, count, terms, right.cols(), from, left.stride(),
+                                  Panels(right, false).data(), c.data(), nullptr));
+      Matrix out(count, right.cols());
+      EXPECT_EQ(LP_OK, lp_panels_to(0, count, right.cols(), c.data(), 0, out.data(), out.stride(),
                                     nullptr));
-      ASSERT_EQ(LP_OK,
-                lp_panels_to(0, rows, s.units, plain.data(), 0, got.data(), got.stride(), nullptr));
+      return out;
+    };
+    const Matrix all = product(rows, left.data(), b);
+    for (const int64_t u : {0, 16, 33, 69}) {
+      Matrix column(terms, 1);
+      for (int64_t k = 0; k < terms; ++k) column(k, 0) = b(k, u);
       for (int64_t i = 0; i < rows; ++i) {
-        for (int64_t u = 0; u < s.units; ++u) ASSERT_TRUE(Same(want(i, u), got(i, u))) << i << u;
+        const float* const from = left.data() + (trans ? i : i * left.stride());
+        ASSERT_TRUE(Same(all(i, u), product(1, from, column)(0, 0))) << i << ' ' << u;
       }
     }
-  }
-}
-
-// Any number of parts makes the same design.
-TEST(Panels, Parts) {
-  for (const Sizes& s : kSizes) {
-    const Matrix x = Uniform(s.batch, s.cols, 4);
-    const std::vector<float> whole = Design(x, 1);
-    for (const int64_t parts : {2, 3, 7, 1000}) {
-      const std::vector<float> design = Design(x, parts);
-      for (size_t i = 0; i < whole.size(); ++i) ASSERT_TRUE(Same(whole[i], design[i])) << i;
-    }
-    const std::vector<float> one = Design(x, 2, 0);  // begins as that for both products does
-    ASSERT_LT(one.size(), whole.size());
-    for (size_t i = 0; i < one.size(); ++i) ASSERT_TRUE(Same(whole[i], one[i])) << i;
   }
 }
 
@@ -150,19 +126,15 @@ TEST(Panels, ThereAndBack) {
 
 TEST(Panels, NoTerms) {
   const Matrix w = Uniform(3, 4, 7);
-  std::vector<float> g = Panels(w, true);
-  ASSERT_EQ(LP_OK, lp_design_grad(0, 4, 3, nullptr, nullptr, g.data(), nullptr));
-  for (const float v : g) ASSERT_EQ(0, v);
-  g = Panels(w, false);
-  ASSERT_EQ(LP_OK, lp_design_affine(3, 0, 4, nullptr, nullptr, g.data(), nullptr));
-  for (const float v : g) ASSERT_EQ(0, v);
-  g = Panels(w, false);
-  ASSERT_EQ(LP_OK, lp_panels_product(1, 3, 0, 4, nullptr, 3, nullptr, g.data(), nullptr));
-  for (const float v : g) ASSERT_EQ(0, v);
+  for (const int32_t trans : {0, 1}) {
+    std::vector<float> g = Panels(w, false);
+    ASSERT_EQ(LP_OK, lp_panels_product(trans, 3, 0, 4, nullptr, 3, nullptr, g.data(), nullptr));
+    for (const float v : g) ASSERT_EQ(0, v);
+  }
   EXPECT_EQ(INT64_MAX, lp_panels_len(-1, 1));
   const int64_t units = lp_panel_units();
   EXPECT_EQ(3 * lp_panels_len(5, units), lp_panels_len(5, 3 * units));
-  EXPECT_EQ(INT64_MAX, lp_design_len(1, (INT64_C(1) << 30) + 1, 1));
+  EXPECT_EQ(INT64_MAX, lp_panels_len(1, (INT64_C(1) << 30) + 1));
 }
 
 }  // namespace

@@ -25,9 +25,8 @@ const (
 	badSM3    = "backend: StepSM3 needs w, g and a given m of m × (n+1), rows and biases of m, columns and top of n"
 	badSums   = "backend: SquareSums, ScaledSquares and ScaledStep need a number for each row and each column"
 	badSecant = "backend: ColumnSums, Times and RankTwo need vectors as long as the matrix's sides, and RankTwo rows of a square matrix"
-	badPanels = "backend: panels shorter than PanelsLen of their matrix, or a design than DesignLen, or no such part of it"
-	badBoth   = "backend: DesignGrad needs a design that is packed for both products"
-	badRule   = "backend: with a packed design neither the transfer function nor the rule may ask for more than an element; see SolvesPacked"
+	badPanels = "backend: panels shorter than PanelsLen of their matrix"
+	badRule   = "backend: in panels neither the transfer function nor the rule may ask for more than an element; see SolvesPanels"
 	badBlock  = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
 )
 
@@ -155,30 +154,9 @@ func checkSlots(b *Block, updates []optimizer.Update) {
 	}
 }
 
-// CheckDesign panics unless a design and panels of its activations (B × m) and weights
-// ((n+1) × m) are long enough.
-func CheckDesign(p Packed, d Design, activations, weights []float32, units int) {
-	checkDesign(p, d)
-	must(units >= 0 && len(activations) >= p.PanelsLen(d.Batch, units) && len(weights) >= p.PanelsLen(d.Cols, units), badPanels)
-}
-
-func checkDesign(p Packed, d Design) {
-	must(d.Batch >= 0 && d.Cols >= 0 && len(d.Data) >= p.DesignLen(d.Batch, d.Cols, d.Both), badPanels)
-}
-
-// CheckBoth panics unless a design is packed for both products.
-func CheckBoth(d Design) { must(d.Both, badBoth) }
-
-// CheckPack panics unless part of x can be packed into d.
-func CheckPack(p Packed, d Design, x Mat, part, parts int) {
-	checkMat(x)
-	checkDesign(p, d)
-	must(d.Batch == x.Rows && d.Cols == x.Cols && 0 <= part && part < parts, badPanels)
-}
-
 // CheckPanels panics unless panels hold m, or mᵀ where trans. It returns what the panels are
 // of: rows × units.
-func CheckPanels(p Packed, m Mat, panels []float32, trans bool) (rows, units int) {
+func CheckPanels(p Panels, m Mat, panels []float32, trans bool) (rows, units int) {
 	checkMat(m)
 	if rows, units = m.Rows, m.Cols; trans {
 		rows, units = units, rows
@@ -189,7 +167,7 @@ func CheckPanels(p Packed, m Mat, panels []float32, trans bool) (rows, units int
 
 // CheckPanelsProduct panics unless c and b are panels of a product of m, or mᵀ where trans, with
 // so many units. It returns rows and terms: the sizes of m or mᵀ.
-func CheckPanelsProduct(p Packed, c []float32, m Mat, trans bool, b []float32, units int) (rows, terms int) {
+func CheckPanelsProduct(p Panels, c []float32, m Mat, trans bool, b []float32, units int) (rows, terms int) {
 	checkMat(m)
 	if rows, terms = m.Rows, m.Cols; trans {
 		rows, terms = terms, rows
@@ -198,33 +176,29 @@ func CheckPanelsProduct(p Packed, c []float32, m Mat, trans bool, b []float32, u
 	return rows, terms
 }
 
-// CheckPacked panics unless the arguments of PackedBlock.Solve fit.
-func CheckPacked(p Packed, b *PackedBlock, updates []optimizer.Update, scratch []float32) {
+// CheckPanelBlock panics unless the arguments of PanelBlock.Solve fit.
+func CheckPanelBlock(p Panels, b *PanelBlock, updates []optimizer.Update, scratch []float32) {
 	CheckSame(b.Ahat, b.Yhat, b.D)
-	checkMat(b.W)
-	d := b.Design
-	must(b.D.Rows == d.Batch && b.D.Cols == b.W.Rows && b.W.Cols == d.Cols, badSolver)
-	must(len(scratch) >= PackedScratchLen(p, d.Batch, d.Cols, b.W.Rows, len(b.Slots)), badSolver)
-	CheckBoth(d)
-	checkPackedRules(p, &b.Block, d, b.F, updates)
+	CheckAffine(b.D, b.X, b.W)
+	must(len(scratch) >= PanelScratchLen(p, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)), badSolver)
+	checkPanelRules(&b.Block, b.F, updates)
 }
 
-// checkPackedRules checks what all solvers with a packed design need.
-func checkPackedRules(p Packed, b *Block, d Design, f transfer.Func, updates []optimizer.Update) {
-	checkDesign(p, d)
+// checkPanelRules checks what all solvers in panels need.
+func checkPanelRules(b *Block, f transfer.Func, updates []optimizer.Update) {
 	for _, u := range updates {
-		must(SolvesPacked(f, u.Kind), badRule)
+		must(SolvesPanels(f, u.Kind), badRule)
 	}
 	checkSlots(b, updates)
 }
 
-// CheckPackedGram panics unless the arguments of PackedGramBlock.Solve fit.
-func CheckPackedGram(p Packed, b *PackedGramBlock, updates []optimizer.Update, scratch []float32) {
+// CheckPanelGram panics unless the arguments of PanelGramBlock.Solve fit.
+func CheckPanelGram(p Panels, b *PanelGramBlock, updates []optimizer.Update, scratch []float32) {
 	CheckAffine(b.D, b.X, b.W)
-	d := b.Design
-	must(d.Batch == b.W.Cols && d.Cols == b.W.Cols, badSolver)
-	must(len(scratch) >= PackedGramScratchLen(p, d.Cols, b.W.Rows, len(b.Slots)), badSolver)
-	checkPackedRules(p, &b.Block, d, transfer.Identity, updates)
+	checkMat(b.Second)
+	must(b.Second.Rows == b.W.Cols && b.Second.Cols == b.W.Cols, badSolver)
+	must(len(scratch) >= PanelGramScratchLen(p, b.W.Cols, b.W.Rows, len(b.Slots)), badSolver)
+	checkPanelRules(&b.Block, transfer.Identity, updates)
 }
 
 // CheckKernel panics unless the arguments of SolveKernel fit.

@@ -7,7 +7,7 @@ import (
 
 // The other forms of a local problem, each with its optional fast path in the manner of
 // [BlockSolver] and with the loop over [Kernels] that it must agree with to the bit. What
-// [Packed] makes of them has other last bits.
+// [Panels] makes of them has other last bits.
 
 // KernelBlock is a block in the kernel (dual) form, for a rule that is linear in the
 // gradient. Slots holds V₀, the velocity before the batch, where one is carried from

@@ -188,46 +188,29 @@ func (k *timed) SymEig(a []float64, n int, w, work []float64) error {
 	return k.Kernels.SymEig(a, n, w, work)
 }
 
-// timedPacked is timed for a backend that packs designs. Its products are recorded as those
-// of the same sizes on matrices without panels: what any library would take for them.
-type timedPacked struct {
+// timedPanels is timed for a backend with panels. Its products are recorded as those of the same
+// sizes on matrices: what any library would take for them.
+type timedPanels struct {
 	*timed
-	backend.Packed
+	backend.Panels
 }
 
-func (k timedPacked) PackDesign(d backend.Design, x backend.Mat, part, parts int) {
+func (k timedPanels) PanelsFrom(panels []float32, m backend.Mat, trans bool, alpha float32) {
 	defer k.add(packing, time.Now())
-	k.Packed.PackDesign(d, x, part, parts)
+	k.Panels.PanelsFrom(panels, m, trans, alpha)
 }
 
-func (k timedPacked) PanelsFrom(panels []float32, m backend.Mat, trans bool, alpha float32) {
+func (k timedPanels) PanelsTo(m backend.Mat, panels []float32, trans, add bool) {
 	defer k.add(packing, time.Now())
-	k.Packed.PanelsFrom(panels, m, trans, alpha)
+	k.Panels.PanelsTo(m, panels, trans, add)
 }
 
-func (k timedPacked) PanelsTo(m backend.Mat, panels []float32, trans, add bool) {
-	defer k.add(packing, time.Now())
-	k.Packed.PanelsTo(m, panels, trans, add)
-}
-
-func (k timedPacked) PanelsProduct(c []float32, m backend.Mat, trans bool, b []float32, units int) {
+func (k timedPanels) PanelsProduct(c []float32, m backend.Mat, trans bool, b []float32, units int) {
 	rows, terms := m.Rows, m.Cols
 	if trans {
 		rows, terms = terms, rows
 	}
 	k.record(operation{opGemm, trans, false, sizeOf(m), size{terms, units, units}, size{rows, units, units}})
 	defer k.add(products, time.Now())
-	k.Packed.PanelsProduct(c, m, trans, b, units)
-}
-
-func (k timedPacked) DesignAffine(a []float32, d backend.Design, w []float32, units int) {
-	k.record(operation{opGemm, false, true, size{d.Batch, d.Cols, d.Cols}, size{units, d.Cols, d.Cols}, size{d.Batch, units, units}})
-	defer k.add(products, time.Now())
-	k.Packed.DesignAffine(a, d, w, units)
-}
-
-func (k timedPacked) DesignGrad(g []float32, d backend.Design, r []float32, units int) {
-	k.record(operation{opGemm, true, false, size{d.Batch, units, units}, size{d.Batch, d.Cols, d.Cols}, size{units, d.Cols, d.Cols}})
-	defer k.add(products, time.Now())
-	k.Packed.DesignGrad(g, d, r, units)
+	k.Panels.PanelsProduct(c, m, trans, b, units)
 }

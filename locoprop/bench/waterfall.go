@@ -66,8 +66,8 @@ func newProbe(c Config, k backend.Kernels, pool *plan.Pool) (*probe, error) {
 	p := &probe{kernels: &timed{Kernels: k, counts: map[operation]int{}}}
 	var err error
 	kernels := backend.Kernels(p.kernels)
-	if packed, ok := k.(backend.Packed); ok {
-		kernels = timedPacked{p.kernels, packed}
+	if panels, ok := k.(backend.Panels); ok {
+		kernels = timedPanels{p.kernels, panels}
 	}
 	if p.trial, err = newTrial(c, kernels, pool); err != nil {
 		return nil, err

@@ -6,7 +6,7 @@ import (
 )
 
 // planPanels plans passes by panels.
-func (t *Tape) planPanels(p *nn.Panels) {
+func (t *Tape) planPanels(p *nn.PanelPass) {
 	tasks := panelTasks(t.net, p, t.Batch)
 	t.sums = make([]float64, len(tasks))
 	phase := func(backward bool) []*Phase {
@@ -19,7 +19,7 @@ func (t *Tape) planPanels(p *nn.Panels) {
 }
 
 // panelTasks cuts a batch into passes.
-func panelTasks(n *nn.Network, p *nn.Panels, batch int) []Task {
+func panelTasks(n *nn.Network, p *nn.PanelPass, batch int) []Task {
 	cost := 0.0
 	for _, c := range PassFlops(n, 1) {
 		cost += c.ForwardFlops + c.BackwardFlops
@@ -34,7 +34,7 @@ func panelTasks(n *nn.Network, p *nn.Panels, batch int) []Task {
 }
 
 // panelPass takes a task's examples through the network and, where told to, back.
-func (t *Tape) panelPass(p *nn.Panels, task *Task, scratch []float32, backward bool) {
+func (t *Tape) panelPass(p *nn.PanelPass, task *Task, scratch []float32, backward bool) {
 	lo, hi := task.Lo, task.Hi
 	if backward {
 		t.begin(lo, hi)

@@ -12,7 +12,7 @@ import (
 )
 
 // Tape holds the forward and backward pass of a batch: X̃, Â, Ŷ and D = ∂L/∂A of every
-// layer. Where [nn.Panels] can make the passes, a task takes a panel of examples through all of
+// layer. Where [nn.PanelPass] can make the passes, a task takes a panel of examples through all of
 // both. Else each layer's product is a phase of its own, cut into [Tiles]; a layer whose design
 // isn't its input takes a few examples per task.
 type Tape struct {
@@ -57,7 +57,7 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 		}
 	}
 	t.D = t.newD()
-	if panels := nn.NewPanels(n, k); panels != nil {
+	if panels := nn.NewPanelPass(n, k); panels != nil {
 		t.planPanels(panels)
 	} else {
 		t.planTiles()

@@ -113,8 +113,8 @@ func byHand(t *testing.T, m *model.Model, s dataset.Split) Evaluation {
 // evaluators are the backends that evaluations are checked with; nil is the usual one.
 var evaluators = []backend.Kernels{nil}
 
-// All examples count, those of the last short chunk and of the last short batch too, with
-// weights that are packed for both splits, for one, and not.
+// All examples count, those of the last short chunk and of the last short batch too, by
+// panels and by matrices.
 func TestEvaluate(t *testing.T) {
 	for _, k := range evaluators {
 		checkEvaluate(t, k)

@@ -28,7 +28,7 @@ type forward struct {
 	net     *nn.Network
 	src     *source
 	chunk   int
-	panels  *nn.Panels // nil where they can't be
+	panels  *nn.PanelPass // nil where they can't be
 	phase   *plan.Phase
 	visit   func(c *output) error
 	free    chan *forwardBuffer // one for each worker; nil until it is first used
@@ -50,7 +50,7 @@ type forwardBuffer struct {
 }
 
 func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visit func(*output) error) *forward {
-	f := &forward{kernels: k, net: n, src: src, panels: nn.NewPanels(n, k), chunk: evalChunk(src.n), visit: visit, free: make(chan *forwardBuffer, workers)}
+	f := &forward{kernels: k, net: n, src: src, panels: nn.NewPanelPass(n, k), chunk: evalChunk(src.n), visit: visit, free: make(chan *forwardBuffer, workers)}
 	for range workers {
 		f.free <- nil
 	}

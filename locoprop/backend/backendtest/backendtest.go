@@ -32,7 +32,7 @@ func Run(t *testing.T, k backend.Kernels) {
 	t.Run("Concurrency", func(t *testing.T) { testConcurrency(t, k) })
 	t.Run("Allocations", func(t *testing.T) { testAllocations(t, k) })
 	t.Run("SolveBlock", func(t *testing.T) { testSolveBlock(t, k) })
-	t.Run("Packed", func(t *testing.T) { testPacked(t, k) })
+	t.Run("Panels", func(t *testing.T) { testPanels(t, k) })
 	t.Run("Solvers", func(t *testing.T) { testSolvers(t, k) })
 }
 

@@ -12,5 +12,5 @@
 //
 // Besides the kernels it implements backend.BlockSolver, KernelSolver, GramSolver and
 // MetricSolver: all iterations of a block's local problem in one call, bit for bit those
-// of the generic loop; and backend.Packed, with products of its own, whose bits are others.
+// of the generic loop; and backend.Panels, with products of its own, whose bits are others.
 package native

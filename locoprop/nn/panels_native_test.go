@@ -29,7 +29,7 @@ func TestPanelActivations(t *testing.T) {
 			n, err := nn.New(arch)
 			require.NoError(t, err)
 			n.Init(nn.Glorot, 3)
-			panels := nn.NewPanels(n, k)
+			panels := nn.NewPanelPass(n, k)
 			require.NotNil(t, panels)
 			const most = 170
 			act, want := nn.NewPanelActivations(panels, most), nn.NewActivations(n, most)
@@ -72,21 +72,21 @@ func TestPanelsOrNone(t *testing.T) {
 	defer k.Close()
 	plain, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Tanh}})
 	require.NoError(t, err)
-	assert.NotNil(t, nn.NewPanels(plain, k))
-	assert.Nil(t, nn.NewPanels(plain, gonum.New()), "the backend has none")
+	assert.NotNil(t, nn.NewPanelPass(plain, k))
+	assert.Nil(t, nn.NewPanelPass(plain, gonum.New()), "the backend has none")
 	windows, err := nn.FromLayers(own{nn.NewDense(2, 2, transfer.Tanh), 3})
 	require.NoError(t, err)
-	assert.Nil(t, nn.NewPanels(windows, k), "positions")
+	assert.Nil(t, nn.NewPanelPass(windows, k), "positions")
 	f, err := transfer.Register("no-panels", transfer.Custom{
 		F: func(a float32) float32 { return a }, Deriv: func(_, _ float32) float32 { return 1 },
 	})
 	require.NoError(t, err)
 	custom, err := nn.New(nn.Arch{Widths: []int{3, 2, 2}, Transfer: []transfer.Func{f, transfer.Tanh}})
 	require.NoError(t, err)
-	assert.Nil(t, nn.NewPanels(custom, k), "a function from Go")
+	assert.Nil(t, nn.NewPanelPass(custom, k), "a function from Go")
 	custom, err = nn.New(nn.Arch{Widths: []int{3, 2, 2}, Transfer: []transfer.Func{transfer.Tanh, f}})
 	require.NoError(t, err)
-	assert.NotNil(t, nn.NewPanels(custom, k), "one of the last layer, which isn't asked for padding")
+	assert.NotNil(t, nn.NewPanelPass(custom, k), "one of the last layer, which isn't asked for padding")
 }
 
 // Sizes of passes make up any number of examples, with one or two panels each or part of one.
@@ -95,7 +95,7 @@ func TestPanelsSize(t *testing.T) {
 	defer k.Close()
 	n, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Tanh}})
 	require.NoError(t, err)
-	p, unit := nn.NewPanels(n, k), k.PanelUnits()
+	p, unit := nn.NewPanelPass(n, k), k.PanelUnits()
 	for examples := range 10 * unit {
 		rest := examples
 		for rest > 0 {

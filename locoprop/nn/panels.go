@@ -5,25 +5,25 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
-// Panels makes passes of a few examples at a time, as many as one or two panels have side by side
-// (see backend.Packed): a layer's X̃ᵀ, (n+1) × B, Aᵀ and Dᵀ, m × B, are panels, from one product to
+// PanelPass makes passes of a few examples at a time, as many as one or two panels have side by side
+// (see backend.Panels): a layer's X̃ᵀ, (n+1) × B, Aᵀ and Dᵀ, m × B, are panels, from one product to
 // the next in the nearest caches, and the weights are read as they are. Of B examples a pass takes
 // as many as Size says. All methods take a scratch of ScratchLen float32, in which a pass keeps
 // what it makes, and don't allocate.
-type Panels struct {
+type PanelPass struct {
 	net     *Network
 	kernels backend.Kernels
-	packed  backend.Packed
+	by      backend.Panels
 	x, a    []int  // where the panels of a layer begin in scratch
 	d       [2]int // those of Dᵀ, of even and odd layers
 	length  int
 }
 
-// NewPanels plans passes through a network. It is nil where they can't be made by panels: the
+// NewPanelPass plans passes through a network. It is nil where they can't be made by panels: the
 // backend has none, or a layer has positions, a design of its own or, before the last, a function
 // registered from Go, which would be asked for values of padding.
-func NewPanels(n *Network, k backend.Kernels) *Panels {
-	packed, ok := k.(backend.Packed)
+func NewPanelPass(n *Network, k backend.Kernels) *PanelPass {
+	by, ok := k.(backend.Panels)
 	for ℓ, l := range n.Layers {
 		custom := l.Transfer().Kind() == transfer.KindCustom && ℓ+1 < len(n.Layers)
 		ok = ok && l.Positions() == 1 && l.DesignIsInput() && !custom
@@ -31,7 +31,7 @@ func NewPanels(n *Network, k backend.Kernels) *Panels {
 	if !ok {
 		return nil
 	}
-	p := &Panels{net: n, kernels: k, packed: packed}
+	p := &PanelPass{net: n, kernels: k, by: by}
 	most := 0
 	for _, l := range n.Layers {
 		w := l.Weights()
@@ -43,17 +43,17 @@ func NewPanels(n *Network, k backend.Kernels) *Panels {
 }
 
 // place finds room for a panel of so many rows.
-func (p *Panels) place(rows int) int {
+func (p *PanelPass) place(rows int) int {
 	begin := p.length
-	p.length += (p.packed.PanelsLen(rows, 2*p.packed.PanelUnits()) + 15) &^ 15
+	p.length += (p.by.PanelsLen(rows, 2*p.by.PanelUnits()) + 15) &^ 15
 	return begin
 }
 
 // Size is how many of so many examples the next pass is to take: two panels of them, for which
 // weights are read once, or less towards the end, so that several workers end at about the same
 // time. An example's results are the same in any pass.
-func (p *Panels) Size(examples int) int {
-	whole := p.packed.PanelUnits()
+func (p *PanelPass) Size(examples int) int {
+	whole := p.by.PanelUnits()
 	switch {
 	case examples >= 4*whole:
 		return 2 * whole
@@ -65,7 +65,7 @@ func (p *Panels) Size(examples int) int {
 }
 
 // ScratchLen is how many float32 a pass needs.
-func (p *Panels) ScratchLen() int { return p.length }
+func (p *PanelPass) ScratchLen() int { return p.length }
 
 // panels are those of a layer's rows × examples, from begin on.
 type panels struct {
@@ -74,8 +74,8 @@ type panels struct {
 	lanes int // examples side by side in one, padding included
 }
 
-func (p *Panels) at(scratch []float32, begin, rows, examples int) panels {
-	v := panels{count: 1, lanes: p.packed.PanelUnits(), data: scratch[begin:][:p.packed.PanelsLen(rows, examples)]}
+func (p *PanelPass) at(scratch []float32, begin, rows, examples int) panels {
+	v := panels{count: 1, lanes: p.by.PanelUnits(), data: scratch[begin:][:p.by.PanelsLen(rows, examples)]}
 	if examples > v.lanes/2 {
 		v.count = examples / v.lanes
 	} else {
@@ -91,28 +91,28 @@ func (v panels) rows(lo, hi int) backend.Mat {
 	return m
 }
 
-func (p *Panels) xOf(scratch []float32, ℓ, examples int) panels {
+func (p *PanelPass) xOf(scratch []float32, ℓ, examples int) panels {
 	return p.at(scratch, p.x[ℓ], p.net.Layers[ℓ].Weights().Cols, examples)
 }
 
-func (p *Panels) aOf(scratch []float32, ℓ, examples int) panels {
+func (p *PanelPass) aOf(scratch []float32, ℓ, examples int) panels {
 	return p.at(scratch, p.a[ℓ], p.net.Layers[ℓ].Weights().Rows, examples)
 }
 
-func (p *Panels) dOf(scratch []float32, ℓ, examples int) panels {
+func (p *PanelPass) dOf(scratch []float32, ℓ, examples int) panels {
 	return p.at(scratch, p.d[ℓ%2], p.net.Layers[ℓ].Weights().Rows, examples)
 }
 
 // Begin gives a pass its input, B × (n+1) with the ones.
-func (p *Panels) Begin(scratch []float32, input backend.Mat) {
-	p.packed.PanelsFrom(p.xOf(scratch, 0, input.Rows).data, input, true, 1)
+func (p *PanelPass) Begin(scratch []float32, input backend.Mat) {
+	p.by.PanelsFrom(p.xOf(scratch, 0, input.Rows).data, input, true, 1)
 }
 
 // Forward makes A of layer ℓ with weights w, and of it, but for the last layer, the input of the
 // next.
-func (p *Panels) Forward(scratch []float32, w backend.Mat, ℓ, examples int) {
+func (p *PanelPass) Forward(scratch []float32, w backend.Mat, ℓ, examples int) {
 	a := p.aOf(scratch, ℓ, examples)
-	p.packed.PanelsProduct(a.data, w, false, p.xOf(scratch, ℓ, examples).data, examples)
+	p.by.PanelsProduct(a.data, w, false, p.xOf(scratch, ℓ, examples).data, examples)
 	if ℓ+1 == len(p.net.Layers) {
 		return
 	}
@@ -127,47 +127,47 @@ func (p *Panels) Forward(scratch []float32, w backend.Mat, ℓ, examples int) {
 }
 
 // End gives the pass back D of the last layer, B × m.
-func (p *Panels) End(scratch []float32, d backend.Mat) {
-	p.packed.PanelsFrom(p.dOf(scratch, len(p.net.Layers)-1, d.Rows).data, d, true, 1)
+func (p *PanelPass) End(scratch []float32, d backend.Mat) {
+	p.by.PanelsFrom(p.dOf(scratch, len(p.net.Layers)-1, d.Rows).data, d, true, 1)
 }
 
 // Backward makes D of layer ℓ − 1 from that of layer ℓ, which has weights w.
-func (p *Panels) Backward(scratch []float32, w backend.Mat, ℓ, examples int) {
+func (p *PanelPass) Backward(scratch []float32, w backend.Mat, ℓ, examples int) {
 	w = backend.WithoutBias(w)
 	d := p.dOf(scratch, ℓ-1, examples)
-	p.packed.PanelsProduct(d.data, w, true, p.dOf(scratch, ℓ, examples).data, examples)
+	p.by.PanelsProduct(d.data, w, true, p.dOf(scratch, ℓ, examples).data, examples)
 	a, y := p.aOf(scratch, ℓ-1, examples).rows(0, w.Cols), p.xOf(scratch, ℓ, examples).rows(0, w.Cols)
 	p.kernels.Chain(d.rows(0, w.Cols), a, y, p.net.Layers[ℓ-1].Transfer())
 }
 
 // ToInput copies X̃ of layer ℓ, B × (n+1), out of a pass; ToA and ToD do so with A and D, B × m.
-func (p *Panels) ToInput(x backend.Mat, scratch []float32, ℓ int) {
-	p.packed.PanelsTo(x, p.xOf(scratch, ℓ, x.Rows).data, true, false)
+func (p *PanelPass) ToInput(x backend.Mat, scratch []float32, ℓ int) {
+	p.by.PanelsTo(x, p.xOf(scratch, ℓ, x.Rows).data, true, false)
 }
 
 // ToA copies A of layer ℓ; see ToInput.
-func (p *Panels) ToA(a backend.Mat, scratch []float32, ℓ int) {
-	p.packed.PanelsTo(a, p.aOf(scratch, ℓ, a.Rows).data, true, false)
+func (p *PanelPass) ToA(a backend.Mat, scratch []float32, ℓ int) {
+	p.by.PanelsTo(a, p.aOf(scratch, ℓ, a.Rows).data, true, false)
 }
 
 // ToD copies D of layer ℓ, while that of the layer below hasn't been made into another; see ToInput.
-func (p *Panels) ToD(d backend.Mat, scratch []float32, ℓ int) {
-	p.packed.PanelsTo(d, p.dOf(scratch, ℓ, d.Rows).data, true, false)
+func (p *PanelPass) ToD(d backend.Mat, scratch []float32, ℓ int) {
+	p.by.PanelsTo(d, p.dOf(scratch, ℓ, d.Rows).data, true, false)
 }
 
-// PanelActivations holds a forward pass by [Panels], of which only the output is kept.
+// PanelActivations holds a forward pass by [PanelPass], of which only the output is kept.
 type PanelActivations struct {
-	panels  *Panels
+	pass    *PanelPass
 	Input   backend.Mat // X̃ of the first layer, B × (n+1); the ones are kept
 	A, Y    backend.Mat // of the last layer, B × m
 	scratch []float32
 }
 
 // NewPanelActivations allocates activations for a number of examples.
-func NewPanelActivations(p *Panels, examples int) *PanelActivations {
+func NewPanelActivations(p *PanelPass, examples int) *PanelActivations {
 	inputs, outputs := p.net.Inputs(), p.net.Outputs()
 	act := &PanelActivations{
-		panels: p, Input: backend.NewPadded(examples, inputs+1),
+		pass: p, Input: backend.NewPadded(examples, inputs+1),
 		A: backend.NewPadded(examples, outputs), Y: backend.NewPadded(examples, outputs),
 		scratch: backend.Alloc(p.ScratchLen()),
 	}
@@ -181,7 +181,7 @@ func NewPanelActivations(p *Panels, examples int) *PanelActivations {
 // Input; weights is [Network.Weights], or as many matrices of the same shapes. It doesn't
 // allocate.
 func (act *PanelActivations) Forward(weights []backend.Mat, examples int) {
-	p := act.panels
+	p := act.pass
 	for lo := 0; lo < examples; {
 		hi := lo + p.Size(examples-lo)
 		p.Begin(act.scratch, backend.Rows(act.Input, lo, hi))

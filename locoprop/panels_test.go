@@ -16,30 +16,30 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// withPacking visits the backends that pack designs; others say that there are none.
-func withPacking(t *testing.T, visit func(t *testing.T, k backend.Kernels)) {
+// withPanels visits the backends that have panels; others say that there are none.
+func withPanels(t *testing.T, visit func(t *testing.T, k backend.Kernels)) {
 	t.Helper()
 	found := false
 	for _, k := range allBackends {
-		if _, ok := k.(backend.Packed); ok {
+		if _, ok := k.(backend.Panels); ok {
 			found = true
 			t.Run(k.Info().Name, func(t *testing.T) { visit(t, k) })
 		}
 	}
 	if !found {
-		t.Skip("no backend of this build packs designs; with cgo, native does")
+		t.Skip("no backend of this build has panels; with cgo, native does")
 	}
 }
 
-// largeBatch is a problem whose designs have enough rows to be packed, more than a tile.
+// largeBatch is a problem whose designs have rows enough for panels, more than a tile.
 func largeBatch(p problem) problem {
 	p.batch = 301
 	return p
 }
 
-// Three batches with packed designs against the float64 oracle.
-func TestPackedStepsAgreeWithOracle(t *testing.T) {
-	withPacking(t, func(t *testing.T, k backend.Kernels) {
+// Three batches in panels against the float64 oracle.
+func TestStepsInPanelsAgreeWithOracle(t *testing.T) {
+	withPanels(t, func(t *testing.T, k backend.Kernels) {
 		for _, p := range []problem{problems()[0], problems()[2], problems()[3]} {
 			for _, r := range rules() {
 				if r.Kind >= optimizer.RMSPropTorch && r.Kind <= optimizer.AMSGrad {
@@ -55,9 +55,9 @@ func TestPackedStepsAgreeWithOracle(t *testing.T) {
 	})
 }
 
-// The Gram form with C packed gives the iterates of the direct one.
-func TestPackedGramAgreesWithOracle(t *testing.T) {
-	withPacking(t, func(t *testing.T, k backend.Kernels) {
+// The Gram form in panels gives the iterates of the direct one.
+func TestGramInPanelsAgreesWithOracle(t *testing.T) {
+	withPanels(t, func(t *testing.T, k backend.Kernels) {
 		p := problem{"wide", nn.Arch{Widths: []int{260, 7, 5}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid}}, loss.SigmoidCE, 30}
 		for _, r := range rules()[:optimizer.RMSPropTF1+1] {
 			o := locoprop.Options{Loss: locoprop.Squared, Eta: 1e-4, Gamma: 2.5, Steps: 5, Optimizer: r, Block: 4, Form: locoprop.FormGram}
@@ -75,22 +75,21 @@ func TestPackedGramAgreesWithOracle(t *testing.T) {
 				reference.StepLocoProp(c, opts, oracle.From32(x), oracle.From32(y), 1)
 			}
 			requireAgrees(t, n, start, reference, agreement(r.Kind))
-			assert.Greater(t, s.Explain()[0].MemoryBytes, 1.9*4*261*261, "C, and C packed")
 		}
 	})
 }
 
-// Which layers are packed follows from what their problems are; state begins anew where it is
-// reset; the number of workers changes no bit, and a step allocates nothing.
-func TestPackedLayers(t *testing.T) {
-	withPacking(t, func(t *testing.T, k backend.Kernels) {
+// Which layers are solved in panels follows from what their problems are; state begins anew where it
+// is reset; the number of workers changes no bit, and a step allocates nothing.
+func TestLayersInPanels(t *testing.T) {
+	withPanels(t, func(t *testing.T, k backend.Kernels) {
 		p := largeBatch(problems()[0])
 		small, classifier := problems()[0], largeBatch(problems()[1])
 		o := locoprop.Options{Eta: 3e-3, Gamma: 2.5, Steps: 3, Optimizer: optimizer.New(optimizer.RMSPropTF1), Block: 4, Form: locoprop.FormDirect}
 		for name, c := range map[string]struct {
 			p      problem
 			change func(o *locoprop.Options)
-			packed []bool
+			panels []bool
 		}{
 			"as it is":      {p, func(*locoprop.Options) {}, []bool{true, true, true, true}},
 			"small batch":   {small, func(*locoprop.Options) {}, []bool{false, false, false, false}},
@@ -106,7 +105,8 @@ func TestPackedLayers(t *testing.T) {
 			s, err := m.Plan(c.p.network(t, 3), c.p.loss, c.p.batch, k)
 			require.NoError(t, err, name)
 			for ℓ, l := range s.Explain() {
-				assert.Equal(t, c.packed[ℓ], l.MemoryBytes > 0, "%s: layer %d", name, ℓ)
+				scratch := backend.PanelScratchLen(k.(backend.Panels), c.p.batch, l.Inputs+1, min(o.Block, l.Units), o.Optimizer.Kind.NumSlots())
+				assert.Equal(t, c.panels[ℓ], l.ScratchBytes == float64(4*scratch), "%s: layer %d", name, ℓ)
 			}
 		}
 		o.Reset = true

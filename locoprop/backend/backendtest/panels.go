@@ -1,0 +1,229 @@
+package backendtest
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// byPanels is a backend whose products go by way of panels. What it makes of their padding is NaN,
+// which none of them may read.
+type byPanels struct {
+	backend.Kernels
+	by backend.Panels
+}
+
+func (k byPanels) panels(rows, units int) []float32 {
+	p := make([]float32, k.by.PanelsLen(rows, units))
+	for i := range p {
+		p[i] = float32(math.NaN())
+	}
+	return p
+}
+
+// filled copies a matrix into panels and makes the padding NaN: an element that isn't 0
+// there is one of the matrix that lies beside it.
+func (k byPanels) filled(m backend.Mat, trans bool) []float32 {
+	rows, units := m.Rows, m.Cols
+	if trans {
+		rows, units = units, rows
+	}
+	p, ones := k.panels(rows, units), backend.NewMat(m.Rows, m.Cols)
+	for i := range ones.Data {
+		ones.Data[i] = 1
+	}
+	mask := k.panels(rows, units)
+	k.by.PanelsFrom(p, m, trans, 1)
+	k.by.PanelsFrom(mask, ones, trans, 1)
+	for i, v := range mask {
+		if v == 0 {
+			p[i] = float32(math.NaN())
+		}
+	}
+	return p
+}
+
+// product makes c = MB or MᵀB, with b or bᵀ for B.
+func (k byPanels) product(c, m backend.Mat, trans bool, b backend.Mat, transB bool) {
+	out := k.panels(c.Rows, c.Cols)
+	k.by.PanelsProduct(out, m, trans, k.filled(b, transB), c.Cols)
+	k.by.PanelsTo(c, out, false, false)
+}
+
+func (k byPanels) Affine(a, x, w backend.Mat)    { k.product(a, x, false, w, true) }
+func (k byPanels) Backprop(dx, d, w backend.Mat) { k.product(dx, d, false, w, false) }
+
+// Grad makes Gᵀ = X̃ᵀR, as blocks do.
+func (k byPanels) Grad(g, r, x backend.Mat) {
+	out := k.panels(g.Cols, g.Rows)
+	k.by.PanelsProduct(out, x, true, k.filled(r, false), g.Rows)
+	k.by.PanelsTo(g, out, true, false)
+}
+
+// Gemm is that of the kernels but for ΔC + G, the product of the Gram form with a symmetric C.
+func (k byPanels) Gemm(transA, transB bool, alpha float32, a, b backend.Mat, beta float32, c backend.Mat) {
+	if transA || transB || beta != 1 {
+		k.Kernels.Gemm(transA, transB, alpha, a, b, beta, c)
+		return
+	}
+	out := k.panels(c.Cols, c.Rows)
+	k.by.PanelsProduct(out, b, false, k.filled(a, true), a.Rows)
+	k.by.PanelsTo(c, out, true, true)
+}
+
+// testPanels checks the products on panels against float64 formulas, and both Solve against the bits of the generic loop over the same products.
+func testPanels(t *testing.T, k backend.Kernels) {
+	panels, ok := k.(backend.Panels)
+	if !ok {
+		t.Skip("this backend has no panels; native does")
+	}
+	wrapped := byPanels{k, panels}
+	for _, op := range products() {
+		t.Run(op.name, func(t *testing.T) {
+			for n, s := range op.shapes() {
+				checkFormula(t, wrapped, op, s, uint64(n))
+			}
+		})
+	}
+	for _, f := range Transfers() {
+		for _, r := range Rules() {
+			if !backend.SolvesPanels(f, r.Kind) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%v/%s", f, ruleName(r)), func(t *testing.T) {
+				for n, s := range upTo(pick(testing.Short() || raceDetector, 20_000, 100_000)) {
+					for _, prox := range []float32{0, testProx} {
+						checkPanelBlock(t, wrapped, s, f, r, prox, layouts[n%len(layouts)])
+						if f == transfer.Identity {
+							checkPanelGram(t, wrapped, s, r, prox, layouts[n%len(layouts)])
+						}
+					}
+				}
+			})
+		}
+	}
+	panelAllocations(t, wrapped)
+	panelPanics(t, wrapped)
+}
+
+func (k byPanels) block(b *backend.Block) (block *backend.PanelBlock, scratch []float32) {
+	block = &backend.PanelBlock{Block: *b}
+	scratch = make([]float32, backend.PanelScratchLen(k.by, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)))
+	for i := range scratch {
+		scratch[i] = guard // it mustn't count on what it holds
+	}
+	return block, scratch
+}
+
+func checkPanelBlock(t testing.TB, k byPanels, s Shape, f transfer.Func, r optimizer.Rule, prox float32, l layout) {
+	t.Helper()
+	loop := make([]float32, backend.ScratchLen(s.B, s.N+1, s.M))
+	for _, steps := range []int{0, 1, 4} {
+		b, updates, outs := newBlock(newArena(50, l), s, f, r, prox)
+		backend.Loop(k, b, updates[:steps], loop)
+		want := snapshot(outs)
+
+		a := newArena(50, l)
+		b, updates, outs = newBlock(a, s, f, r, prox)
+		block, scratch := k.block(b)
+		block.Solve(k.Kernels, k.by, updates[:steps], scratch)
+		a.check(t)
+		if d := sameBits(snapshot(outs), want); d != "" {
+			t.Fatalf("%v, %s, prox %v, T = %d: Solve differs from the loop over its products: %s", s, l.name, prox, steps, d)
+		}
+	}
+}
+
+// gramOf makes the second moment of a block's design.
+func gramOf(k backend.Kernels, b *backend.Block) backend.Mat {
+	c := backend.NewMat(b.X.Cols, b.X.Cols)
+	k.Syrk(true, 1, b.X, 0, c)
+	return c
+}
+
+func checkPanelGram(t testing.TB, k byPanels, s Shape, r optimizer.Rule, prox float32, l layout) {
+	t.Helper()
+	for _, steps := range []int{0, 1, 4} {
+		b, updates, outs := newBlock(newArena(50, l), s, transfer.Identity, r, prox)
+		second := gramOf(k, b)
+		backend.LoopGram(k, &backend.GramBlock{Block: *b, Second: second}, updates[:steps], make([]float32, backend.GramScratchLen(s.N+1, s.M)))
+		want := snapshot(outs)
+
+		a := newArena(50, l)
+		b, updates, outs = newBlock(a, s, transfer.Identity, r, prox)
+		block := &backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: *b, Second: second}}
+		scratch := make([]float32, backend.PanelGramScratchLen(k.by, s.N+1, s.M, len(b.Slots)))
+		for i := range scratch {
+			scratch[i] = guard
+		}
+		block.Solve(k.Kernels, k.by, updates[:steps], scratch)
+		a.check(t)
+		if d := sameBits(snapshot(outs), want); d != "" {
+			t.Fatalf("%v, %s, prox %v, T = %d: Solve of the Gram form differs from the loop over its products: %s", s, l.name, prox, steps, d)
+		}
+	}
+}
+
+func panelAllocations(t testing.TB, k byPanels) {
+	b, updates, _ := newBlock(newArena(51, layouts[0]), probe, transfer.Tanh, optimizer.New(optimizer.RMSPropTF1), 0)
+	block, scratch := k.block(b)
+	if n := testing.AllocsPerRun(5, func() {
+		block.Solve(k.Kernels, k.by, updates, scratch)
+	}); n > 0 {
+		t.Errorf("Solve: %v allocations per call, want 0", n)
+	}
+}
+
+func panelPanics(t testing.TB, k byPanels) {
+	s := Shape{6, 4, 3}
+	for name, call := range map[string]func(b *backend.PanelBlock, updates []optimizer.Update, scratch []float32){
+		"short scratch": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			b.Solve(k.Kernels, k.by, u, scratch[1:])
+		},
+		"no slots": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			b.Slots = nil
+			b.Solve(k.Kernels, k.by, u, scratch)
+		},
+		"shape of D": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			b.D.Rows--
+			b.Solve(k.Kernels, k.by, u, scratch)
+		},
+		"a rule that reads weights": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			u[0].Kind, b.Slots = optimizer.AdamW, append(b.Slots, b.Slots[0])
+			b.Solve(k.Kernels, k.by, u[:1], append(scratch, make([]float32, len(scratch))...))
+		},
+		"softmax": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			b.F = transfer.Softmax
+			b.Solve(k.Kernels, k.by, u, scratch)
+		},
+		"another design": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			b.X.Rows--
+			b.Solve(k.Kernels, k.by, u, scratch)
+		},
+		"Gram form, shape of C": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			(&backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: b.Block, Second: b.X}}).Solve(k.Kernels, k.by, u, scratch)
+		},
+		"short panels of a product": func(b *backend.PanelBlock, _ []optimizer.Update, scratch []float32) {
+			k.by.PanelsProduct(scratch, b.W, false, scratch[:1], s.M)
+		},
+		"no panels for a product": func(b *backend.PanelBlock, _ []optimizer.Update, scratch []float32) {
+			k.by.PanelsProduct(nil, b.W, true, scratch, s.M)
+		},
+		"panels of a part": func(b *backend.PanelBlock, _ []optimizer.Update, _ []float32) {
+			k.by.PanelsFrom(nil, b.D, false, 1)
+		},
+		"panels to a whole": func(b *backend.PanelBlock, _ []optimizer.Update, _ []float32) {
+			k.by.PanelsTo(b.W, nil, true, true)
+		},
+	} {
+		b, updates, _ := newBlock(newArena(52, layouts[0]), s, transfer.Tanh, optimizer.New(optimizer.Momentum), 0)
+		block, scratch := k.block(b)
+		if got := panicText(func() { call(block, updates, scratch) }); got == "" {
+			t.Errorf("panels, %s: doesn't panic with a text", name)
+		}
+	}
+}

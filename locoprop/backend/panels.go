@@ -1,0 +1,129 @@
+package backend
+
+import (
+	"github.com/locoprop/locoprop-go/locoprop/optimizer"
+	"github.com/locoprop/locoprop-go/locoprop/transfer"
+)
+
+// Panels is an optional fast path of the forms direct and Gram, of passes and of evaluation: products of
+// which one matrix is read as it is, and the other and the result are in panels, an order of
+// elements that products read and write one after the other and that element-wise kernels take as
+// a single row: rows × units of activations or weights, padded. What is in the padding makes no
+// difference to the rest.
+type Panels interface {
+	// PanelsLen is how many float32 panels of rows × units take.
+	PanelsLen(rows, units int) int
+	// PanelUnits is how many units a whole panel has side by side; one of half as many or fewer
+	// has half of it. Panels of a multiple of it lie one after the other, PanelsLen(rows,
+	// PanelUnits()) float32 each.
+	PanelUnits() int
+	// PanelsProduct computes C = MB, or MᵀB where trans, with M as it is; c and b: panels of
+	// rows × units and terms × units.
+	PanelsProduct(c []float32, m Mat, trans bool, b []float32, units int)
+	// PanelsFrom computes panels = alpha·m, or alpha·mᵀ where trans; padding becomes 0.
+	PanelsFrom(panels []float32, m Mat, trans bool, alpha float32)
+	// PanelsTo computes m = panels, or panelsᵀ where trans, or adds that to m.
+	PanelsTo(m Mat, panels []float32, trans, add bool)
+}
+
+// SolvesPanels tells whether blocks can be solved in panels with a transfer function and a rule:
+// with those that take each element by itself, whatever its place. Functions registered from Go
+// aren't among them, since they would be asked for values of padding.
+func SolvesPanels(f transfer.Func, k optimizer.Kind) bool {
+	return !f.RowCoupled() && f.Kind() != transfer.KindCustom && !optimizer.Rule{Kind: k}.NeedsWeights()
+}
+
+// PanelBlock is a block of the direct form that is solved in panels.
+type PanelBlock struct {
+	Block
+
+	slots [optimizer.MaxSlots]Mat // in panels; a slice of a local would be allocated
+}
+
+// PanelScratchLen is what PanelBlock.Solve needs: E, dA, Â, Ŷ, Δ, G and the slots, in panels.
+func PanelScratchLen(p Panels, batch, cols, units, slots int) int {
+	return 4*round16(p.PanelsLen(batch, units)) + (2+slots)*round16(p.PanelsLen(cols, units))
+}
+
+// Solve makes all T = len(updates) iterations of the block, those of [BlockSolver] but for the
+// order in which products add up. It doesn't allocate.
+func (b *PanelBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
+	CheckPanelBlock(p, b, updates, scratch)
+	batch, units := b.X.Rows, b.W.Rows
+	c := carver(scratch)
+	activations := p.PanelsLen(batch, units)
+	e, da := c.next(1, activations), c.next(1, activations)
+	ahat, yhat := e, e // which the identity doesn't read
+	p.PanelsFrom(e.Data, b.D, false, b.Gamma)
+	if len(updates) > 1 && b.F != transfer.Identity {
+		ahat, yhat = c.next(1, activations), c.next(1, activations)
+		p.PanelsFrom(ahat.Data, b.Ahat, false, 1)
+		p.PanelsFrom(yhat.Data, b.Yhat, false, 1)
+	}
+	delta, g, slots := weightPanels(&c, p, &b.Block, &b.slots)
+	for t, u := range updates {
+		r := e
+		if t > 0 {
+			p.PanelsProduct(da.Data, b.X, false, delta.Data, units)
+			k.Residual(da, da, ahat, yhat, e, b.F)
+			r = da
+		}
+		p.PanelsProduct(g.Data, b.X, true, r.Data, units)
+		k.Update(u, delta, g, g, slots) // any matrix for W̃ₖ, which these rules don't read
+	}
+	endPanels(p, &b.Block, delta, slots)
+}
+
+// weightPanels makes panels of a block's Δ, which is 0, of G, and of its slots.
+func weightPanels(c *carver, p Panels, b *Block, held *[optimizer.MaxSlots]Mat) (delta, g Mat, slots []Mat) {
+	weights := p.PanelsLen(b.W.Cols, b.W.Rows)
+	delta, g, slots = c.next(1, weights), c.next(1, weights), held[:len(b.Slots)]
+	clear(delta.Data)
+	for i := range slots {
+		slots[i] = c.next(1, weights)
+		p.PanelsFrom(slots[i].Data, b.Slots[i], true, 1)
+	}
+	return delta, g, slots
+}
+
+// endPanels takes what a block's solver made back: W̃ + Δ and the slots.
+func endPanels(p Panels, b *Block, delta Mat, slots []Mat) {
+	for i := range slots {
+		p.PanelsTo(b.Slots[i], slots[i].Data, true, false)
+	}
+	p.PanelsTo(b.W, delta.Data, true, true)
+}
+
+// PanelGramBlock is a block of the Gram form that is solved in panels, with Gᵀ = CΔᵀ.
+type PanelGramBlock struct {
+	GramBlock
+
+	slots [optimizer.MaxSlots]Mat
+}
+
+// PanelGramScratchLen is what PanelGramBlock.Solve needs: F, and F, Δ, G and the slots in panels.
+func PanelGramScratchLen(p Panels, cols, units, slots int) int {
+	return round16(units*cols) + (3+slots)*round16(p.PanelsLen(cols, units))
+}
+
+// Solve makes all iterations of the block, those of [GramSolver] but for the order in which
+// products add up. It doesn't allocate.
+func (b *PanelGramBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
+	CheckPanelGram(p, b, updates, scratch)
+	units, cols := b.W.Rows, b.W.Cols
+	c := carver(scratch)
+	rows, first := c.next(units, cols), c.next(1, p.PanelsLen(cols, units))
+	k.Gemm(true, false, b.Gamma, b.D, b.X, 0, rows)
+	p.PanelsFrom(first.Data, rows, true, 1)
+	delta, sum, slots := weightPanels(&c, p, &b.Block, &b.slots)
+	for t, u := range updates {
+		g := first
+		if t > 0 {
+			p.PanelsProduct(sum.Data, b.Second, false, delta.Data, units)
+			k.AddInto(sum, first)
+			g = sum
+		}
+		k.Update(u, delta, g, g, slots)
+	}
+	endPanels(p, &b.Block, delta, slots)
+}
