@@ -349,7 +349,7 @@ lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t
  * Panels have no gaps: functions that take an element at a time take all of them as one row.
  *
  * Sums have the order of their terms, 512 at a time, whatever the vectors' length: processors with
- * fused multiplication give the same bits. Sizes are at most 2^30. */
+ * fused multiplication give the same bits. Sizes, and the stride of M, are at most 2^30. */
 
 /* The units of a whole panel. */
 int64_t lp_panel_units(void) LP_NOEXCEPT;

@@ -23,7 +23,7 @@ constexpr int64_t kTall = 6;
 #endif
 
 // Terms of a sum that are added up before they join those before: so many of kTall rows stay in
-// the nearest cache for all panels, and rounding is less.
+// the nearest caches for all panels, and rounding is less.
 constexpr int64_t kTerms = 512;
 
 // How far ahead, in terms, what lies in the shared cache is asked for.
@@ -127,59 +127,6 @@ HWY_INLINE void Clear(float* p, int64_t count) {
   for (int64_t i = 0; i < count; ++i) p[i] = 0;
 }
 
-// Copies fewer rows of M, or columns where kTrans, than a tile has, term by term, and zeros behind.
-template <bool kTrans>
-HWY_INLINE void CopyRows(int64_t rows, int64_t terms, In m, float* HWY_RESTRICT to) {
-  for (int64_t k = 0; k < terms; ++k, to += kTall) {
-    for (int64_t i = 0; i < kTall; ++i) {
-      to[i] = i >= rows ? 0 : kTrans ? m.Row(k)[i] : m.Row(i)[k];
-    }
-  }
-}
-
-// C = M B, or M' B where kTrans, 0 where there are no terms: in panels, c: rows x units, b: terms x
-// units.
-template <bool kTrans>
-HWY_INLINE void Multiply(int64_t rows, int64_t terms, int64_t units, In m, const float* b,
-                         float* c) {
-  const int64_t c_rows = Up(rows, kTall);
-  const int64_t b_rows = Up(terms, kTall);
-  if (terms == 0) return Clear(c, c_rows * Up(units, VectorLanes()));
-  alignas(64) float last[kTall * kTerms];
-  for (int64_t k = 0; k < terms; k += kTerms) {
-    const int64_t now = terms - k < kTerms ? terms - k : kTerms;
-    for (int64_t i = 0; i < c_rows; i += kTall) {
-      const auto tiles = [&](const auto& group) HWY_ATTR {
-        EachPanel(units, [&](int64_t u, int64_t, int vectors) HWY_ATTR {
-          const int64_t width = vectors * VectorLanes();
-          const float* const pb = b + u * b_rows + k * width;
-          float* const pc = c + u * c_rows + i * width;
-          vectors == 2 ? RowsTile<2>(rows - i, now, group, pb, k > 0, pc)
-                       : RowsTile<1>(rows - i, now, group, pb, k > 0, pc);
-        });
-      };
-      const In group{kTrans ? m.Row(k) + i : m.Row(i) + k, m.stride};
-      if (rows - i < kTall) {
-        CopyRows<kTrans>(rows - i, now, group, last);
-        tiles(CopiedRows{last});
-      } else if constexpr (kTrans) {
-        tiles(Columns{group.data, group.stride});
-      } else {
-        tiles(Rows(group.data, group.stride));
-      }
-    }
-  }
-}
-
-HWY_NOINLINE void MultiplyT(int64_t rows, int64_t terms, int64_t units, In m, const float* b,
-                            float* c) {
-  Multiply<false>(rows, terms, units, m, b, c);
-}
-HWY_NOINLINE void MultiplyTransposedT(int64_t rows, int64_t terms, int64_t units, In m,
-                                      const float* b, float* c) {
-  Multiply<true>(rows, terms, units, m, b, c);
-}
-
 // out = in', or out + in' where kAdd, a cache line of columns at a time.
 template <bool kAdd>
 HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
@@ -224,6 +171,72 @@ HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
       for (int64_t j = first; j < end; ++j) one(i, j);
     }
   }
+}
+
+// Copies rows of M, or columns where kTrans, term by term, and zeros behind: fewer than a tile
+// reads, which mustn't read what lies beside them. to has room for a vector more.
+template <bool kTrans>
+HWY_INLINE void CopyRows(int64_t rows, int64_t terms, In m, float* to) {
+#if !LP_COPIES_RESTS
+  if constexpr (kTrans && hn::MaxLanes(D()) >= kTall) {
+    const D d;
+    const Mask valid = hn::FirstN(d, static_cast<size_t>(rows));
+    for (int64_t k = 0; k < terms; ++k) {
+      Store(hn::MaskedLoad(valid, d, m.Row(k)), to + k * kTall);  // on what comes next, too
+    }
+    return;
+  }
+#endif
+  Clear(to, terms * kTall);
+  if constexpr (kTrans) {
+    const auto copy = [](const float* from, float* into) HWY_ATTR { Store(Load(from), into); };
+    for (int64_t k = 0; k < terms; ++k) Run(rows, copy, m.Row(k), to + k * kTall);
+  } else {
+    Transpose<false>(rows, terms, m, {to, kTall});
+  }
+}
+
+// C = M B, or M' B where kTrans, 0 where there are no terms: in panels, c: rows x units, b: terms x
+// units.
+template <bool kTrans>
+HWY_INLINE void Multiply(int64_t rows, int64_t terms, int64_t units, In m, const float* b,
+                         float* c) {
+  const int64_t c_rows = Up(rows, kTall);
+  const int64_t b_rows = Up(terms, kTall);
+  if (terms == 0) return Clear(c, c_rows * Up(units, VectorLanes()));
+  alignas(64) float last[kTall * kTerms + kMaxLanes];
+  for (int64_t k = 0; k < terms; k += kTerms) {
+    const int64_t now = terms - k < kTerms ? terms - k : kTerms;
+    for (int64_t i = 0; i < c_rows; i += kTall) {
+      const auto tiles = [&](const auto& group) HWY_ATTR {
+        EachPanel(units, [&](int64_t u, int64_t, int vectors) HWY_ATTR {
+          const int64_t width = vectors * VectorLanes();
+          const float* const pb = b + u * b_rows + k * width;
+          float* const pc = c + u * c_rows + i * width;
+          vectors == 2 ? RowsTile<2>(rows - i, now, group, pb, k > 0, pc)
+                       : RowsTile<1>(rows - i, now, group, pb, k > 0, pc);
+        });
+      };
+      const In group{kTrans ? m.Row(k) + i : m.Row(i) + k, m.stride};
+      if (rows - i < kTall && rows % (kTall / 3) != 0) {
+        CopyRows<kTrans>(rows - i, now, group, last);
+        tiles(CopiedRows{last});
+      } else if constexpr (kTrans) {
+        tiles(Columns{group.data, group.stride});
+      } else {
+        tiles(Rows(group.data, group.stride));
+      }
+    }
+  }
+}
+
+HWY_NOINLINE void MultiplyT(int64_t rows, int64_t terms, int64_t units, In m, const float* b,
+                            float* c) {
+  Multiply<false>(rows, terms, units, m, b, c);
+}
+HWY_NOINLINE void MultiplyTransposedT(int64_t rows, int64_t terms, int64_t units, In m,
+                                      const float* b, float* c) {
+  Multiply<true>(rows, terms, units, m, b, c);
 }
 
 int64_t PanelUnitsT() { return 2 * VectorLanes(); }
@@ -327,7 +340,7 @@ lp_status lp_panels_product(int32_t trans, int64_t rows, int64_t terms, int64_t 
   const bool t = trans != 0;
   lp::Check check(err);
   lp::Sizes(check, 2, rows, terms).Size(4, units, lp::kMost);
-  check.Matrix(5, m, t ? terms : rows, t ? rows : terms, ldm);
+  check.Matrix(5, m, t ? terms : rows, t ? rows : terms, ldm, lp::kMost);
   if (rows > 0 && units > 0) {
     check.NotNull(8, c);
     if (terms > 0) check.NotNull(7, b);

@@ -98,6 +98,7 @@ void CallAll(Fixture& x) {
   lp_column_sums(n, n, x.p(1), n, x.b.data(), nullptr);
   lp_times(n, n, x.p(1), n, x.b.data(), x.w.data(), nullptr);
   lp_panels_from(0, n, n, 1, x.p(0), n, x.panels[0].data(), nullptr);
+  lp_panels_product(0, n, n, n, x.p(0), n, x.panels[0].data(), x.panels[1].data(), nullptr);
   lp_panels_product(1, n, n, n, x.p(0), n, x.panels[0].data(), x.panels[1].data(), nullptr);
   lp_panels_to(1, n, n, x.panels[0].data(), 0, x.p(0), n, nullptr);
   lp_rank_two(n, n, x.p(0), n, 0, 1, 1, x.b.data(), x.b.data(), nullptr);
@@ -289,6 +290,14 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
       {{LP_NULL, 9, 0, 0},
        [=, &x](lp_error* e) {
          return lp_rank_two(n, n, x.p(0), n, 0, 1, 1, x.b.data(), nullptr, e);
+       }},
+      {{LP_NULL, 5, 0, 0},
+       [=, &x](lp_error* e) {
+         return lp_panels_product(0, n, n, n, nullptr, n, x.p(1), x.p(2), e);
+       }},
+      {{LP_SIZE, 3, -2, 1 << 30},
+       [=, &x](lp_error* e) {
+         return lp_panels_product(1, n, -2, n, x.p(0), n, x.p(1), x.p(2), e);
        }},
       {{LP_SIZE, 4, -1, 1 << 30},
        [=, &x](lp_error* e) {

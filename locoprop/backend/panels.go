@@ -13,9 +13,10 @@ import (
 type Panels interface {
 	// PanelsLen is how many float32 panels of rows × units take.
 	PanelsLen(rows, units int) int
-	// PanelUnits is how many units a whole panel has side by side; one of half as many or fewer
-	// has half of it. Panels of a multiple of it lie one after the other, PanelsLen(rows,
-	// PanelUnits()) float32 each.
+	// PanelUnits is how many units a whole panel has side by side, an even number; the last one has
+	// room for half of that where it is enough. Element (i, j) of a panel lies at i times this
+	// width plus j, and a panel begins where a whole one before it ends, after PanelsLen(rows,
+	// PanelUnits()) float32.
 	PanelUnits() int
 	// PanelsProduct computes C = MB, or MᵀB where trans, with M as it is; c and b: panels of
 	// rows × units and terms × units.

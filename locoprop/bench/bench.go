@@ -140,8 +140,8 @@ type Report struct {
 	Cycle int `json:"cycle"`
 	// Ceiling is the rate of the step's products and factorisations alone: Flops over the
 	// time that all of them take at their sizes, by single calls of the first backend on
-	// all workers at once. Products on panels count as those of the same sizes that pack in
-	// each call, and may be faster.
+	// all workers at once. Products on panels count as those of the same sizes, those of a
+	// pass of some examples with all weights, that pack in each call, and may be faster.
 	Ceiling   Spread     `json:"ceiling_flops_per_second"`
 	Alone     []Alone    `json:"alone"`     // what the ceiling is made of
 	Traffic   *Traffic   `json:"traffic"`   // of an update, for the first backend

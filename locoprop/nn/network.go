@@ -1,5 +1,5 @@
-// Package nn holds layers, networks, their initialisation and the forward pass:
-// all that evaluation and prediction need.
+// Package nn holds layers, networks, their initialisation and their passes: all that
+// evaluation and prediction need, and what training adds to it by panels.
 //
 // Notation: layer ℓ has n inputs and m units; its weights are W̃ = [W b], m × (n+1),
 // its input X̃ = [X 1]. See docs/method.md.

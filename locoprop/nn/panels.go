@@ -7,9 +7,13 @@ import (
 
 // PanelPass makes passes of a few examples at a time, as many as one or two panels have side by side
 // (see backend.Panels): a layer's X̃ᵀ, (n+1) × B, Aᵀ and Dᵀ, m × B, are panels, from one product to
-// the next in the nearest caches, and the weights are read as they are. Of B examples a pass takes
-// as many as Size says. All methods take a scratch of ScratchLen float32, in which a pass keeps
-// what it makes, and don't allocate.
+// the next in the nearest caches, and the weights are read as they are:
+//
+//	Aᵀ = W̃X̃ᵀ,  X̃ᵀ of the next layer = [f(A) 1]ᵀ,  Dᵀ of the layer before = WᵀDᵀ ⊙ f′
+//
+// Of B examples a pass takes as many as Size says; other numbers panic. All methods take a scratch
+// of ScratchLen float32, in which a pass keeps what it makes, and don't allocate; passes with
+// scratches of their own may run at once.
 type PanelPass struct {
 	net     *Network
 	kernels backend.Kernels
@@ -50,17 +54,20 @@ func (p *PanelPass) place(rows int) int {
 }
 
 // Size is how many of so many examples the next pass is to take: two panels of them, for which
-// weights are read once, or less towards the end, so that several workers end at about the same
-// time. An example's results are the same in any pass.
-func (p *PanelPass) Size(examples int) int {
+// weights are read once, or less at the end. Where several workers share the passes, the last ones
+// are smaller, so that they end at about the same time. An example's results are the same in any
+// pass.
+func (p *PanelPass) Size(examples int, shared bool) int {
 	whole := p.by.PanelUnits()
 	switch {
-	case examples >= 4*whole:
+	case examples >= 4*whole, examples >= 2*whole && !shared:
 		return 2 * whole
 	case examples >= 2*whole:
 		return whole
-	default:
+	case shared:
 		return min(examples, whole/2)
+	default:
+		return min(examples, whole)
 	}
 }
 
@@ -75,11 +82,13 @@ type panels struct {
 }
 
 func (p *PanelPass) at(scratch []float32, begin, rows, examples int) panels {
-	v := panels{count: 1, lanes: p.by.PanelUnits(), data: scratch[begin:][:p.by.PanelsLen(rows, examples)]}
-	if examples > v.lanes/2 {
-		v.count = examples / v.lanes
-	} else {
-		v.lanes /= 2
+	whole := p.by.PanelUnits()
+	if examples > whole && examples != 2*whole {
+		panic("nn: a pass of another number of examples than Size gives")
+	}
+	v := panels{count: max(1, examples/whole), lanes: whole, data: scratch[begin:][:p.by.PanelsLen(rows, examples)]}
+	if examples <= whole/2 {
+		v.lanes = whole / 2
 	}
 	return v
 }
@@ -108,8 +117,8 @@ func (p *PanelPass) Begin(scratch []float32, input backend.Mat) {
 	p.by.PanelsFrom(p.xOf(scratch, 0, input.Rows).data, input, true, 1)
 }
 
-// Forward makes A of layer ℓ with weights w, and of it, but for the last layer, the input of the
-// next.
+// Forward makes A of layer ℓ with weights w, m × (n+1), and of it, but for the last layer, the input
+// of the next.
 func (p *PanelPass) Forward(scratch []float32, w backend.Mat, ℓ, examples int) {
 	a := p.aOf(scratch, ℓ, examples)
 	p.by.PanelsProduct(a.data, w, false, p.xOf(scratch, ℓ, examples).data, examples)
@@ -126,8 +135,8 @@ func (p *PanelPass) Forward(scratch []float32, w backend.Mat, ℓ, examples int)
 	}
 }
 
-// End gives the pass back D of the last layer, B × m.
-func (p *PanelPass) End(scratch []float32, d backend.Mat) {
+// BeginBackward gives a pass D of the last layer, B × m.
+func (p *PanelPass) BeginBackward(scratch []float32, d backend.Mat) {
 	p.by.PanelsFrom(p.dOf(scratch, len(p.net.Layers)-1, d.Rows).data, d, true, 1)
 }
 
@@ -150,7 +159,7 @@ func (p *PanelPass) ToA(a backend.Mat, scratch []float32, ℓ int) {
 	p.by.PanelsTo(a, p.aOf(scratch, ℓ, a.Rows).data, true, false)
 }
 
-// ToD copies D of layer ℓ, while that of the layer below hasn't been made into another; see ToInput.
+// ToD copies D of layer ℓ, until Backward makes that of layer ℓ − 2; see ToInput.
 func (p *PanelPass) ToD(d backend.Mat, scratch []float32, ℓ int) {
 	p.by.PanelsTo(d, p.dOf(scratch, ℓ, d.Rows).data, true, false)
 }
@@ -183,7 +192,7 @@ func NewPanelActivations(p *PanelPass, examples int) *PanelActivations {
 func (act *PanelActivations) Forward(weights []backend.Mat, examples int) {
 	p := act.pass
 	for lo := 0; lo < examples; {
-		hi := lo + p.Size(examples-lo)
+		hi := lo + p.Size(examples-lo, false)
 		p.Begin(act.scratch, backend.Rows(act.Input, lo, hi))
 		for ℓ, w := range weights {
 			p.Forward(act.scratch, w, ℓ, hi-lo)

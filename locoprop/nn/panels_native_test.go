@@ -5,6 +5,7 @@ package nn_test
 import (
 	"testing"
 
+	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/backend/gonum"
 	"github.com/locoprop/locoprop-go/locoprop/backend/native"
 	"github.com/locoprop/locoprop-go/locoprop/internal/philox"
@@ -97,12 +98,17 @@ func TestPanelsSize(t *testing.T) {
 	require.NoError(t, err)
 	p, unit := nn.NewPanelPass(n, k), k.PanelUnits()
 	for examples := range 10 * unit {
-		rest := examples
-		for rest > 0 {
-			size := p.Size(rest)
-			require.True(t, size == 2*unit || size == unit || size >= 1 && size <= unit/2, "%d of %d", size, rest)
-			rest -= size
+		for _, shared := range []bool{false, true} {
+			rest := examples
+			for rest > 0 {
+				size := p.Size(rest, shared)
+				require.True(t, size == 2*unit || size >= 1 && size <= unit, "%d of %d", size, rest)
+				rest -= size
+			}
+			require.Zero(t, rest)
 		}
-		require.Zero(t, rest)
+	}
+	for _, wrong := range []int{unit + 1, 2*unit - 1, 3 * unit} {
+		assert.Panics(t, func() { p.Begin(make([]float32, p.ScratchLen()), backend.NewMat(wrong, n.Inputs()+1)) })
 	}
 }

@@ -7,26 +7,27 @@ import (
 
 // planPanels plans passes by panels.
 func (t *Tape) planPanels(p *nn.PanelPass) {
-	tasks := panelTasks(t.net, p, t.Batch)
-	t.sums = make([]float64, len(tasks))
 	phase := func(backward bool) []*Phase {
-		return []*Phase{NewPhase(PassPhase, tasks, p.ScratchLen(), func(task *Task, scratch []float32) error {
+		return []*Phase{NewPhase(PassPhase, panelTasks(t.net, p, t.Batch), p.ScratchLen(), func(task *Task, scratch []float32) error {
 			t.panelPass(p, task, scratch, backward)
 			return nil
 		})}
 	}
-	t.passes, t.forward = phase(true), phase(false)
+	t.passes, t.forward, t.panels = phase(true), phase(false), true
+	t.sums = make([]float64, len(t.passes[0].Tasks))
 }
 
-// panelTasks cuts a batch into passes.
+// panelTasks cuts a batch into passes, those of one that takes some ten microseconds in all without
+// regard to a second worker.
 func panelTasks(n *nn.Network, p *nn.PanelPass, batch int) []Task {
 	cost := 0.0
 	for _, c := range PassFlops(n, 1) {
 		cost += c.ForwardFlops + c.BackwardFlops
 	}
+	shared := cost*float64(batch) >= 8*grain
 	var tasks []Task
 	for lo := 0; lo < batch; {
-		hi := lo + p.Size(batch-lo)
+		hi := lo + p.Size(batch-lo, shared)
 		tasks = append(tasks, Task{Layer: -1, ID: len(tasks), Lo: lo, Hi: hi, Cost: cost * float64(hi-lo)})
 		lo = hi
 	}
@@ -56,7 +57,7 @@ func (t *Tape) panelPass(p *nn.PanelPass, task *Task, scratch []float32, backwar
 	if !backward {
 		return
 	}
-	p.End(scratch, backend.Rows(t.D[last], lo, hi))
+	p.BeginBackward(scratch, backend.Rows(t.D[last], lo, hi))
 	for ℓ := last; ℓ > 0; ℓ-- {
 		p.Backward(scratch, t.net.Layers[ℓ].Weights(), ℓ, hi-lo)
 		p.ToD(backend.Rows(t.D[ℓ-1], lo, hi), scratch, ℓ-1)

@@ -96,6 +96,11 @@ func TestLeaveA(t *testing.T) {
 	assert.Equal(t, all.A[2], some.A[2])
 	assert.NotEqual(t, all.A[1], some.A[1])
 
+	again, err := some.Again(pool)
+	require.NoError(t, err)
+	assert.Equal(t, want, again)
+	assert.Panics(t, func() { some.NewBackward(func(_, _, _ backend.Mat, _ int) {}) })
+
 	net.Weights()[1].Data[0] = float32(math.Inf(1)) // tanh makes it finite again
 	net.Weights()[2].Data[0] = float32(math.NaN())
 	_, err = some.Run(pool, x, target)
@@ -103,4 +108,9 @@ func TestLeaveA(t *testing.T) {
 	require.ErrorAs(t, err, &diverged)
 	assert.Equal(t, 1, diverged.Layer)
 	assert.Equal(t, "pre-activations", diverged.What)
+	net.Weights()[1].Data[0], net.Weights()[2].Data[0] = 0, 0
+	left := some.A[1].Data[0]
+	_, err = some.Run(pool, x, target)
+	require.NoError(t, err)
+	assert.Equal(t, math.Float32bits(left), math.Float32bits(some.A[1].Data[0]), "A is left as it was")
 }

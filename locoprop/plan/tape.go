@@ -11,8 +11,8 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 )
 
-// Tape holds the forward and backward pass of a batch: X̃, Â, Ŷ and D = ∂L/∂A of every
-// layer. Where [nn.PanelPass] can make the passes, a task takes a panel of examples through all of
+// Tape holds the forward and backward pass of a batch: X̃, Â (see LeaveA), Ŷ and D = ∂L/∂A of
+// every layer. Where [nn.PanelPass] can make the passes, a task takes some examples through all of
 // both. Else each layer's product is a phase of its own, cut into [Tiles]; a layer whose design
 // isn't its input takes a few examples per task.
 type Tape struct {
@@ -28,7 +28,8 @@ type Tape struct {
 	sums    []float64     // loss of each task's examples, by Task.ID
 	design  []backend.Mat // ∂L/∂(design), where the design isn't the input
 	x, t    backend.Mat   // the batch being run
-	leavesA bool
+	panels  bool          // the passes go by panels
+	leavesA bool          // A of the layers before the last isn't made
 }
 
 // PassPhase is the name of a tape's phases.
@@ -106,9 +107,9 @@ func (t *Tape) begin(lo, hi int) {
 	backend.Copy(backend.WithoutBias(backend.Rows(t.Input[0], lo, hi)), backend.Rows(t.x, lo, hi))
 }
 
-// LeaveA tells the tape that nothing reads A of any layer but the last: where it costs time to have it,
-// it isn't made.
-func (t *Tape) LeaveA() { t.leavesA = true }
+// LeaveA tells the tape that nothing reads A of any layer but the last, which rules out NewBackward:
+// passes by panels then don't make it.
+func (t *Tape) LeaveA() { t.leavesA = t.panels }
 
 // tiled tells whether a layer's products can be cut by units.
 func tiled(l nn.Layer) bool { return l.DesignIsInput() && l.Positions() == 1 }
@@ -144,11 +145,11 @@ func (t *Tape) Run(p *Pool, x, target backend.Mat) (float64, error) {
 		return 0, err
 	}
 	if math.IsNaN(mean) || math.IsInf(mean, 0) {
-		if t.leavesA { // now it is of use
+		if t.leavesA { // now A is of use
 			t.leavesA = false
 			defer func() { t.leavesA = true }()
 			if err := runAll(p, t.forward); err != nil {
-				return mean, err
+				return 0, err
 			}
 		}
 		return mean, t.diagnose(mean)
@@ -246,6 +247,9 @@ type Backward struct {
 // layer's, from its a and y; all are rows of examples from the lo-th on. It may be called
 // for several ranges at once.
 func (t *Tape) NewBackward(start func(d, a, y backend.Mat, lo int)) *Backward {
+	if t.leavesA {
+		panic("plan: another backward pass needs A, which this tape leaves")
+	}
 	b := &Backward{D: t.newD()}
 	first := t.examples(ElementCost*float64(t.net.Outputs()), func(_, lo, hi int) {
 		a, y := t.Output(lo, hi)

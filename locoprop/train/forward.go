@@ -11,7 +11,7 @@ import (
 )
 
 // evalChunk is the number of examples that a task of an evaluation takes, of n in all: more
-// make faster products, and fewer tasks share many workers' work better. It is part of what
+// make faster products by matrices, and fewer tasks share many workers' work better. It is part of what
 // fixes the bits of a loss, so it depends on nothing else.
 func evalChunk(n int) int {
 	const usual, large, tasks = 256, 512, 32
@@ -28,7 +28,7 @@ type forward struct {
 	net     *nn.Network
 	src     *source
 	chunk   int
-	panels  *nn.PanelPass // nil where they can't be
+	panels  *nn.PanelPass // nil: the backend or the network has no passes by panels
 	phase   *plan.Phase
 	visit   func(c *output) error
 	free    chan *forwardBuffer // one for each worker; nil until it is first used

@@ -106,6 +106,7 @@ func testPanels(t *testing.T, k backend.Kernels) {
 			})
 		}
 	}
+	panelLayout(t, panels)
 	panelAllocations(t, wrapped)
 	panelPanics(t, wrapped)
 }
@@ -168,6 +169,36 @@ func checkPanelGram(t testing.TB, k byPanels, s Shape, r optimizer.Rule, prox fl
 	}
 }
 
+// panelLayout checks where panels have their elements, which passes count on.
+func panelLayout(t testing.TB, k backend.Panels) {
+	whole := k.PanelUnits()
+	if whole < 2 || whole%2 != 0 {
+		t.Fatalf("PanelUnits is %d; must be even", whole)
+	}
+	const rows = 7
+	for _, units := range []int{1, whole / 2, whole, 3 * whole, 3*whole + 1} {
+		m := backend.NewMat(rows, units)
+		for i := range m.Data {
+			m.Data[i] = float32(i + 1)
+		}
+		p := make([]float32, k.PanelsLen(rows, units))
+		k.PanelsFrom(p, m, false, 1)
+		for i := range rows {
+			for u := range units {
+				first := u - u%whole
+				width := whole
+				if units-first <= whole/2 {
+					width = whole / 2
+				}
+				at := first/whole*k.PanelsLen(rows, whole) + i*width + u - first
+				if want := float32(i*units + u + 1); p[at] != want {
+					t.Fatalf("%d units: element (%d, %d) isn't at %d", units, i, u, at)
+				}
+			}
+		}
+	}
+}
+
 func panelAllocations(t testing.TB, k byPanels) {
 	b, updates, _ := newBlock(newArena(51, layouts[0]), probe, transfer.Tanh, optimizer.New(optimizer.RMSPropTF1), 0)
 	block, scratch := k.block(b)
@@ -175,6 +206,12 @@ func panelAllocations(t testing.TB, k byPanels) {
 		block.Solve(k.Kernels, k.by, updates, scratch)
 	}); n > 0 {
 		t.Errorf("Solve: %v allocations per call, want 0", n)
+	}
+	b, updates, _ = newBlock(newArena(51, layouts[0]), probe, transfer.Identity, optimizer.New(optimizer.RMSPropTF1), 0)
+	gram := &backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: *b, Second: gramOf(k.Kernels, b)}}
+	scratch = make([]float32, backend.PanelGramScratchLen(k.by, b.W.Cols, b.W.Rows, len(b.Slots)))
+	if n := testing.AllocsPerRun(5, func() { gram.Solve(k.Kernels, k.by, updates, scratch) }); n > 0 {
+		t.Errorf("Solve of the Gram form: %v allocations per call, want 0", n)
 	}
 }
 

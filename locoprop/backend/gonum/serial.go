@@ -16,7 +16,7 @@ import (
 //   - its form for A·Bᵀ takes dot products whose rounding depends on where B lies
 //     modulo 16 bytes; here every element is Σ over k = 0, 1, … in that order,
 //     whatever the addresses, the strides and the pieces;
-//   - it skips the zeros of A, so that 0·NaN would be lost; see multiply;
+//   - it skips the zeros of A, so that 0·NaN would be lost; see plainGemm;
 //   - rows of up to 192 rather than 64 columns make it faster than the whole gemm;
 //   - pieces of B and C are copied to where their rows are aligned and as long as
 //     gonum's loop is unrolled, which would else add up what is left over one by one;
