@@ -20,6 +20,15 @@ type direct struct {
 // Fixed, since it decides the bits of the result.
 const panelRows = 256
 
+// panels is the backend's where a block of the direct form, with so many rows of X̃, or of the Gram
+// form, with so many of C, is solved in panels; else nil.
+func (l *layer) panels(rows int) backend.Panels {
+	if k, ok := l.kernels.(backend.Panels); ok && l.o.inPanels(l.f, rows) {
+		return k
+	}
+	return nil
+}
+
 // inPanels tells whether blocks of the direct form, with so many rows of X̃, or of the Gram form,
 // with so many of C, are solved in panels where the backend has them.
 func (o Options) inPanels(f transfer.Func, rows int) bool {
@@ -31,15 +40,14 @@ func (o Options) guarded() bool { return o.Safety.Armijo || o.Safety.Tolerance >
 
 func newDirect(l *layer) *direct {
 	s := &direct{iterated: newIterated(l, l.o.Optimizer)}
-	panels, ok := l.kernels.(backend.Panels)
-	ok = ok && l.o.inPanels(l.f, l.x.Rows)
+	panels := l.panels(l.x.Rows)
 	fast, _ := l.kernels.(backend.BlockSolver)
 	for _, t := range l.units(directFlops(l.x.Rows, l.x.Cols, 1, l.o.Steps)) {
 		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
 		switch {
 		case l.o.guarded():
 			s.work = append(s.work, s.guardedWork(t, b))
-		case ok:
+		case panels != nil:
 			s.work = append(s.work, s.panelWork(t, b, panels))
 		default:
 			s.work = append(s.work, s.blockWork(t, b, fast))

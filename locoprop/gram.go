@@ -23,14 +23,13 @@ type gram struct {
 func newGram(l *layer) *gram {
 	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
 	s.work = append(s.work, selfProduct(l, true, s.second))
-	panels, ok := l.kernels.(backend.Panels)
-	ok = ok && l.o.inPanels(l.f, l.x.Cols)
+	panels := l.panels(l.x.Cols)
 	fast, _ := l.kernels.(backend.GramSolver)
 	cost := predict(FormGram, l.workload()).flops() / float64(l.w.Rows)
 	var blocks []plan.Job
 	for _, t := range l.units(cost) {
 		b := backend.GramBlock{Block: l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), Second: s.second}
-		if ok {
+		if panels != nil {
 			blocks = append(blocks, s.panelWork(t, b, panels))
 		} else {
 			blocks = append(blocks, s.blockWork(t, b, fast))

@@ -28,9 +28,12 @@ func TestPassesByPanels(t *testing.T) {
 		arch nn.Arch
 		loss loss.Loss
 	}{
-		"autoencoder": {nn.Arch{Widths: []int{9, 20, 600, 2, 13, 9}, Transfer: []transfer.Func{transfer.Tanh, transfer.ReLU, transfer.Identity, transfer.SiLU, transfer.Sigmoid}}, loss.SigmoidCE},
-		"classifier":  {nn.Arch{Widths: []int{40, 33, 10}, Transfer: []transfer.Func{transfer.GELU, transfer.Softmax}}, loss.SoftmaxCE},
-		"one layer":   {nn.Arch{Widths: []int{1, 1}, Transfer: []transfer.Func{transfer.Identity}}, loss.Squared},
+		"autoencoder": {nn.Arch{
+			Widths:   []int{9, 20, 600, 2, 13, 9},
+			Transfer: []transfer.Func{transfer.Tanh, transfer.ReLU, transfer.Identity, transfer.SiLU, transfer.Sigmoid},
+		}, loss.SigmoidCE},
+		"classifier": {nn.Arch{Widths: []int{40, 33, 10}, Transfer: []transfer.Func{transfer.GELU, transfer.Softmax}}, loss.SoftmaxCE},
+		"one layer":  {nn.Arch{Widths: []int{1, 1}, Transfer: []transfer.Func{transfer.Identity}}, loss.Squared},
 	} {
 		for _, batch := range []int{1, 16, 17, 33, 64, 200} {
 			t.Run(fmt.Sprintf("%s/%d", name, batch), func(t *testing.T) {

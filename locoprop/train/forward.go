@@ -50,7 +50,10 @@ type forwardBuffer struct {
 }
 
 func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visit func(*output) error) *forward {
-	f := &forward{kernels: k, net: n, src: src, panels: nn.NewPanelPass(n, k), chunk: evalChunk(src.n), visit: visit, free: make(chan *forwardBuffer, workers)}
+	f := &forward{
+		kernels: k, net: n, src: src, chunk: evalChunk(src.n), visit: visit,
+		panels: nn.NewPanelPass(n, k), free: make(chan *forwardBuffer, workers),
+	}
 	for range workers {
 		f.free <- nil
 	}
