@@ -5,7 +5,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
-// PanelPass makes passes of a few examples at a time, as many as one or two panels have side by side
+// PanelPass makes passes of a few examples at a time, as many as up to four panels have side by side
 // (see backend.Panels): a layer's X̃ᵀ, (n+1) × B, Aᵀ and Dᵀ, m × B, are panels, from one product to
 // the next in the nearest caches, and the weights are read as they are:
 //
@@ -21,12 +21,15 @@ type PanelPass struct {
 	x, a    []int  // where the panels of a layer begin in scratch
 	d       [2]int // those of Dᵀ, of even and odd layers
 	length  int
+	most    int  // panels of a pass
+	shared  bool // by several workers
 }
 
-// NewPanelPass plans passes through a network. It is nil where they can't be made by panels: the
+// NewPanelPass plans passes through a network, for several workers to share those of a batch, or for
+// one to make them one after the other. It is nil where they can't be made by panels: the
 // backend has none, or a layer has positions, a design of its own or, before the last, a function
 // registered from Go, which would be asked for values of padding.
-func NewPanelPass(n *Network, k backend.Kernels) *PanelPass {
+func NewPanelPass(n *Network, k backend.Kernels, shared bool) *PanelPass {
 	by, ok := k.(backend.Panels)
 	for ℓ, l := range n.Layers {
 		custom := l.Transfer().Kind() == transfer.KindCustom && ℓ+1 < len(n.Layers)
@@ -35,7 +38,10 @@ func NewPanelPass(n *Network, k backend.Kernels) *PanelPass {
 	if !ok {
 		return nil
 	}
-	p := &PanelPass{net: n, kernels: k, by: by}
+	p := &PanelPass{net: n, kernels: k, by: by, most: 4, shared: shared}
+	if shared {
+		p.most = 2
+	}
 	most := 0
 	for _, l := range n.Layers {
 		w := l.Weights()
@@ -49,25 +55,28 @@ func NewPanelPass(n *Network, k backend.Kernels) *PanelPass {
 // place finds room for a panel of so many rows.
 func (p *PanelPass) place(rows int) int {
 	begin := p.length
-	p.length += (p.by.PanelsLen(rows, 2*p.by.PanelUnits()) + 15) &^ 15
+	p.length += (p.by.PanelsLen(rows, p.most*p.by.PanelUnits()) + 15) &^ 15
 	return begin
 }
 
-// Size is how many of so many examples the next pass is to take: two panels of them, for which
-// weights are read once, or less at the end. Where several workers share the passes, the last ones
+// Size is how many of so many examples the next pass is to take: four panels of them, for which
+// weights are read once, less at the end; where workers share the passes two, and the last ones
 // are smaller, so that they end at about the same time. An example's results are the same in any
 // pass.
-func (p *PanelPass) Size(examples int, shared bool) int {
+func (p *PanelPass) Size(examples int) int {
 	whole := p.by.PanelUnits()
+	panels := examples / whole
 	switch {
-	case examples >= 4*whole, examples >= 2*whole && !shared:
+	case p.shared && panels >= 4:
 		return 2 * whole
-	case examples >= 2*whole:
+	case p.shared && panels >= 2:
 		return whole
-	case shared:
+	case p.shared:
 		return min(examples, whole/2)
+	case panels > 0:
+		return min(panels, p.most) * whole
 	default:
-		return min(examples, whole)
+		return examples
 	}
 }
 
@@ -83,7 +92,7 @@ type panels struct {
 
 func (p *PanelPass) at(scratch []float32, begin, rows, examples int) panels {
 	whole := p.by.PanelUnits()
-	if examples > whole && examples != 2*whole {
+	if examples > whole && (examples%whole != 0 || examples > p.most*whole) {
 		panic("nn: a pass of another number of examples than Size gives")
 	}
 	v := panels{count: max(1, examples/whole), lanes: whole, data: scratch[begin:][:p.by.PanelsLen(rows, examples)]}
@@ -192,7 +201,7 @@ func NewPanelActivations(p *PanelPass, examples int) *PanelActivations {
 func (act *PanelActivations) Forward(weights []backend.Mat, examples int) {
 	p := act.pass
 	for lo := 0; lo < examples; {
-		hi := lo + p.Size(examples-lo, false)
+		hi := lo + p.Size(examples-lo)
 		p.Begin(act.scratch, backend.Rows(act.Input, lo, hi))
 		for ℓ, w := range weights {
 			p.Forward(act.scratch, w, ℓ, hi-lo)

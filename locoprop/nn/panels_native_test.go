@@ -30,7 +30,7 @@ func TestPanelActivations(t *testing.T) {
 			n, err := nn.New(arch)
 			require.NoError(t, err)
 			n.Init(nn.Glorot, 3)
-			panels := nn.NewPanelPass(n, k)
+			panels := nn.NewPanelPass(n, k, false)
 			require.NotNil(t, panels)
 			const most = 170
 			act, want := nn.NewPanelActivations(panels, most), nn.NewActivations(n, most)
@@ -73,41 +73,43 @@ func TestPanelsOrNone(t *testing.T) {
 	defer k.Close()
 	plain, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Tanh}})
 	require.NoError(t, err)
-	assert.NotNil(t, nn.NewPanelPass(plain, k))
-	assert.Nil(t, nn.NewPanelPass(plain, gonum.New()), "the backend has none")
+	assert.NotNil(t, nn.NewPanelPass(plain, k, true))
+	assert.Nil(t, nn.NewPanelPass(plain, gonum.New(), true), "the backend has none")
 	windows, err := nn.FromLayers(own{nn.NewDense(2, 2, transfer.Tanh), 3})
 	require.NoError(t, err)
-	assert.Nil(t, nn.NewPanelPass(windows, k), "positions")
+	assert.Nil(t, nn.NewPanelPass(windows, k, true), "positions")
 	f, err := transfer.Register("no-panels", transfer.Custom{
 		F: func(a float32) float32 { return a }, Deriv: func(_, _ float32) float32 { return 1 },
 	})
 	require.NoError(t, err)
 	custom, err := nn.New(nn.Arch{Widths: []int{3, 2, 2}, Transfer: []transfer.Func{f, transfer.Tanh}})
 	require.NoError(t, err)
-	assert.Nil(t, nn.NewPanelPass(custom, k), "a function from Go")
+	assert.Nil(t, nn.NewPanelPass(custom, k, true), "a function from Go")
 	custom, err = nn.New(nn.Arch{Widths: []int{3, 2, 2}, Transfer: []transfer.Func{transfer.Tanh, f}})
 	require.NoError(t, err)
-	assert.NotNil(t, nn.NewPanelPass(custom, k), "one of the last layer, which isn't asked for padding")
+	assert.NotNil(t, nn.NewPanelPass(custom, k, true), "one of the last layer, which isn't asked for padding")
 }
 
-// Sizes of passes make up any number of examples, with one or two panels each or part of one.
+// Sizes of passes make up any number of examples, and passes take them, but no others.
 func TestPanelsSize(t *testing.T) {
 	k := native.New()
 	defer k.Close()
 	n, err := nn.New(nn.Arch{Widths: []int{3, 2}, Transfer: []transfer.Func{transfer.Tanh}})
 	require.NoError(t, err)
-	p, unit := nn.NewPanelPass(n, k), k.PanelUnits()
-	for examples := range 10 * unit {
-		for _, shared := range []bool{false, true} {
-			rest := examples
-			for rest > 0 {
-				size := p.Size(rest, shared)
-				require.True(t, size == 2*unit || size >= 1 && size <= unit, "%d of %d", size, rest)
+	unit := k.PanelUnits()
+	for _, shared := range []bool{false, true} {
+		p := nn.NewPanelPass(n, k, shared)
+		scratch := make([]float32, p.ScratchLen())
+		for examples := range 10 * unit {
+			for rest := examples; rest > 0; {
+				size := p.Size(rest)
+				require.True(t, size >= 1 && size <= rest, "%d of %d", size, rest)
+				require.NotPanics(t, func() { p.Begin(scratch, backend.NewMat(size, n.Inputs()+1)) })
 				rest -= size
 			}
-			require.Zero(t, rest)
 		}
 	}
+	p := nn.NewPanelPass(n, k, true)
 	for _, wrong := range []int{unit + 1, 2*unit - 1, 3 * unit} {
 		assert.Panics(t, func() { p.Begin(make([]float32, p.ScratchLen()), backend.NewMat(wrong, n.Inputs()+1)) })
 	}

@@ -8,7 +8,7 @@ import (
 // planPanels plans passes by panels.
 func (t *Tape) planPanels(p *nn.PanelPass) {
 	phase := func(backward bool) []*Phase {
-		return []*Phase{NewPhase(PassPhase, panelTasks(t.net, p, t.Batch), p.ScratchLen(), func(task *Task, scratch []float32) error {
+		return []*Phase{NewPhase(PassPhase, t.panelTasks(p), p.ScratchLen(), func(task *Task, scratch []float32) error {
 			t.panelPass(p, task, scratch, backward)
 			return nil
 		})}
@@ -17,18 +17,24 @@ func (t *Tape) planPanels(p *nn.PanelPass) {
 	t.sums = make([]float64, len(t.passes[0].Tasks))
 }
 
-// panelTasks cuts a batch into passes, those of one that takes some ten microseconds in all without
-// regard to a second worker.
-func panelTasks(n *nn.Network, p *nn.PanelPass, batch int) []Task {
-	cost := 0.0
-	for _, c := range PassFlops(n, 1) {
-		cost += c.ForwardFlops + c.BackwardFlops
+// cost is that of both passes of an example.
+func (t *Tape) cost() (flops float64) {
+	for _, c := range PassFlops(t.net, 1) {
+		flops += c.ForwardFlops + c.BackwardFlops
 	}
-	shared := cost*float64(batch) >= 8*grain
+	return flops
+}
+
+// shared tells whether a batch's passes are worth a second worker: whether they take more than some
+// ten microseconds.
+func (t *Tape) shared() bool { return t.cost()*float64(t.Batch) >= 8*grain }
+
+// panelTasks cuts the batch into passes.
+func (t *Tape) panelTasks(p *nn.PanelPass) []Task {
 	var tasks []Task
-	for lo := 0; lo < batch; {
-		hi := lo + p.Size(batch-lo, shared)
-		tasks = append(tasks, Task{Layer: -1, ID: len(tasks), Lo: lo, Hi: hi, Cost: cost * float64(hi-lo)})
+	for lo := 0; lo < t.Batch; {
+		hi := lo + p.Size(t.Batch-lo)
+		tasks = append(tasks, Task{Layer: -1, ID: len(tasks), Lo: lo, Hi: hi, Cost: t.cost() * float64(hi-lo)})
 		lo = hi
 	}
 	return tasks

@@ -58,7 +58,7 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 		}
 	}
 	t.D = t.newD()
-	if panels := nn.NewPanelPass(n, k); panels != nil {
+	if panels := nn.NewPanelPass(n, k, t.shared()); panels != nil {
 		t.planPanels(panels)
 	} else {
 		t.planTiles()

@@ -52,7 +52,7 @@ type forwardBuffer struct {
 func newForward(k backend.Kernels, n *nn.Network, src *source, workers int, visit func(*output) error) *forward {
 	f := &forward{
 		kernels: k, net: n, src: src, chunk: evalChunk(src.n), visit: visit,
-		panels: nn.NewPanelPass(n, k), free: make(chan *forwardBuffer, workers),
+		panels: nn.NewPanelPass(n, k, false), free: make(chan *forwardBuffer, workers),
 	}
 	for range workers {
 		f.free <- nil
