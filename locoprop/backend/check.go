@@ -157,10 +157,7 @@ func checkSlots(b *Block, updates []optimizer.Update) {
 // CheckPanels panics unless panels hold m, or mᵀ where trans. It returns what the panels are
 // of: rows × units.
 func CheckPanels(p Panels, m Mat, panels []float32, trans bool) (rows, units int) {
-	checkMat(m)
-	if rows, units = m.Rows, m.Cols; trans {
-		rows, units = units, rows
-	}
+	rows, units = checkTurned(m, trans)
 	must(len(panels) >= p.PanelsLen(rows, units), badPanels)
 	return rows, units
 }
@@ -168,12 +165,18 @@ func CheckPanels(p Panels, m Mat, panels []float32, trans bool) (rows, units int
 // CheckPanelsProduct panics unless c and b are panels of a product of m, or mᵀ where trans, with
 // so many units. It returns rows and terms: the sizes of m or mᵀ.
 func CheckPanelsProduct(p Panels, c []float32, m Mat, trans bool, b []float32, units int) (rows, terms int) {
-	checkMat(m)
-	if rows, terms = m.Rows, m.Cols; trans {
-		rows, terms = terms, rows
-	}
+	rows, terms = checkTurned(m, trans)
 	must(units >= 0 && len(c) >= p.PanelsLen(rows, units) && len(b) >= p.PanelsLen(terms, units), badPanels)
 	return rows, terms
+}
+
+// checkTurned checks m and returns its size, or that of mᵀ where trans.
+func checkTurned(m Mat, trans bool) (rows, cols int) {
+	checkMat(m)
+	if trans {
+		return m.Cols, m.Rows
+	}
+	return m.Rows, m.Cols
 }
 
 // CheckPanelBlock panics unless the arguments of PanelBlock.Solve fit.

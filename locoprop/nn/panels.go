@@ -2,6 +2,7 @@ package nn
 
 import (
 	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
@@ -55,7 +56,7 @@ func NewPanelPass(n *Network, k backend.Kernels, shared bool) *PanelPass {
 // place finds room for a panel of so many rows.
 func (p *PanelPass) place(rows int) int {
 	begin := p.length
-	p.length += (p.by.PanelsLen(rows, p.most*p.by.PanelUnits()) + 15) &^ 15
+	p.length += mat.RoundLine(p.by.PanelsLen(rows, p.most*p.by.PanelUnits()))
 	return begin
 }
 

@@ -32,9 +32,10 @@ func (t *Tape) shared() bool { return t.cost()*float64(t.Batch) >= 8*grain }
 // panelTasks cuts the batch into passes.
 func (t *Tape) panelTasks(p *nn.PanelPass) []Task {
 	var tasks []Task
+	cost := t.cost()
 	for lo := 0; lo < t.Batch; {
 		hi := lo + p.Size(t.Batch-lo)
-		tasks = append(tasks, Task{Layer: -1, ID: len(tasks), Lo: lo, Hi: hi, Cost: t.cost() * float64(hi-lo)})
+		tasks = append(tasks, Task{Layer: -1, ID: len(tasks), Lo: lo, Hi: hi, Cost: cost * float64(hi-lo)})
 		lo = hi
 	}
 	return tasks

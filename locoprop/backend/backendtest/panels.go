@@ -75,7 +75,8 @@ func (k byPanels) Gemm(transA, transB bool, alpha float32, a, b backend.Mat, bet
 	k.by.PanelsTo(c, out, true, true)
 }
 
-// testPanels checks the products on panels against float64 formulas, and both Solve against the bits of the generic loop over the same products.
+// testPanels checks the products on panels against float64 formulas, and both Solve against
+// the bits of the generic loop over the same products.
 func testPanels(t *testing.T, k backend.Kernels) {
 	panels, ok := k.(backend.Panels)
 	if !ok {
