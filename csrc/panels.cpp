@@ -29,6 +29,9 @@ constexpr int64_t kTerms = 512;
 // How far ahead, in terms, what lies in the shared cache is asked for.
 constexpr int64_t kTermsAhead = 16;
 
+// How far ahead, in rows, those of a matrix are asked for that go into panels.
+constexpr int64_t kRowsFetched = 16;
+
 HWY_INLINE int64_t VectorLanes() { return static_cast<int64_t>(hn::Lanes(D())); }
 
 constexpr int64_t Up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
@@ -127,8 +130,11 @@ HWY_INLINE void Clear(float* p, int64_t count) {
   for (int64_t i = 0; i < count; ++i) p[i] = 0;
 }
 
+// Which matrix of a transposition is the caller's, whose rows lie far apart: it is asked for ahead.
+enum class Far { kIn, kOut };
+
 // out = in', or out + in' where kAdd, a cache line of columns at a time.
-template <bool kAdd>
+template <bool kAdd, Far kFar>
 HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
   constexpr int64_t kLine = 16;
   const auto one = [&](int64_t i, int64_t j) HWY_ATTR {
@@ -142,7 +148,11 @@ HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
     constexpr int64_t kSide = 4;
     const hn::FixedTag<float, kSide> d;
     for (; i + kSide <= rows; i += kSide) {
-      for (int64_t l = 0; l < kSide; ++l) hwy::Prefetch(in.Row(i + l) + first + 4 * kLine);
+      if constexpr (kFar == Far::kIn) {
+        for (int64_t l = 0; l < kSide; ++l) hwy::Prefetch(in.Row(i + l) + first + 8 * kLine);
+      } else if (i % kLine == 0) {
+        for (int64_t j = first; j < end; ++j) hwy::Prefetch(out.Row(j) + i + 4 * kLine);
+      }
       int64_t j = first;
       for (; j + kSide <= end; j += kSide) {
         const auto row0 = hn::LoadU(d, in.Row(i) + j);
@@ -192,7 +202,7 @@ HWY_INLINE void CopyRows(int64_t rows, int64_t terms, In m, float* to) {
     const auto copy = [](const float* from, float* into) HWY_ATTR { Store(Load(from), into); };
     for (int64_t k = 0; k < terms; ++k) Run(rows, copy, m.Row(k), to + k * kTall);
   } else {
-    Transpose<false>(rows, terms, m, {to, kTall});
+    Transpose<false, Far::kIn>(rows, terms, m, {to, kTall});
   }
 }
 
@@ -257,14 +267,17 @@ void FromT(bool trans, int64_t rows, int64_t units, float alpha, In m, float* pa
       Clear(out.Row(rows), (padded - rows) * width);
     }
     if (trans) {
-      Transpose<false>(count, rows, {m.Row(u), m.stride}, out);
+      Transpose<false, Far::kIn>(count, rows, {m.Row(u), m.stride}, out);
       const auto scale = [&](float* p) HWY_ATTR { Store(hn::Mul(Load(p), Const(alpha)), p); };
       for (int64_t i = 0; alpha != 1 && i < rows; ++i) Run(count, scale, out.Row(i));
       return;
     }
     const auto scale = [&](const float* from, float* to)
                            HWY_ATTR { Store(hn::Mul(Load(from), Const(alpha)), to); };
-    for (int64_t i = 0; i < rows; ++i) Run(count, scale, m.Row(i) + u, out.Row(i));
+    for (int64_t i = 0; i < rows; ++i) {
+      if (i + kRowsFetched < rows) Fetch(m.Row(i + kRowsFetched) + u, count);
+      Run(count, scale, m.Row(i) + u, out.Row(i));
+    }
   });
 }
 
@@ -274,7 +287,8 @@ void ToT(bool trans, int64_t rows, int64_t units, const float* panels, bool add,
     const In panel{panels + u * padded, vectors * VectorLanes()};
     if (trans) {
       const Out out{m.Row(u), m.stride};
-      add ? Transpose<true>(rows, count, panel, out) : Transpose<false>(rows, count, panel, out);
+      add ? Transpose<true, Far::kOut>(rows, count, panel, out)
+          : Transpose<false, Far::kOut>(rows, count, panel, out);
       return;
     }
     const auto put = [](const float* from, float* to) HWY_ATTR { Store(Load(from), to); };

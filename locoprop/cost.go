@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/locoprop/locoprop-go/locoprop/backend"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
@@ -110,6 +111,9 @@ func predict(form Form, w workload) Work {
 		residual = 5
 	}
 	panels := form == FormDirect && w.panels || form == FormGram && w.panelsGram
+	if panels {
+		blocks = float64(w.panelParts())
+	}
 	var c Work
 	// product counts calls that all blocks make on a shared operand, and on parts of others.
 	product := func(count, flops, shared, parts float64) {
@@ -126,14 +130,15 @@ func predict(form Form, w workload) Work {
 	switch form {
 	case FormGram:
 		c.square(w.cols, b)
-		product(1, batch, b*n, b*m+n*m)
-		if panels {
-			c.Operand += 2 * (2 + 2*slots) * n * m // into panels and back
+		if panels { // X̃ and C are read while they are multiplied
+			c.Operand += 2*b*m + 2*(1+2*slots)*n*m // into panels and back
 			c.Call += blocks * (2 + 2*slots)
-			product(again, 2*n*n*m, 0, 2*n*m) // C is read while it is multiplied
-			kernel(again, 3*n*m)              // γG is added
+			product(1, batch, 0, b*m+n*m)
+			product(again, 2*n*n*m, 0, 2*n*m)
+			kernel(again, 3*n*m) // γG is added
 			break
 		}
+		product(1, batch, b*n, b*m+n*m)
 		product(again, 2*n*n*m, n*n, 2*n*m)
 		c.Element += again * 2 * n * m // copies of γG
 	case FormKernel:
@@ -171,6 +176,12 @@ func predict(form Form, w workload) Work {
 		c.Transfer = again * b * m
 	}
 	return c
+}
+
+// panelParts is how many parts all blocks of units are solved in by panels.
+func (w workload) panelParts() int {
+	whole, rest := w.units/w.block, w.units%w.block
+	return whole*backend.PanelParts(w.block) + backend.PanelParts(rest)
 }
 
 // flops are those of matrix products.

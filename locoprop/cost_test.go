@@ -203,7 +203,7 @@ func (c *counting) PanelsTo(m backend.Mat, p []float32, trans, add bool) {
 // divide, several stripes of C and K, and every option that it knows. Two things lie
 // outside kernels: what Gram copies and what selfProduct mirrors.
 func TestWorkIsWhatKernelsDo(t *testing.T) {
-	for _, shape := range [][3]int{{1, 1, 1}, {3, 300, 5}, {270, 4, 7}, {20, 31, 33}} {
+	for _, shape := range [][3]int{{1, 1, 1}, {3, 300, 5}, {270, 4, 7}, {20, 31, 33}, {260, 3, 70}, {2, 260, 70}} {
 		for _, steps := range []int{1, 3} {
 			for _, rule := range []optimizer.Kind{optimizer.SGD, optimizer.Momentum, optimizer.RMSPropTF1} {
 				for _, o := range []Options{

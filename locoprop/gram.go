@@ -53,7 +53,7 @@ func (s *gram) blockWork(t plan.Task, b backend.GramBlock, fast backend.GramSolv
 // panelWork solves a block in panels.
 func (s *gram) panelWork(t plan.Task, b backend.GramBlock, k backend.Panels) plan.Job {
 	block := backend.PanelGramBlock{GramBlock: b}
-	return s.job(t, backend.PanelGramScratchLen(k, b.W.Cols, b.W.Rows, len(b.Slots)), func(scratch []float32) error {
+	return s.job(t, backend.PanelGramScratchLen(k, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots)), func(scratch []float32) error {
 		block.Solve(s.kernels, k, s.list, scratch)
 		return nil
 	})

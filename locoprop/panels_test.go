@@ -75,7 +75,7 @@ func TestGramInPanelsAgreesWithOracle(t *testing.T) {
 				reference.StepLocoProp(c, opts, oracle.From32(x), oracle.From32(y), 1)
 			}
 			requireAgrees(t, n, start, reference, agreement(r.Kind))
-			scratch := backend.PanelGramScratchLen(k.(backend.Panels), 261, o.Block, r.Kind.NumSlots())
+			scratch := backend.PanelGramScratchLen(k.(backend.Panels), p.batch, 261, o.Block, r.Kind.NumSlots())
 			assert.InDelta(t, 4*scratch, s.Explain()[0].ScratchBytes, 0, "in panels")
 		}
 	})

@@ -200,7 +200,7 @@ func CheckPanelGram(p Panels, b *PanelGramBlock, updates []optimizer.Update, scr
 	CheckAffine(b.D, b.X, b.W)
 	checkMat(b.Second)
 	must(b.Second.Rows == b.W.Cols && b.Second.Cols == b.W.Cols, badSolver)
-	must(len(scratch) >= PanelGramScratchLen(p, b.W.Cols, b.W.Rows, len(b.Slots)), badSolver)
+	must(len(scratch) >= PanelGramScratchLen(p, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots)), badSolver)
 	checkPanelRules(&b.Block, transfer.Identity, updates)
 }
 

@@ -34,15 +34,28 @@ func SolvesPanels(f transfer.Func, k optimizer.Kind) bool {
 	return !f.RowCoupled() && f.Kind() != transfer.KindCustom && !optimizer.Rule{Kind: k}.NeedsWeights()
 }
 
+// panelStep is how many units of a block are solved at a time: 32, for which what the iterations work
+// on stays in the nearest caches. Units don't depend on each other, so it makes no difference to the
+// result.
+const panelStep = 32
+
+// PanelParts is how many parts a block of units is solved in.
+func PanelParts(units int) int { return (units + panelStep - 1) / panelStep }
+
 // PanelBlock is a block of the direct form that is solved in panels.
 type PanelBlock struct {
 	Block
 
-	slots [optimizer.MaxSlots]Mat // in panels; a slice of a local would be allocated
+	held heldSlots
 }
 
-// PanelScratchLen is what PanelBlock.Solve needs: E, dA, Â, Ŷ, Δ, G and the slots, in panels.
+// heldSlots is room for slots of some units, as they are and in panels: slices of locals would be allocated.
+type heldSlots struct{ rows, panels [optimizer.MaxSlots]Mat }
+
+// PanelScratchLen is what PanelBlock.Solve needs: E, dA, Â, Ŷ, Δ, G and the slots, in panels, of 32
+// units or of the block, whichever is less.
 func PanelScratchLen(p Panels, batch, cols, units, slots int) int {
+	units = min(units, panelStep)
 	return 4*round16(p.PanelsLen(batch, units)) + (2+slots)*round16(p.PanelsLen(cols, units))
 }
 
@@ -50,6 +63,27 @@ func PanelScratchLen(p Panels, batch, cols, units, slots int) int {
 // order in which products add up. It doesn't allocate.
 func (b *PanelBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
 	CheckPanelBlock(p, b, updates, scratch)
+	for lo := 0; lo < b.W.Rows; lo += panelStep {
+		part := b.Block.units(lo, min(lo+panelStep, b.W.Rows), &b.held)
+		part.solvePanels(k, p, updates, scratch, &b.held)
+	}
+}
+
+// units views a block's units lo ≤ i < hi.
+func (b *Block) units(lo, hi int, held *heldSlots) Block {
+	part := *b
+	part.D, part.W, part.Slots = Cols(b.D, lo, hi), Rows(b.W, lo, hi), held.rows[:len(b.Slots)]
+	for i, s := range b.Slots {
+		part.Slots[i] = Rows(s, lo, hi)
+	}
+	if b.F != transfer.Identity { // which doesn't read them
+		part.Ahat, part.Yhat = Cols(b.Ahat, lo, hi), Cols(b.Yhat, lo, hi)
+	}
+	return part
+}
+
+// solvePanels is PanelBlock.Solve of a few units.
+func (b *Block) solvePanels(k Kernels, p Panels, updates []optimizer.Update, scratch []float32, held *heldSlots) {
 	batch, units := b.X.Rows, b.W.Rows
 	c := carver(scratch)
 	activations := p.PanelsLen(batch, units)
@@ -61,7 +95,7 @@ func (b *PanelBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scra
 		p.PanelsFrom(ahat.Data, b.Ahat, false, 1)
 		p.PanelsFrom(yhat.Data, b.Yhat, false, 1)
 	}
-	delta, g, slots := weightPanels(&c, p, &b.Block, &b.slots)
+	delta, g, slots := b.weightPanels(&c, p, held)
 	for t, u := range updates {
 		r := e
 		if t > 0 {
@@ -72,13 +106,13 @@ func (b *PanelBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scra
 		p.PanelsProduct(g.Data, b.X, true, r.Data, units)
 		k.Update(u, delta, g, g, slots) // any matrix for W̃ₖ, which these rules don't read
 	}
-	endPanels(p, &b.Block, delta, slots)
+	b.endPanels(p, delta, slots)
 }
 
 // weightPanels makes panels of a block's Δ, which is 0, of G, and of its slots.
-func weightPanels(c *carver, p Panels, b *Block, held *[optimizer.MaxSlots]Mat) (delta, g Mat, slots []Mat) {
+func (b *Block) weightPanels(c *carver, p Panels, held *heldSlots) (delta, g Mat, slots []Mat) {
 	weights := p.PanelsLen(b.W.Cols, b.W.Rows)
-	delta, g, slots = c.next(1, weights), c.next(1, weights), held[:len(b.Slots)]
+	delta, g, slots = c.next(1, weights), c.next(1, weights), held.panels[:len(b.Slots)]
 	clear(delta.Data)
 	for i := range slots {
 		slots[i] = c.next(1, weights)
@@ -88,43 +122,53 @@ func weightPanels(c *carver, p Panels, b *Block, held *[optimizer.MaxSlots]Mat) 
 }
 
 // endPanels takes what a block's solver made back: W̃ + Δ and the slots.
-func endPanels(p Panels, b *Block, delta Mat, slots []Mat) {
+func (b *Block) endPanels(p Panels, delta Mat, slots []Mat) {
 	for i := range slots {
 		p.PanelsTo(b.Slots[i], slots[i].Data, true, false)
 	}
 	p.PanelsTo(b.W, delta.Data, true, true)
 }
 
-// PanelGramBlock is a block of the Gram form that is solved in panels, with Gᵀ = CΔᵀ.
+// PanelGramBlock is a block of the Gram form that is solved in panels, with Gᵀ = CΔᵀ and Fᵀ = γX̃ᵀD.
 type PanelGramBlock struct {
 	GramBlock
 
-	slots [optimizer.MaxSlots]Mat
+	held heldSlots
 }
 
-// PanelGramScratchLen is what PanelGramBlock.Solve needs: F, and F, Δ, G and the slots in panels.
-func PanelGramScratchLen(p Panels, cols, units, slots int) int {
-	return round16(units*cols) + (3+slots)*round16(p.PanelsLen(cols, units))
+// PanelGramScratchLen is what PanelGramBlock.Solve needs: γD, F, Δ, G and the slots, in panels, of 32
+// units or of the block, whichever is less.
+func PanelGramScratchLen(p Panels, batch, cols, units, slots int) int {
+	units = min(units, panelStep)
+	return round16(p.PanelsLen(batch, units)) + (3+slots)*round16(p.PanelsLen(cols, units))
 }
 
 // Solve makes all iterations of the block, those of [GramSolver] but for the order in which
 // products add up. It doesn't allocate.
 func (b *PanelGramBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
 	CheckPanelGram(p, b, updates, scratch)
+	for lo := 0; lo < b.W.Rows; lo += panelStep {
+		part := b.Block.units(lo, min(lo+panelStep, b.W.Rows), &b.held)
+		part.solveGramPanels(k, p, b.Second, updates, scratch, &b.held)
+	}
+}
+
+// solveGramPanels is PanelGramBlock.Solve of a few units.
+func (b *Block) solveGramPanels(k Kernels, p Panels, second Mat, updates []optimizer.Update, scratch []float32, held *heldSlots) {
 	units, cols := b.W.Rows, b.W.Cols
 	c := carver(scratch)
-	rows, first := c.next(units, cols), c.next(1, p.PanelsLen(cols, units))
-	k.Gemm(true, false, b.Gamma, b.D, b.X, 0, rows)
-	p.PanelsFrom(first.Data, rows, true, 1)
-	delta, sum, slots := weightPanels(&c, p, &b.Block, &b.slots)
+	e, first := c.next(1, p.PanelsLen(b.X.Rows, units)), c.next(1, p.PanelsLen(cols, units))
+	p.PanelsFrom(e.Data, b.D, false, b.Gamma)
+	p.PanelsProduct(first.Data, b.X, true, e.Data, units)
+	delta, sum, slots := b.weightPanels(&c, p, held)
 	for t, u := range updates {
 		g := first
 		if t > 0 {
-			p.PanelsProduct(sum.Data, b.Second, false, delta.Data, units)
+			p.PanelsProduct(sum.Data, second, false, delta.Data, units)
 			k.AddInto(sum, first)
 			g = sum
 		}
 		k.Update(u, delta, g, g, slots)
 	}
-	endPanels(p, &b.Block, delta, slots)
+	b.endPanels(p, delta, slots)
 }

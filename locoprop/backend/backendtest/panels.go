@@ -64,10 +64,12 @@ func (k byPanels) Grad(g, r, x backend.Mat) {
 	k.by.PanelsTo(g, out, true, false)
 }
 
-// Gemm is that of the kernels but for ΔC + G, the product of the Gram form with a symmetric C.
+// Gemm makes the products of the Gram form: F = γDᵀX̃, and ΔC + G with a symmetric C.
 func (k byPanels) Gemm(transA, transB bool, alpha float32, a, b backend.Mat, beta float32, c backend.Mat) {
-	if transA || transB || beta != 1 {
-		k.Kernels.Gemm(transA, transB, alpha, a, b, beta, c)
+	if transA {
+		e := backend.NewMat(a.Rows, a.Cols)
+		k.Scale(e, a, alpha)
+		k.Grad(c, e, b)
 		return
 	}
 	out := k.panels(c.Cols, c.Rows)
@@ -158,7 +160,7 @@ func checkPanelGram(t testing.TB, k byPanels, s Shape, r optimizer.Rule, prox fl
 		a := newArena(50, l)
 		b, updates, outs = newBlock(a, s, transfer.Identity, r, prox)
 		block := &backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: *b, Second: second}}
-		scratch := make([]float32, backend.PanelGramScratchLen(k.by, s.N+1, s.M, len(b.Slots)))
+		scratch := make([]float32, backend.PanelGramScratchLen(k.by, s.B, s.N+1, s.M, len(b.Slots)))
 		for i := range scratch {
 			scratch[i] = guard
 		}
@@ -210,7 +212,7 @@ func panelAllocations(t testing.TB, k byPanels) {
 	}
 	b, updates, _ = newBlock(newArena(51, layouts[0]), probe, transfer.Identity, optimizer.New(optimizer.RMSPropTF1), 0)
 	gram := &backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: *b, Second: gramOf(k.Kernels, b)}}
-	scratch = make([]float32, backend.PanelGramScratchLen(k.by, b.W.Cols, b.W.Rows, len(b.Slots)))
+	scratch = make([]float32, backend.PanelGramScratchLen(k.by, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots)))
 	if n := testing.AllocsPerRun(5, func() { gram.Solve(k.Kernels, k.by, updates, scratch) }); n > 0 {
 		t.Errorf("Solve of the Gram form: %v allocations per call, want 0", n)
 	}
