@@ -40,8 +40,11 @@ func closeBackend(k backend.Kernels) {
 	}
 }
 
+// processors is GOMAXPROCS as the program found it.
+var processors = runtime.GOMAXPROCS(0)
+
 // workersFor checks a number of workers, 0 for the default: GOMAXPROCS, within the
-// limit.
+// limit. It lets Go run a goroutine more than that at once; see plan.Pool.
 func workersFor(workers int, k backend.Kernels) (int, error) {
 	limit, reason := mostWorkers, "every worker needs memory of its own"
 	info := k.Info()
@@ -50,9 +53,12 @@ func workersFor(workers int, k backend.Kernels) (int, error) {
 	}
 	switch {
 	case workers == 0:
-		return min(runtime.GOMAXPROCS(0), limit), nil
+		workers = min(processors, limit)
 	case workers < 1 || workers > limit:
 		return 0, usagef("--workers %d: must be 1 to %d with backend %s: %s", workers, limit, info.Name, reason)
+	}
+	if workers >= runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(workers + 1)
 	}
 	return workers, nil
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"github.com/locoprop/locoprop-go/locoprop/internal/pace"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
@@ -63,9 +64,10 @@ func PanelScratchLen(p Panels, batch, cols, units, slots int) int {
 // order in which products add up. It doesn't allocate.
 func (b *PanelBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
 	CheckPanelBlock(p, b, updates, scratch)
+	own := pace.Begin()
 	for lo := 0; lo < b.W.Rows; lo += panelStep {
 		part := b.Block.units(lo, min(lo+panelStep, b.W.Rows), &b.held)
-		part.solvePanels(k, p, updates, scratch, &b.held)
+		part.solvePanels(k, p, updates, scratch, &b.held, &own)
 	}
 }
 
@@ -83,7 +85,7 @@ func (b *Block) units(lo, hi int, held *heldSlots) Block {
 }
 
 // solvePanels is PanelBlock.Solve of a few units.
-func (b *Block) solvePanels(k Kernels, p Panels, updates []optimizer.Update, scratch []float32, held *heldSlots) {
+func (b *Block) solvePanels(k Kernels, p Panels, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
 	batch, units := b.X.Rows, b.W.Rows
 	c := carver(scratch)
 	activations := p.PanelsLen(batch, units)
@@ -105,6 +107,7 @@ func (b *Block) solvePanels(k Kernels, p Panels, updates []optimizer.Update, scr
 		}
 		p.PanelsProduct(g.Data, b.X, true, r.Data, units)
 		k.Update(u, delta, g, g, slots) // any matrix for W̃ₖ, which these rules don't read
+		own.Yield()
 	}
 	b.endPanels(p, delta, slots)
 }
@@ -147,14 +150,15 @@ func PanelGramScratchLen(p Panels, batch, cols, units, slots int) int {
 // products add up. It doesn't allocate.
 func (b *PanelGramBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
 	CheckPanelGram(p, b, updates, scratch)
+	own := pace.Begin()
 	for lo := 0; lo < b.W.Rows; lo += panelStep {
 		part := b.Block.units(lo, min(lo+panelStep, b.W.Rows), &b.held)
-		part.solveGramPanels(k, p, b.Second, updates, scratch, &b.held)
+		part.solveGramPanels(k, p, b.Second, updates, scratch, &b.held, &own)
 	}
 }
 
 // solveGramPanels is PanelGramBlock.Solve of a few units.
-func (b *Block) solveGramPanels(k Kernels, p Panels, second Mat, updates []optimizer.Update, scratch []float32, held *heldSlots) {
+func (b *Block) solveGramPanels(k Kernels, p Panels, second Mat, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
 	units, cols := b.W.Rows, b.W.Cols
 	c := carver(scratch)
 	e, first := c.next(1, p.PanelsLen(b.X.Rows, units)), c.next(1, p.PanelsLen(cols, units))
@@ -169,6 +173,65 @@ func (b *Block) solveGramPanels(k Kernels, p Panels, second Mat, updates []optim
 			g = sum
 		}
 		k.Update(u, delta, g, g, slots)
+		own.Yield()
 	}
 	b.endPanels(p, delta, slots)
+}
+
+// Gradient makes gradients, G = DᵀX̃, of blocks of units: as Gᵀ = X̃ᵀD by panels where the backend
+// has them and the batch is large enough for that to pay, else by Kernels.Grad.
+type Gradient struct {
+	kernels Kernels
+	panels  Panels // nil: by Kernels.Grad
+	batch   int
+}
+
+// gradientRows is how many rows X̃ needs for panels to pay: with fewer, G takes as long out of panels
+// as the product gains. Fixed, since it decides the bits of the result.
+const gradientRows = 256
+
+// NewGradient plans gradients of batches with so many rows of X̃.
+func NewGradient(k Kernels, batch int) Gradient {
+	g := Gradient{kernels: k, batch: batch}
+	if p, ok := k.(Panels); ok && batch >= gradientRows {
+		g.panels = p
+	}
+	return g
+}
+
+// ScratchLen is what Of needs for so many units: D and Gᵀ in panels, of 32 units or of all,
+// whichever is less.
+func (g Gradient) ScratchLen(cols, units int) int {
+	if g.panels == nil {
+		return 0
+	}
+	units = min(units, panelStep)
+	return round16(g.panels.PanelsLen(g.batch, units)) + round16(g.panels.PanelsLen(cols, units))
+}
+
+// Units is how many units to take at a time of a block, where something is to be done with their
+// gradient while it is in the nearest caches.
+func (g Gradient) Units(block int) int {
+	if g.panels == nil {
+		return block
+	}
+	return min(panelStep, block)
+}
+
+// Of computes G = DᵀX̃. It doesn't allocate.
+func (g Gradient) Of(out, d, x Mat, scratch []float32) {
+	if g.panels == nil {
+		g.kernels.Grad(out, d, x)
+		return
+	}
+	CheckGrad(out, d, x)
+	must(x.Rows == g.batch && len(scratch) >= g.ScratchLen(x.Cols, d.Cols), badGradient)
+	for lo := 0; lo < d.Cols; lo += panelStep {
+		units := min(panelStep, d.Cols-lo)
+		c := carver(scratch)
+		from, to := c.next(1, g.panels.PanelsLen(g.batch, units)), c.next(1, g.panels.PanelsLen(x.Cols, units))
+		g.panels.PanelsFrom(from.Data, Cols(d, lo, lo+units), false, 1)
+		g.panels.PanelsProduct(to.Data, x, true, from.Data, units)
+		g.panels.PanelsTo(Rows(out, lo, lo+units), to.Data, true, false)
+	}
 }

@@ -109,6 +109,7 @@ func testPanels(t *testing.T, k backend.Kernels) {
 			})
 		}
 	}
+	gradientOfPanels(t, wrapped)
 	panelLayout(t, panels)
 	panelAllocations(t, wrapped)
 	panelPanics(t, wrapped)
@@ -198,6 +199,50 @@ func panelLayout(t testing.TB, k backend.Panels) {
 					t.Fatalf("%d units: element (%d, %d) isn't at %d", units, i, u, at)
 				}
 			}
+		}
+	}
+}
+
+// gradientOfPanels checks Gradient on a batch that is large enough for panels, and what bounds its use.
+func gradientOfPanels(t testing.TB, wrapped byPanels) {
+	k := wrapped.Kernels
+	const batch, cols, units = 257, 5, 40
+	gradient, few := backend.NewGradient(k, batch), backend.NewGradient(k, 255)
+	if got := gradient.Units(128); got != 32 {
+		t.Errorf("%d units at a time, want 32", got)
+	}
+	if got := few.Units(128); got != 128 || few.ScratchLen(cols, units) != 0 {
+		t.Errorf("of 255 examples %d units at a time with %d of scratch, want all and none", got, few.ScratchLen(cols, units))
+	}
+	a := newArena(53, layouts[0])
+	g, d, x := a.out(units, cols, nan), a.in(batch, units, symmetric), a.in(batch, cols, symmetric)
+	scratch := make([]float32, gradient.ScratchLen(cols, units))
+	for i := range scratch {
+		scratch[i] = guard // it mustn't count on what it holds
+	}
+	want := backend.NewMat(units, cols)
+	wrapped.Grad(want, d, x)
+	gradient.Of(g, d, x, scratch)
+	a.check(t)
+	for i := range units {
+		for j := range cols {
+			if got, want := g.Data[i*g.Stride+j], want.Data[i*want.Stride+j]; got != want {
+				t.Fatalf("Gradient, element (%d, %d): %v, and by one product %v", i, j, got, want)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(5, func() { gradient.Of(g, d, x, scratch) }); n > 0 {
+		t.Errorf("Gradient: %v allocations per call, want 0", n)
+	}
+	for name, call := range map[string]func(){
+		"short scratch": func() { gradient.Of(g, d, x, scratch[1:]) },
+		"other batch": func() {
+			gradient.Of(g, backend.Rows(d, 1, batch), backend.Rows(x, 1, batch), scratch)
+		},
+		"shape of G": func() { gradient.Of(backend.Rows(g, 1, units), d, x, scratch) },
+	} {
+		if panicText(call) == "" {
+			t.Errorf("Gradient, %s: doesn't panic with a text", name)
 		}
 	}
 }

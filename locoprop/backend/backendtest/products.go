@@ -54,6 +54,21 @@ func products() []operation {
 			g := ar.out(s.M, s.N+1, nan)
 			return product(r, x, true, false, 1, 0, g, func(k backend.Kernels) { k.Grad(g, r, x) })
 		}},
+		{name: "Gradient", prep: func(ar *arena, s Shape) call {
+			d, x := ar.in(s.B, s.M, symmetric), ar.in(s.B, s.N+1, symmetric)
+			g := ar.out(s.M, s.N+1, nan)
+			var scratch []float32
+			return product(d, x, true, false, 1, 0, g, func(k backend.Kernels) {
+				gradient := backend.NewGradient(k, s.B)
+				if n := gradient.ScratchLen(s.N+1, s.M); n > len(scratch) {
+					scratch = make([]float32, n)
+				}
+				for i := range scratch {
+					scratch[i] = guard // it mustn't count on what it holds
+				}
+				gradient.Of(g, d, x, scratch)
+			})
+		}},
 	}
 }
 

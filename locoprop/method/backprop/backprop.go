@@ -13,6 +13,7 @@ import (
 	"math"
 
 	"github.com/locoprop/locoprop-go/locoprop/backend"
+	"github.com/locoprop/locoprop-go/locoprop/internal/mat"
 	"github.com/locoprop/locoprop-go/locoprop/loss"
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 	"github.com/locoprop/locoprop-go/locoprop/optimizer"
@@ -98,11 +99,12 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 	return s, nil
 }
 
-// block is what a task of the update phase works on: views made once, so that a step
-// allocates nothing.
-type block struct {
-	x, d, w backend.Mat
-	slots   []backend.Mat
+// part is some units of a task of the update phase: views made once, so that a step allocates
+// nothing.
+type part struct {
+	gradient backend.Gradient
+	x, d, w  backend.Mat
+	slots    []backend.Mat
 }
 
 type stepper struct {
@@ -113,34 +115,42 @@ type stepper struct {
 	slots   []*plan.Slots // per layer
 	results []backend.Mat // per layer: its weights, or their average where the optimiser keeps one
 	updates []optimizer.Update
-	blocks  []block // by Task.ID
+	parts   [][]part // by Task.ID
 	phase   *plan.Phase
 	decay   *plan.Decay
 	rates   []float64 // η·s, for each layer the same
 }
 
 // planUpdates cuts every layer into blocks of units: a task forms the gradient of its
-// rows and updates them.
+// rows and updates them, a few at a time.
 func (s *stepper) planUpdates() {
 	var tasks []plan.Task
 	scratch := 0
 	for ℓ, layer := range s.net.Layers {
 		w, x := layer.Weights(), s.tape.Design[ℓ]
+		gradient := backend.NewGradient(s.kernels, x.Rows)
+		step := gradient.Units(s.o.Block)
 		for _, t := range plan.UnitTasks(ℓ, w.Rows, s.o.Block, false, gradFlops(x.Rows, x.Cols, 1)) {
-			t.ID = len(s.blocks)
+			t.ID = len(s.parts)
 			tasks = append(tasks, t)
-			s.blocks = append(s.blocks, block{
-				x: x, d: backend.Cols(s.tape.D[ℓ], t.Lo, t.Hi), w: backend.Rows(w, t.Lo, t.Hi),
-				slots: s.slots[ℓ].Rows(t.Lo, t.Hi),
-			})
-			scratch = max(scratch, (t.Hi-t.Lo)*x.Cols)
+			var parts []part
+			for lo := t.Lo; lo < t.Hi; lo += step {
+				hi := min(lo+step, t.Hi)
+				parts = append(parts, part{
+					gradient: gradient, x: x, d: backend.Cols(s.tape.D[ℓ], lo, hi), w: backend.Rows(w, lo, hi),
+					slots: s.slots[ℓ].Rows(lo, hi),
+				})
+				scratch = max(scratch, mat.RoundLine((hi-lo)*x.Cols)+gradient.ScratchLen(x.Cols, hi-lo))
+			}
+			s.parts = append(s.parts, parts)
 		}
 	}
 	s.phase = plan.NewPhase("gradients and updates", tasks, scratch, func(t *plan.Task, scratch []float32) error {
-		b := &s.blocks[t.ID]
-		g := backend.Mat{Rows: b.w.Rows, Cols: b.w.Cols, Stride: b.w.Cols, Data: scratch[:b.w.Rows*b.w.Cols]}
-		s.kernels.Grad(g, b.d, b.x)
-		s.kernels.Update(s.updates[t.Layer], b.w, backend.Mat{}, g, b.slots)
+		for _, b := range s.parts[t.ID] {
+			g, rest := mat.Carve(scratch, b.w.Rows, b.w.Cols)
+			b.gradient.Of(g, b.d, b.x, rest)
+			s.kernels.Update(s.updates[t.Layer], b.w, backend.Mat{}, g, b.slots)
+		}
 		return nil
 	})
 }

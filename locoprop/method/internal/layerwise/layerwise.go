@@ -89,13 +89,14 @@ func LayerOf(n *nn.Network, t *plan.Tape, k backend.Kernels, ℓ, block int) *La
 // Units cuts the layer's units into tasks, each of which does something with the gradient
 // of its rows lo ≤ u < hi, G = DᵀX̃, in g. extra is further scratch that do needs.
 func (l *Layer) Units(extra int, do func(lo, hi int, g backend.Mat, scratch []float32) error) []plan.Job {
-	cols := l.W.Cols
+	cols, gradient := l.W.Cols, backend.NewGradient(l.Kernels, l.X.Rows)
 	var list []plan.Job
 	for _, t := range plan.UnitTasks(l.Index, l.W.Rows, l.Block, false, l.GradFlops()/float64(l.W.Rows)) {
 		d := backend.Cols(l.D, t.Lo, t.Hi)
-		list = append(list, plan.Job{Task: t, Scratch: mat.RoundLine((t.Hi-t.Lo)*cols) + extra, Do: func(scratch []float32) error {
+		length := mat.RoundLine((t.Hi-t.Lo)*cols) + max(extra, gradient.ScratchLen(cols, t.Hi-t.Lo))
+		list = append(list, plan.Job{Task: t, Scratch: length, Do: func(scratch []float32) error {
 			g, scratch := mat.Carve(scratch, t.Hi-t.Lo, cols)
-			l.Kernels.Grad(g, d, l.X)
+			gradient.Of(g, d, l.X, scratch)
 			return do(t.Lo, t.Hi, g, scratch)
 		}})
 	}
@@ -105,8 +106,10 @@ func (l *Layer) Units(extra int, do func(lo, hi int, g backend.Mat, scratch []fl
 // Gradient makes the tasks that write G into g, m × (n+1), followed by what then does
 // with its rows lo ≤ u < hi; then may be nil.
 func (l *Layer) Gradient(g backend.Mat, then func(lo, hi int)) []plan.Job {
-	return Stripes(l.Index, l.W.Rows, l.Block, l.GradFlops()/float64(l.W.Rows), 0, func(lo, hi int, _ []float32) error {
-		l.Kernels.Grad(backend.Rows(g, lo, hi), backend.Cols(l.D, lo, hi), l.X)
+	gradient := backend.NewGradient(l.Kernels, l.X.Rows)
+	scratch := gradient.ScratchLen(l.W.Cols, l.Block)
+	return Stripes(l.Index, l.W.Rows, l.Block, l.GradFlops()/float64(l.W.Rows), scratch, func(lo, hi int, scratch []float32) error {
+		gradient.Of(backend.Rows(g, lo, hi), backend.Cols(l.D, lo, hi), l.X, scratch)
 		if then != nil {
 			then(lo, hi)
 		}
