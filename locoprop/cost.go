@@ -112,7 +112,7 @@ func predict(form Form, w workload) Work {
 	}
 	panels := form == FormDirect && w.panels || form == FormGram && w.panelsGram
 	if panels {
-		blocks = float64(w.panelParts())
+		blocks = float64(w.panelParts(form))
 	}
 	var c Work
 	// product counts calls that all blocks make on a shared operand, and on parts of others.
@@ -179,9 +179,16 @@ func predict(form Form, w workload) Work {
 }
 
 // panelParts is how many parts all blocks of units are solved in by panels.
-func (w workload) panelParts() int {
-	whole, rest := w.units/w.block, w.units%w.block
-	return whole*backend.PanelParts(w.block) + backend.PanelParts(rest)
+func (w workload) panelParts(form Form) int {
+	shared := w.batch * w.cols
+	if form == FormGram {
+		shared = max(w.batch, w.cols) * w.cols
+	}
+	parts := func(units int) int {
+		step := backend.PanelStep(units, shared)
+		return (units + step - 1) / step
+	}
+	return w.units/w.block*parts(w.block) + parts(w.units%w.block)
 }
 
 // flops are those of matrix products.

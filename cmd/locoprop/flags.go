@@ -166,7 +166,7 @@ func settingFlags() []settingFlag {
 		{"seed", groupExperiment, "whole `NUMBER` that fixes initial weights and order of examples", ""},
 		{
 			"workers", groupMachine, fmt.Sprintf("threads, `NUMBER` from 1 to %d or what OpenBLAS was built for; doesn't change the result", mostWorkers),
-			"as many as Go runs at once (GOMAXPROCS)",
+			"as many as Go would run at once (GOMAXPROCS)",
 		},
 		{"backend", groupMachine, "who does the arithmetic, `NAME`: " + list(backendNames), "native where it is built in, else gonum"},
 	}

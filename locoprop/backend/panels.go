@@ -35,13 +35,21 @@ func SolvesPanels(f transfer.Func, k optimizer.Kind) bool {
 	return !f.RowCoupled() && f.Kind() != transfer.KindCustom && !optimizer.Rule{Kind: k}.NeedsWeights()
 }
 
-// panelStep is how many units of a block are solved at a time: 32, for which what the iterations work
-// on stays in the nearest caches. Units don't depend on each other, so it makes no difference to the
-// result.
-const panelStep = 32
+// A block is solved a few units at a time, for which what the iterations work on stays in the nearest
+// caches, unless the matrix that each part reads anew is too large for the shared one. Units don't
+// depend on each other, so it makes no difference to the result.
+const (
+	panelStep  = 32      // units
+	sharedMost = 2 << 20 // float32
+)
 
-// PanelParts is how many parts a block of units is solved in.
-func PanelParts(units int) int { return (units + panelStep - 1) / panelStep }
+// PanelStep is how many units of a block are solved at a time that all read a matrix of so many float32.
+func PanelStep(block, shared int) int {
+	if shared > sharedMost {
+		return max(1, block)
+	}
+	return max(1, min(block, panelStep))
+}
 
 // PanelBlock is a block of the direct form that is solved in panels.
 type PanelBlock struct {
@@ -53,10 +61,10 @@ type PanelBlock struct {
 // heldSlots is room for slots of some units, as they are and in panels: slices of locals would be allocated.
 type heldSlots struct{ rows, panels [optimizer.MaxSlots]Mat }
 
-// PanelScratchLen is what PanelBlock.Solve needs: E, dA, Â, Ŷ, Δ, G and the slots, in panels, of 32
-// units or of the block, whichever is less.
+// PanelScratchLen is what PanelBlock.Solve needs: E, dA, Â, Ŷ, Δ, G and the slots, in panels, of as many
+// units as PanelStep says.
 func PanelScratchLen(p Panels, batch, cols, units, slots int) int {
-	units = min(units, panelStep)
+	units = PanelStep(units, batch*cols)
 	return 4*round16(p.PanelsLen(batch, units)) + (2+slots)*round16(p.PanelsLen(cols, units))
 }
 
@@ -64,9 +72,9 @@ func PanelScratchLen(p Panels, batch, cols, units, slots int) int {
 // order in which products add up. It doesn't allocate.
 func (b *PanelBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
 	CheckPanelBlock(p, b, updates, scratch)
-	own := pace.Begin()
-	for lo := 0; lo < b.W.Rows; lo += panelStep {
-		part := b.Block.units(lo, min(lo+panelStep, b.W.Rows), &b.held)
+	own, step := pace.Begin(), PanelStep(b.W.Rows, b.X.Rows*b.X.Cols)
+	for lo := 0; lo < b.W.Rows; lo += step {
+		part := b.Block.units(lo, min(lo+step, b.W.Rows), &b.held)
 		part.solvePanels(k, p, updates, scratch, &b.held, &own)
 	}
 }
@@ -139,10 +147,10 @@ type PanelGramBlock struct {
 	held heldSlots
 }
 
-// PanelGramScratchLen is what PanelGramBlock.Solve needs: γD, F, Δ, G and the slots, in panels, of 32
-// units or of the block, whichever is less.
+// PanelGramScratchLen is what PanelGramBlock.Solve needs: γD, F, Δ, G and the slots, in panels, of as
+// many units as PanelStep says of the larger of X̃ and C.
 func PanelGramScratchLen(p Panels, batch, cols, units, slots int) int {
-	units = min(units, panelStep)
+	units = PanelStep(units, max(batch, cols)*cols)
 	return round16(p.PanelsLen(batch, units)) + (3+slots)*round16(p.PanelsLen(cols, units))
 }
 
@@ -150,9 +158,9 @@ func PanelGramScratchLen(p Panels, batch, cols, units, slots int) int {
 // products add up. It doesn't allocate.
 func (b *PanelGramBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
 	CheckPanelGram(p, b, updates, scratch)
-	own := pace.Begin()
-	for lo := 0; lo < b.W.Rows; lo += panelStep {
-		part := b.Block.units(lo, min(lo+panelStep, b.W.Rows), &b.held)
+	own, step := pace.Begin(), PanelStep(b.W.Rows, max(b.X.Rows, b.X.Cols)*b.X.Cols)
+	for lo := 0; lo < b.W.Rows; lo += step {
+		part := b.Block.units(lo, min(lo+step, b.W.Rows), &b.held)
 		part.solveGramPanels(k, p, b.Second, updates, scratch, &b.held, &own)
 	}
 }
@@ -199,23 +207,22 @@ func NewGradient(k Kernels, batch int) Gradient {
 	return g
 }
 
-// ScratchLen is what Of needs for so many units: D and Gᵀ in panels, of 32 units or of all,
-// whichever is less.
+// Units is how many units to take at a time of a block, where something is to be done with their
+// gradient while it is in the nearest caches.
+func (g Gradient) Units(cols, block int) int {
+	if g.panels == nil {
+		return block
+	}
+	return PanelStep(block, g.batch*cols)
+}
+
+// ScratchLen is what Of needs for so many units: D and Gᵀ of Units of them, in panels.
 func (g Gradient) ScratchLen(cols, units int) int {
 	if g.panels == nil {
 		return 0
 	}
-	units = min(units, panelStep)
+	units = g.Units(cols, units)
 	return round16(g.panels.PanelsLen(g.batch, units)) + round16(g.panels.PanelsLen(cols, units))
-}
-
-// Units is how many units to take at a time of a block, where something is to be done with their
-// gradient while it is in the nearest caches.
-func (g Gradient) Units(block int) int {
-	if g.panels == nil {
-		return block
-	}
-	return min(panelStep, block)
 }
 
 // Of computes G = DᵀX̃. It doesn't allocate.
@@ -226,8 +233,9 @@ func (g Gradient) Of(out, d, x Mat, scratch []float32) {
 	}
 	CheckGrad(out, d, x)
 	must(x.Rows == g.batch && len(scratch) >= g.ScratchLen(x.Cols, d.Cols), badGradient)
-	for lo := 0; lo < d.Cols; lo += panelStep {
-		units := min(panelStep, d.Cols-lo)
+	step := g.Units(x.Cols, d.Cols)
+	for lo := 0; lo < d.Cols; lo += step {
+		units := min(step, d.Cols-lo)
 		c := carver(scratch)
 		from, to := c.next(1, g.panels.PanelsLen(g.batch, units)), c.next(1, g.panels.PanelsLen(x.Cols, units))
 		g.panels.PanelsFrom(from.Data, Cols(d, lo, lo+units), false, 1)

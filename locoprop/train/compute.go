@@ -20,7 +20,7 @@ type Compute struct {
 	Backend backend.Kernels // nil: gonum.New()
 	// Workers is the number of workers; results don't depend on it. 0: GOMAXPROCS, or
 	// the limit where that is lower. The limit is the least of MaxWorkers and the
-	// backend's own.
+	// backend's own. Steps are fastest where GOMAXPROCS is one more; see plan.Pool.
 	Workers int
 }
 

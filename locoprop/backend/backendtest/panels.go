@@ -208,11 +208,14 @@ func gradientOfPanels(t testing.TB, wrapped byPanels) {
 	k := wrapped.Kernels
 	const batch, cols, units = 257, 5, 40
 	gradient, few := backend.NewGradient(k, batch), backend.NewGradient(k, 255)
-	if got := gradient.Units(128); got != 32 {
+	if got := gradient.Units(cols, 128); got != 32 {
 		t.Errorf("%d units at a time, want 32", got)
 	}
-	if got := few.Units(128); got != 128 || few.ScratchLen(cols, units) != 0 {
+	if got := few.Units(cols, 128); got != 128 || few.ScratchLen(cols, units) != 0 {
 		t.Errorf("of 255 examples %d units at a time with %d of scratch, want all and none", got, few.ScratchLen(cols, units))
+	}
+	if got := gradient.Units(1<<14, 128); got != 128 {
+		t.Errorf("%d units at a time of a large X̃, want all", got)
 	}
 	a := newArena(53, layouts[0])
 	g, d, x := a.out(units, cols, nan), a.in(batch, units, symmetric), a.in(batch, cols, symmetric)

@@ -129,7 +129,7 @@ func (s *stepper) planUpdates() {
 	for ℓ, layer := range s.net.Layers {
 		w, x := layer.Weights(), s.tape.Design[ℓ]
 		gradient := backend.NewGradient(s.kernels, x.Rows)
-		step := gradient.Units(s.o.Block)
+		step := gradient.Units(x.Cols, s.o.Block)
 		for _, t := range plan.UnitTasks(ℓ, w.Rows, s.o.Block, false, gradFlops(x.Rows, x.Cols, 1)) {
 			t.ID = len(s.parts)
 			tasks = append(tasks, t)
