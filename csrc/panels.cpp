@@ -29,8 +29,11 @@ constexpr int64_t kTerms = 512;
 // How far ahead, in terms, what lies in the shared cache is asked for.
 constexpr int64_t kTermsAhead = 16;
 
-// How far ahead, in rows, those of a matrix are asked for that go into panels.
-constexpr int64_t kRowsFetched = 16;
+// How many rows, and elements of a row, ahead a matrix is asked for on its way into panels, and how many
+// on its way out of them.
+constexpr int64_t kRowsAheadIn = 16;
+constexpr int64_t kAheadIn = 128;
+constexpr int64_t kAheadOut = 64;
 
 HWY_INLINE int64_t VectorLanes() { return static_cast<int64_t>(hn::Lanes(D())); }
 
@@ -149,9 +152,9 @@ HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
     const hn::FixedTag<float, kSide> d;
     for (; i + kSide <= rows; i += kSide) {
       if constexpr (kFar == Far::kIn) {
-        for (int64_t l = 0; l < kSide; ++l) hwy::Prefetch(in.Row(i + l) + first + 8 * kLine);
+        for (int64_t l = 0; l < kSide; ++l) hwy::Prefetch(in.Row(i + l) + first + kAheadIn);
       } else if (i % kLine == 0) {
-        for (int64_t j = first; j < end; ++j) hwy::Prefetch(out.Row(j) + i + 4 * kLine);
+        for (int64_t j = first; j < end; ++j) hwy::Prefetch(out.Row(j) + i + kAheadOut);
       }
       int64_t j = first;
       for (; j + kSide <= end; j += kSide) {
@@ -275,7 +278,7 @@ void FromT(bool trans, int64_t rows, int64_t units, float alpha, In m, float* pa
     const auto scale = [&](const float* from, float* to)
                            HWY_ATTR { Store(hn::Mul(Load(from), Const(alpha)), to); };
     for (int64_t i = 0; i < rows; ++i) {
-      if (i + kRowsFetched < rows) Fetch(m.Row(i + kRowsFetched) + u, count);
+      if (i + kRowsAheadIn < rows) Fetch(m.Row(i + kRowsAheadIn) + u, count);
       Run(count, scale, m.Row(i) + u, out.Row(i));
     }
   });

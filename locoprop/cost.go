@@ -182,7 +182,7 @@ func predict(form Form, w workload) Work {
 func (w workload) panelParts(form Form) int {
 	shared := w.batch * w.cols
 	if form == FormGram {
-		shared = max(w.batch, w.cols) * w.cols
+		shared = w.cols * w.cols
 	}
 	parts := func(units int) int {
 		step := backend.PanelStep(units, shared)

@@ -40,11 +40,19 @@ func closeBackend(k backend.Kernels) {
 	}
 }
 
-// processors is GOMAXPROCS as the program found it.
-var processors = runtime.GOMAXPROCS(0)
+// startProcs is GOMAXPROCS as the program found it.
+var startProcs = runtime.GOMAXPROCS(0)
+
+// spareProc gives Go's scheduler one more of GOMAXPROCS than there are workers, where they would take
+// all; see plan.Pool.
+func spareProc(workers int) {
+	if workers == startProcs {
+		runtime.GOMAXPROCS(workers + 1)
+	}
+}
 
 // workersFor checks a number of workers, 0 for the default: GOMAXPROCS, within the
-// limit. It lets Go run a goroutine more than that at once; see plan.Pool.
+// limit, and sees to a processor to spare beside them.
 func workersFor(workers int, k backend.Kernels) (int, error) {
 	limit, reason := mostWorkers, "every worker needs memory of its own"
 	info := k.Info()
@@ -53,12 +61,10 @@ func workersFor(workers int, k backend.Kernels) (int, error) {
 	}
 	switch {
 	case workers == 0:
-		workers = min(processors, limit)
+		workers = min(startProcs, limit)
 	case workers < 1 || workers > limit:
 		return 0, usagef("--workers %d: must be 1 to %d with backend %s: %s", workers, limit, info.Name, reason)
 	}
-	if workers >= runtime.GOMAXPROCS(0) {
-		runtime.GOMAXPROCS(workers + 1)
-	}
+	spareProc(workers)
 	return workers, nil
 }

@@ -37,7 +37,7 @@ func showInfo(c *cli.Context) error {
 	defer closeBackend(compute.Backend)
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "locoprop\t%s\n", version())
-	fmt.Fprintf(w, "go\t%s %s/%s, GOMAXPROCS %d\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, processors)
+	fmt.Fprintf(w, "go\t%s %s/%s, GOMAXPROCS %d\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, startProcs)
 	for _, name := range backendNames {
 		describeBackend(w, name)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/transfer"
 )
 
-// Panels is an optional fast path of the forms direct and Gram, of passes and of evaluation: products of
+// Panels is an optional fast path of the forms direct and Gram, of passes, gradients and evaluation: products of
 // which one matrix is read as it is, and the other and the result are in panels, an order of
 // elements that products read and write one after the other and that element-wise kernels take as
 // a single row: rows × units of activations or weights, padded. What is in the padding makes no
@@ -43,7 +43,8 @@ const (
 	sharedMost = 2 << 20 // float32
 )
 
-// PanelStep is how many units of a block are solved at a time that all read a matrix of so many float32.
+// PanelStep is how many units of a block to take at a time, where each such part reads a matrix of
+// shared float32.
 func PanelStep(block, shared int) int {
 	if shared > sharedMost {
 		return max(1, block)
@@ -74,13 +75,13 @@ func (b *PanelBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scra
 	CheckPanelBlock(p, b, updates, scratch)
 	own, step := pace.Begin(), PanelStep(b.W.Rows, b.X.Rows*b.X.Cols)
 	for lo := 0; lo < b.W.Rows; lo += step {
-		part := b.Block.units(lo, min(lo+step, b.W.Rows), &b.held)
+		part := b.Block.part(lo, min(lo+step, b.W.Rows), &b.held)
 		part.solvePanels(k, p, updates, scratch, &b.held, &own)
 	}
 }
 
-// units views a block's units lo ≤ i < hi.
-func (b *Block) units(lo, hi int, held *heldSlots) Block {
+// part views a block's units lo ≤ i < hi.
+func (b *Block) part(lo, hi int, held *heldSlots) Block {
 	part := *b
 	part.D, part.W, part.Slots = Cols(b.D, lo, hi), Rows(b.W, lo, hi), held.rows[:len(b.Slots)]
 	for i, s := range b.Slots {
@@ -148,9 +149,9 @@ type PanelGramBlock struct {
 }
 
 // PanelGramScratchLen is what PanelGramBlock.Solve needs: γD, F, Δ, G and the slots, in panels, of as
-// many units as PanelStep says of the larger of X̃ and C.
+// many units as PanelStep says of C; X̃ is read once only.
 func PanelGramScratchLen(p Panels, batch, cols, units, slots int) int {
-	units = PanelStep(units, max(batch, cols)*cols)
+	units = PanelStep(units, cols*cols)
 	return round16(p.PanelsLen(batch, units)) + (3+slots)*round16(p.PanelsLen(cols, units))
 }
 
@@ -158,9 +159,9 @@ func PanelGramScratchLen(p Panels, batch, cols, units, slots int) int {
 // products add up. It doesn't allocate.
 func (b *PanelGramBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scratch []float32) {
 	CheckPanelGram(p, b, updates, scratch)
-	own, step := pace.Begin(), PanelStep(b.W.Rows, max(b.X.Rows, b.X.Cols)*b.X.Cols)
+	own, step := pace.Begin(), PanelStep(b.W.Rows, b.X.Cols*b.X.Cols)
 	for lo := 0; lo < b.W.Rows; lo += step {
-		part := b.Block.units(lo, min(lo+step, b.W.Rows), &b.held)
+		part := b.Block.part(lo, min(lo+step, b.W.Rows), &b.held)
 		part.solveGramPanels(k, p, b.Second, updates, scratch, &b.held, &own)
 	}
 }

@@ -20,7 +20,8 @@ type Compute struct {
 	Backend backend.Kernels // nil: gonum.New()
 	// Workers is the number of workers; results don't depend on it. 0: GOMAXPROCS, or
 	// the limit where that is lower. The limit is the least of MaxWorkers and the
-	// backend's own. Steps are fastest where GOMAXPROCS is one more; see plan.Pool.
+	// backend's own. Steps are fastest where GOMAXPROCS is one more (see plan.Pool):
+	// then give Workers too.
 	Workers int
 }
 

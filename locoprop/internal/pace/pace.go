@@ -16,7 +16,7 @@ import (
 // anything.
 const every = 4 * time.Millisecond
 
-// Pace is the pace of one goroutine.
+// Pace is the pace of one goroutine. The zero Pace gives way at once.
 type Pace struct{ last time.Time }
 
 // Begin begins with the present moment.

@@ -20,7 +20,7 @@ func TestYield(t *testing.T) {
 	assert.EqualValues(t, 1, ran.Load(), "it was time")
 	assert.False(t, p.last.Before(begin), "the next time is counted from here")
 	p = Pace{time.Now().Add(time.Hour)}
-	done := make(chan bool)
+	done := make(chan bool, 1)
 	go func() { done <- true }()
 	for range 1000 {
 		p.Yield()

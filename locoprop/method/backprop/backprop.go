@@ -146,10 +146,10 @@ func (s *stepper) planUpdates() {
 		}
 	}
 	s.phase = plan.NewPhase("gradients and updates", tasks, scratch, func(t *plan.Task, scratch []float32) error {
-		for _, b := range s.parts[t.ID] {
-			g, rest := mat.Carve(scratch, b.w.Rows, b.w.Cols)
-			b.gradient.Of(g, b.d, b.x, rest)
-			s.kernels.Update(s.updates[t.Layer], b.w, backend.Mat{}, g, b.slots)
+		for _, v := range s.parts[t.ID] {
+			g, rest := mat.Carve(scratch, v.w.Rows, v.w.Cols)
+			v.gradient.Of(g, v.d, v.x, rest)
+			s.kernels.Update(s.updates[t.Layer], v.w, backend.Mat{}, g, v.slots)
 		}
 		return nil
 	})

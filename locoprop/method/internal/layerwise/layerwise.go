@@ -107,7 +107,7 @@ func (l *Layer) Units(extra int, do func(lo, hi int, g backend.Mat, scratch []fl
 // with its rows lo ≤ u < hi; then may be nil.
 func (l *Layer) Gradient(g backend.Mat, then func(lo, hi int)) []plan.Job {
 	gradient := backend.NewGradient(l.Kernels, l.X.Rows)
-	scratch := gradient.ScratchLen(l.W.Cols, l.Block)
+	scratch := gradient.ScratchLen(l.W.Cols, min(l.Block, l.W.Rows))
 	return Stripes(l.Index, l.W.Rows, l.Block, l.GradFlops()/float64(l.W.Rows), scratch, func(lo, hi int, scratch []float32) error {
 		gradient.Of(backend.Rows(g, lo, hi), backend.Cols(l.D, lo, hi), l.X, scratch)
 		if then != nil {
