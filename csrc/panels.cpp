@@ -29,8 +29,8 @@ constexpr int64_t kTerms = 512;
 // How far ahead, in terms, what lies in the shared cache is asked for.
 constexpr int64_t kTermsAhead = 16;
 
-// How many rows, and elements of a row, ahead a matrix is asked for on its way into panels, and how many
-// on its way out of them.
+// How far ahead, in rows and in elements of a row, a matrix is asked for on its way into panels,
+// and how far on its way out of them.
 constexpr int64_t kRowsAheadIn = 16;
 constexpr int64_t kAheadIn = 128;
 constexpr int64_t kAheadOut = 64;
