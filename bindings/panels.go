@@ -8,6 +8,8 @@ package bindings
 // #cgo nocallback lp_panels_from
 // #cgo noescape lp_panels_to
 // #cgo nocallback lp_panels_to
+// #cgo noescape lp_panels_turn
+// #cgo nocallback lp_panels_turn
 // #include "../csrc/locoprop.h"
 import "C"
 
@@ -40,6 +42,16 @@ func PanelsTo(trans bool, rows, units int, panels *float32, add bool, m *float32
 	var e C.lp_error
 	if C.lp_panels_to(flag(trans), i64(rows), i64(units), f32(panels), flag(add), f32(m), i64(ldm), &e) != C.LP_OK {
 		return failed("lp_panels_to", e)
+	}
+	return nil
+}
+
+// PanelsTurn calls lp_panels_turn: rows first ≤ i < first + count of panels of rows × units, from
+// panels of units × count.
+func PanelsTurn(rows, first, count, units int, alpha float32, from, to *float32) error {
+	var e C.lp_error
+	if C.lp_panels_turn(i64(rows), i64(first), i64(count), i64(units), C.float(alpha), f32(from), f32(to), &e) != C.LP_OK {
+		return failed("lp_panels_turn", e)
 	}
 	return nil
 }

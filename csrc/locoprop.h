@@ -43,7 +43,7 @@ extern "C" {
 #endif
 
 /* The version of this interface. It changes with every change of a declaration. */
-#define LP_ABI 9
+#define LP_ABI 10
 
 /* lp_abi returns the LP_ABI that the library was compiled with. */
 int32_t lp_abi(void) LP_NOEXCEPT;
@@ -345,8 +345,9 @@ lp_status lp_rank_two(int64_t rows, int64_t cols, float* h, int64_t ldh, int64_t
  * panels of two vectors of units side by side (the last of one where that is enough), each padded
  * to whole groups of rows. It reads and writes them one element after the other, where a BLAS would
  * arrange ("pack") both matrices anew in each call. The padding of what these functions write is
- * unspecified but for lp_panels_from's, which is 0; it makes no difference to what isn't padding.
- * Panels have no gaps: functions that take an element at a time take all of them as one row.
+ * unspecified but for lp_panels_from's, which is 0, and lp_panels_turn's, which stays; it makes no
+ * difference to what isn't padding. Panels have no gaps: functions that take an element at a time
+ * take all of them as one row.
  *
  * Sums have the order of their terms, 512 at a time, whatever the vectors' length: processors with
  * fused multiplication give the same bits. Sizes, and the stride of M, are at most 2^30. */
@@ -371,6 +372,12 @@ lp_status lp_panels_from(int32_t trans, int64_t rows, int64_t units, float alpha
 /* lp_panels_to: the other way, M = panels, or M = M + panels where add isn't 0. */
 lp_status lp_panels_to(int32_t trans, int64_t rows, int64_t units, const float* panels, int32_t add,
                        float* m, int64_t ldm, lp_error* err) LP_NOEXCEPT;
+
+/* lp_panels_turn: rows first <= i < first + count of panels of rows x units = alpha times the
+ * transpose of panels of units x count. first + count <= rows (LP_SIZE of first). What it doesn't
+ * write, padding too, stays. */
+lp_status lp_panels_turn(int64_t rows, int64_t first, int64_t count, int64_t units, float alpha,
+                         const float* from, float* to, lp_error* err) LP_NOEXCEPT;
 
 /* ---- a local problem -----------------------------------------------------------------*/
 

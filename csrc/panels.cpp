@@ -1,4 +1,4 @@
-// lp_panels_product, lp_panels_from, lp_panels_to: products on panels.
+// lp_panels_product, lp_panels_from, lp_panels_to, lp_panels_turn: products on panels.
 #include "check.h"
 #include "fpmode.h"
 #include "kernels.h"
@@ -9,6 +9,7 @@
 #include "simd.h"
 // Behind simd.h, which includes this file once per target.
 #include "simd-inl.h"
+#include "transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lp {
@@ -29,11 +30,8 @@ constexpr int64_t kTerms = 512;
 // How far ahead, in terms, what lies in the shared cache is asked for.
 constexpr int64_t kTermsAhead = 16;
 
-// How far ahead, in rows and in elements of a row, a matrix is asked for on its way into panels,
-// and how far on its way out of them.
+// How far ahead, in rows, a matrix is asked for on its way into panels.
 constexpr int64_t kRowsAheadIn = 16;
-constexpr int64_t kAheadIn = 128;
-constexpr int64_t kAheadOut = 64;
 
 HWY_INLINE int64_t VectorLanes() { return static_cast<int64_t>(hn::Lanes(D())); }
 
@@ -133,59 +131,6 @@ HWY_INLINE void Clear(float* p, int64_t count) {
   for (int64_t i = 0; i < count; ++i) p[i] = 0;
 }
 
-// Which matrix of a transposition is the caller's, whose rows lie far apart: it is asked for ahead.
-enum class Far { kIn, kOut };
-
-// out = in', or out + in' where kAdd, a cache line of columns at a time.
-template <bool kAdd, Far kFar>
-HWY_INLINE void Transpose(int64_t rows, int64_t cols, In in, Out out) {
-  constexpr int64_t kLine = 16;
-  const auto one = [&](int64_t i, int64_t j) HWY_ATTR {
-    float& to = out.Row(j)[i];
-    to = kAdd ? to + in.Row(i)[j] : in.Row(i)[j];
-  };
-  for (int64_t first = 0; first < cols; first += kLine) {
-    const int64_t end = first + kLine < cols ? first + kLine : cols;
-    int64_t i = 0;
-#if HWY_TARGET != HWY_SCALAR
-    constexpr int64_t kSide = 4;
-    const hn::FixedTag<float, kSide> d;
-    for (; i + kSide <= rows; i += kSide) {
-      if constexpr (kFar == Far::kIn) {
-        for (int64_t l = 0; l < kSide; ++l) hwy::Prefetch(in.Row(i + l) + first + kAheadIn);
-      } else if (i % kLine == 0) {
-        for (int64_t j = first; j < end; ++j) hwy::Prefetch(out.Row(j) + i + kAheadOut);
-      }
-      int64_t j = first;
-      for (; j + kSide <= end; j += kSide) {
-        const auto row0 = hn::LoadU(d, in.Row(i) + j);
-        const auto row1 = hn::LoadU(d, in.Row(i + 1) + j);
-        const auto row2 = hn::LoadU(d, in.Row(i + 2) + j);
-        const auto row3 = hn::LoadU(d, in.Row(i + 3) + j);
-        const auto lower01 = hn::InterleaveLower(d, row0, row1);
-        const auto lower23 = hn::InterleaveLower(d, row2, row3);
-        const auto upper01 = hn::InterleaveUpper(d, row0, row1);
-        const auto upper23 = hn::InterleaveUpper(d, row2, row3);
-        const auto put = [&](int64_t l, auto v) HWY_ATTR {
-          float* const to = out.Row(j + l) + i;
-          hn::StoreU(kAdd ? hn::Add(hn::LoadU(d, to), v) : v, d, to);
-        };
-        put(0, hn::ConcatLowerLower(d, lower23, lower01));
-        put(1, hn::ConcatUpperUpper(d, lower23, lower01));
-        put(2, hn::ConcatLowerLower(d, upper23, upper01));
-        put(3, hn::ConcatUpperUpper(d, upper23, upper01));
-      }
-      for (; j < end; ++j) {
-        for (int64_t l = 0; l < kSide; ++l) one(i + l, j);
-      }
-    }
-#endif
-    for (; i < rows; ++i) {
-      for (int64_t j = first; j < end; ++j) one(i, j);
-    }
-  }
-}
-
 // Copies rows of M, or columns where kTrans, term by term, and zeros behind: fewer than a tile
 // reads, which mustn't read what lies beside them. to has room for a vector more.
 template <bool kTrans>
@@ -205,7 +150,7 @@ HWY_INLINE void CopyRows(int64_t rows, int64_t terms, In m, float* to) {
     const auto copy = [](const float* from, float* into) HWY_ATTR { Store(Load(from), into); };
     for (int64_t k = 0; k < terms; ++k) Run(rows, copy, m.Row(k), to + k * kTall);
   } else {
-    Transpose<false, Far::kIn>(rows, terms, m, {to, kTall});
+    Transpose<Far::kIn>(rows, terms, m, {to, kTall}, Set());
   }
 }
 
@@ -270,10 +215,7 @@ void FromT(bool trans, int64_t rows, int64_t units, float alpha, In m, float* pa
       Clear(out.Row(rows), (padded - rows) * width);
     }
     if (trans) {
-      Transpose<false, Far::kIn>(count, rows, {m.Row(u), m.stride}, out);
-      const auto scale = [&](float* p) HWY_ATTR { Store(hn::Mul(Load(p), Const(alpha)), p); };
-      for (int64_t i = 0; alpha != 1 && i < rows; ++i) Run(count, scale, out.Row(i));
-      return;
+      return Transpose<Far::kIn>(count, rows, {m.Row(u), m.stride}, out, Scaled{alpha});
     }
     const auto scale = [&](const float* from, float* to)
                            HWY_ATTR { Store(hn::Mul(Load(from), Const(alpha)), to); };
@@ -290,9 +232,8 @@ void ToT(bool trans, int64_t rows, int64_t units, const float* panels, bool add,
     const In panel{panels + u * padded, vectors * VectorLanes()};
     if (trans) {
       const Out out{m.Row(u), m.stride};
-      add ? Transpose<true, Far::kOut>(rows, count, panel, out)
-          : Transpose<false, Far::kOut>(rows, count, panel, out);
-      return;
+      return add ? Transpose<Far::kOut>(rows, count, panel, out, Join())
+                 : Transpose<Far::kOut>(rows, count, panel, out, Set());
     }
     const auto put = [](const float* from, float* to) HWY_ATTR { Store(Load(from), to); };
     const auto join = [](const float* from, float* to)
@@ -302,6 +243,33 @@ void ToT(bool trans, int64_t rows, int64_t units, const float* panels, bool add,
       add ? Run(count, join, panel.Row(i), to) : Run(count, put, panel.Row(i), to);
     }
   });
+}
+
+// Rows first to first + count of panels, as write writes them.
+template <class W>
+HWY_INLINE void Turn(int64_t rows, int64_t first, int64_t count, int64_t units, const float* from,
+                     float* to, W write) {
+  EachPanel(units, [&](int64_t u, int64_t across, int vectors) HWY_ATTR {
+    const int64_t width = vectors * VectorLanes();
+    float* const panel = to + u * Up(rows, kTall) + first * width;
+    EachPanel(count, [&](int64_t i, int64_t down, int from_vectors) HWY_ATTR {
+      const int64_t from_width = from_vectors * VectorLanes();
+      const In in{from + i * Up(units, kTall) + u * from_width, from_width};
+      Transpose<Far::kNone>(across, down, in, {panel + i * width, width}, write);
+    });
+  });
+}
+
+// Panels that take so many elements are read when the caches hold others.
+constexpr int64_t kStreamed = 1 << 18;
+
+void TurnT(int64_t rows, int64_t first, int64_t count, int64_t units, float alpha,
+           const float* from, float* to) {
+  if (rows * units < kStreamed || reinterpret_cast<uintptr_t>(to) % 64 != 0) {
+    return Turn(rows, first, count, units, from, to, Scaled{alpha});
+  }
+  Turn(rows, first, count, units, from, to, Streamed{alpha});
+  hwy::FlushStream();
 }
 
 }  // namespace HWY_NAMESPACE
@@ -317,6 +285,7 @@ HWY_EXPORT(PanelUnitsT);
 HWY_EXPORT(PanelsLenT);
 HWY_EXPORT(FromT);
 HWY_EXPORT(ToT);
+HWY_EXPORT(TurnT);
 
 int64_t PanelUnits() noexcept { return HWY_DYNAMIC_DISPATCH(PanelUnitsT)(); }
 int64_t PanelsLen(int64_t rows, int64_t units) noexcept {
@@ -332,6 +301,11 @@ void From(bool trans, int64_t rows, int64_t units, float alpha, In m, float* pan
 }
 void To(bool trans, int64_t rows, int64_t units, const float* panels, bool add, Out m) noexcept {
   HWY_DYNAMIC_DISPATCH(ToT)(trans, rows, units, panels, add, m);
+}
+
+void Turn(int64_t rows, int64_t first, int64_t count, int64_t units, float alpha, const float* from,
+          float* to) noexcept {
+  HWY_DYNAMIC_DISPATCH(TurnT)(rows, first, count, units, alpha, from, to);
 }
 
 // Sizes whose products stay below INT64_MAX with all padding.
@@ -389,6 +363,18 @@ lp_status lp_panels_to(int32_t trans, int64_t rows, int64_t units, const float* 
   if (check.failed() || rows == 0 || units == 0) return check.status();
   lp::FpMode mode;
   lp::To(t, rows, units, panels, add != 0, {m, ldm});
+  return LP_OK;
+}
+
+lp_status lp_panels_turn(int64_t rows, int64_t first, int64_t count, int64_t units, float alpha,
+                         const float* from, float* to, lp_error* err) noexcept {
+  lp::Check check(err);
+  lp::Sizes(check, 1, rows, first).Size(3, count, lp::kMost).Size(4, units, lp::kMost);
+  if (!check.failed()) check.Require(first <= rows - count, LP_SIZE, 2, first, rows - count);
+  if (count > 0 && units > 0) check.NotNull(6, from).NotNull(7, to);
+  if (check.failed() || count == 0 || units == 0) return check.status();
+  lp::FpMode mode;
+  lp::Turn(rows, first, count, units, alpha, from, to);
   return LP_OK;
 }
 #endif  // HWY_ONCE

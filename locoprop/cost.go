@@ -97,7 +97,8 @@ func (m *Method) Work(f transfer.Func, batch, inputs, units int) (Work, error) {
 }
 
 // predict is the cost model of the forms direct, Gram and kernel: it counts the work
-// of each kernel that the form calls, over all blocks of units.
+// of each kernel that the form calls, over all blocks of units. Into panels it counts activations
+// too, although passes keep those of layers before the last in panels.
 func predict(form Form, w workload) Work {
 	b, n, m, t := float64(w.batch), float64(w.cols), float64(w.units), float64(w.steps)
 	again := t - 1                                          // iterations with Δ ≠ 0
@@ -154,9 +155,15 @@ func predict(form Form, w workload) Work {
 	default:
 		shared := b * n
 		if panels {
-			shared = 0                                          // X̃ is read while it is multiplied
-			c.Operand += 2*(residual-2)*b*m + 2*(2*slots+1)*n*m // into panels and back
-			c.Call += blocks * (2*slots + residual - 1)
+			shared = 0                             // X̃ is read while it is multiplied
+			c.Operand += 2*b*m + 2*(2*slots+1)*n*m // E, weights and state into panels and back
+			c.Call += blocks * (2 + 2*slots)
+			if w.matching { // Â, and Ŷ = f(Â)
+				c.Operand += 2 * b * m
+				c.Call += blocks
+				kernel(1, 2*b*m)
+				c.Transfer = b * m
+			}
 		}
 		product(2*t-1, batch, shared, b*m+n*m)
 		kernel(again, residual*b*m)
@@ -173,7 +180,7 @@ func predict(form Form, w workload) Work {
 		kernel(1, 3*n*m) // W̃ + Δ
 	}
 	if w.matching {
-		c.Transfer = again * b * m
+		c.Transfer += again * b * m
 	}
 	return c
 }

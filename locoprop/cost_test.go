@@ -121,6 +121,12 @@ func (c *counting) Residual(r, da, ahat, yhat, e backend.Mat, f transfer.Func) {
 	c.Kernels.Residual(r, da, ahat, yhat, e, f)
 }
 
+func (c *counting) Apply(y, a backend.Mat, f transfer.Func) {
+	c.element(y, 2)
+	c.Transfer += float64(y.Rows * y.Cols)
+	c.Kernels.Apply(y, a, f)
+}
+
 func (c *counting) Scale(e, d backend.Mat, gamma float32) {
 	c.element(e, 2)
 	c.Kernels.Scale(e, d, gamma)
@@ -199,6 +205,14 @@ func (c *counting) PanelsTo(m backend.Mat, p []float32, trans, add bool) {
 	}
 }
 
+func (c *counting) PanelsTurn(to []float32, rows, first int, alpha float32, from []float32, units, count int) {
+	for i := range count {
+		for j := range units {
+			to[inPanels(rows, units, first+i, j)] = alpha * from[inPanels(units, count, j, i)]
+		}
+	}
+}
+
 // The cost model counts exactly what a form asks of its kernels, over blocks that don't
 // divide, several stripes of C and K, and every option that it knows. Two things lie
 // outside kernels: what Gram copies and what selfProduct mirrors.
@@ -264,6 +278,7 @@ func checkWork(t *testing.T, batch, inputs, units int, o Options) {
 	got.Operand -= pass.Operand
 	got.Element -= pass.Element
 	got.Call -= pass.Call
+	got.Transfer -= pass.Transfer
 	cols := inputs + 1
 	switch o.Form {
 	case FormGram:

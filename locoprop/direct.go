@@ -41,6 +41,10 @@ func (o Options) guarded() bool { return o.Safety.Armijo || o.Safety.Tolerance >
 func newDirect(l *layer) *direct {
 	s := &direct{iterated: newIterated(l, l.o.Optimizer)}
 	panels := l.panels(l.x.Rows)
+	var kept backend.Kept
+	if panels != nil {
+		kept = l.keep(l.f != transfer.Identity)
+	}
 	fast, _ := l.kernels.(backend.BlockSolver)
 	for _, t := range l.units(directFlops(l.x.Rows, l.x.Cols, 1, l.o.Steps)) {
 		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))
@@ -48,7 +52,7 @@ func newDirect(l *layer) *direct {
 		case l.o.guarded():
 			s.work = append(s.work, s.guardedWork(t, b))
 		case panels != nil:
-			s.work = append(s.work, s.panelWork(t, b, panels))
+			s.work = append(s.work, s.panelWork(t, b, panels, kept))
 		default:
 			s.work = append(s.work, s.blockWork(t, b, fast))
 		}
@@ -68,9 +72,10 @@ func (s *direct) blockWork(t plan.Task, b backend.Block, fast backend.BlockSolve
 }
 
 // panelWork solves a block in panels.
-func (s *direct) panelWork(t plan.Task, b backend.Block, k backend.Panels) plan.Job {
-	block := backend.PanelBlock{Block: b}
-	return s.job(t, backend.PanelScratchLen(k, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)), func(scratch []float32) error {
+func (s *direct) panelWork(t plan.Task, b backend.Block, k backend.Panels, kept backend.Kept) plan.Job {
+	block := backend.PanelBlock{Block: b, Kept: kept.Units(k, b.X.Rows, t.Lo, t.Hi)}
+	length := backend.PanelScratchLen(k, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots), kept.E != nil)
+	return s.job(t, length, func(scratch []float32) error {
 		block.Solve(s.kernels, k, s.list, scratch)
 		return nil
 	})

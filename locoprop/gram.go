@@ -24,13 +24,17 @@ func newGram(l *layer) *gram {
 	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
 	s.work = append(s.work, selfProduct(l, true, s.second))
 	panels := l.panels(l.x.Cols)
+	var kept backend.Kept
+	if panels != nil {
+		kept = l.keep(false)
+	}
 	fast, _ := l.kernels.(backend.GramSolver)
 	cost := predict(FormGram, l.workload()).flops() / float64(l.w.Rows)
 	var blocks []plan.Job
 	for _, t := range l.units(cost) {
 		b := backend.GramBlock{Block: l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi)), Second: s.second}
 		if panels != nil {
-			blocks = append(blocks, s.panelWork(t, b, panels))
+			blocks = append(blocks, s.panelWork(t, b, panels, kept))
 		} else {
 			blocks = append(blocks, s.blockWork(t, b, fast))
 		}
@@ -51,9 +55,10 @@ func (s *gram) blockWork(t plan.Task, b backend.GramBlock, fast backend.GramSolv
 }
 
 // panelWork solves a block in panels.
-func (s *gram) panelWork(t plan.Task, b backend.GramBlock, k backend.Panels) plan.Job {
-	block := backend.PanelGramBlock{GramBlock: b}
-	return s.job(t, backend.PanelGramScratchLen(k, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots)), func(scratch []float32) error {
+func (s *gram) panelWork(t plan.Task, b backend.GramBlock, k backend.Panels, kept backend.Kept) plan.Job {
+	block := backend.PanelGramBlock{GramBlock: b, Kept: kept.Units(k, b.X.Rows, t.Lo, t.Hi)}
+	length := backend.PanelGramScratchLen(k, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots), kept.E != nil)
+	return s.job(t, length, func(scratch []float32) error {
 		block.Solve(s.kernels, k, s.list, scratch)
 		return nil
 	})

@@ -33,6 +33,7 @@ const (
 // layer is one layer's local problem: what every form sees.
 type layer struct {
 	index   int
+	tape    *plan.Tape
 	o       Options
 	kernels backend.Kernels
 	f       transfer.Func // of the local problem: identity under Squared
@@ -58,7 +59,7 @@ func newLayer(o Options, ℓ int, t *plan.Tape, n *nn.Network, k backend.Kernels
 	o.Optimizer = o.Optimizer.ForLayer(w.Cols-1, w.Rows)
 	o.Gamma = o.gamma(t.Batch)
 	return &layer{
-		index: ℓ, o: o, kernels: k, f: o.Loss.transfer(l.Transfer()),
+		index: ℓ, tape: t, o: o, kernels: k, f: o.Loss.transfer(l.Transfer()),
 		x: t.Design[ℓ], ahat: t.A[ℓ], yhat: t.Y[ℓ], d: t.D[ℓ], w: w, batch: t.Batch, gamma: o.Gamma,
 		rates: make([]float64, o.Steps),
 	}
@@ -88,12 +89,27 @@ func (l *layer) units(costPerUnit float64) []plan.Task {
 	return plan.UnitTasks(l.index, l.w.Rows, l.o.Block, l.f.RowCoupled(), costPerUnit)
 }
 
+// keep has the passes leave what blocks in panels read, with Â where values is set, as panels,
+// unless something else reads the matrices. What it doesn't keep is empty.
+func (l *layer) keep(values bool) backend.Kept {
+	o := l.o
+	if o.Correction > 0 || o.Momentum.Factor > 0 || o.Diagnose > 0 || o.Safety != (Safety{}) || l.clips() {
+		return backend.Kept{}
+	}
+	kept := l.tape.Keep(l.index, o.Block, float32(l.gamma), values)
+	if kept.E != nil {
+		l.ahat, l.d, l.given = backend.Mat{}, backend.Mat{}, backend.Mat{}
+	}
+	return kept
+}
+
 // block views what a task on units lo ≤ u < hi works on.
 func (l *layer) block(lo, hi int, slots []backend.Mat) backend.Block {
-	return backend.Block{
-		X: l.x, Ahat: backend.Cols(l.ahat, lo, hi), Yhat: backend.Cols(l.yhat, lo, hi), D: backend.Cols(l.d, lo, hi),
-		W: backend.Rows(l.w, lo, hi), Slots: slots, F: l.f, Gamma: float32(l.gamma),
+	b := backend.Block{X: l.x, W: backend.Rows(l.w, lo, hi), Slots: slots, F: l.f, Gamma: float32(l.gamma)}
+	if l.d.Data != nil { // nothing is kept in panels
+		b.Ahat, b.Yhat, b.D = backend.Cols(l.ahat, lo, hi), backend.Cols(l.yhat, lo, hi), backend.Cols(l.d, lo, hi)
 	}
+	return b
 }
 
 // updates sets u to the optimiser's updates of this batch, the first of which is number

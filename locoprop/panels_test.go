@@ -75,7 +75,7 @@ func TestGramInPanelsAgreesWithOracle(t *testing.T) {
 				reference.StepLocoProp(c, opts, oracle.From32(x), oracle.From32(y), 1)
 			}
 			requireAgrees(t, n, start, reference, agreement(r.Kind))
-			scratch := backend.PanelGramScratchLen(k.(backend.Panels), p.batch, 261, o.Block, r.Kind.NumSlots())
+			scratch := backend.PanelGramScratchLen(k.(backend.Panels), p.batch, 261, o.Block, r.Kind.NumSlots(), false)
 			assert.InDelta(t, 4*scratch, s.Explain()[0].ScratchBytes, 0, "in panels")
 		}
 	})
@@ -107,7 +107,9 @@ func TestLayersInPanels(t *testing.T) {
 			s, err := m.Plan(c.p.network(t, 3), c.p.loss, c.p.batch, k)
 			require.NoError(t, err, name)
 			for ℓ, l := range s.Explain() {
-				scratch := backend.PanelScratchLen(k.(backend.Panels), c.p.batch, l.Inputs+1, min(o.Block, l.Units), o.Optimizer.Kind.NumSlots())
+				// A layer that is one block begins where a panel does: passes keep its activations.
+				kept := l.Units <= o.Block && ℓ < len(c.panels)-1
+				scratch := backend.PanelScratchLen(k.(backend.Panels), c.p.batch, l.Inputs+1, min(o.Block, l.Units), o.Optimizer.Kind.NumSlots(), kept)
 				assert.Equal(t, c.panels[ℓ], l.ScratchBytes == float64(4*scratch), "%s: layer %d", name, ℓ)
 			}
 		}
@@ -136,6 +138,45 @@ func TestLayersInPanels(t *testing.T) {
 				assert.NoError(t, err)
 			}))
 			pool.Close()
+		}
+	})
+}
+
+// Activations that passes keep in panels give the bits that matrices do, of which diagnostics ask for
+// those.
+func TestKeptActivationsChangeNoBit(t *testing.T) {
+	withPanels(t, func(t *testing.T, k backend.Kernels) {
+		p := problem{"wide", nn.Arch{
+			Widths: []int{40, 270, 33, 20}, Transfer: []transfer.Func{transfer.Tanh, transfer.Identity, transfer.Sigmoid},
+		}, loss.SigmoidCE, 301}
+		x, y := p.data(1)
+		for _, l := range []locoprop.LocalLoss{locoprop.Matching, locoprop.Squared} {
+			for _, form := range []locoprop.Form{locoprop.FormDirect, locoprop.FormGram} {
+				if l == locoprop.Matching && form == locoprop.FormGram {
+					continue
+				}
+				var want []oracle.Mat
+				for _, block := range []int{4, 64, 1000} {
+					for _, diagnose := range []int{0, 1} {
+						o := locoprop.Options{
+							Loss: l, Form: form, Eta: 3e-4, Gamma: 2.5, Steps: 4, Block: block, Diagnose: diagnose,
+							Optimizer: optimizer.New(optimizer.RMSPropTF1),
+						}
+						n := p.network(t, 3)
+						m, err := locoprop.New(o)
+						require.NoError(t, err)
+						s, err := m.Plan(n, p.loss, p.batch, k)
+						require.NoError(t, err)
+						for range 2 {
+							step(t, s, 2, x, y, 1)
+						}
+						if want == nil {
+							want = snapshot(n)
+						}
+						require.Equal(t, want, snapshot(n), "%v %v, block %d, diagnose %d", l, form, block, diagnose)
+					}
+				}
+			}
 		}
 	})
 }

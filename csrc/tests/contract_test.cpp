@@ -101,6 +101,7 @@ void CallAll(Fixture& x) {
   lp_panels_product(0, n, n, n, x.p(0), n, x.panels[0].data(), x.panels[1].data(), nullptr);
   lp_panels_product(1, n, n, n, x.p(0), n, x.panels[0].data(), x.panels[1].data(), nullptr);
   lp_panels_to(1, n, n, x.panels[0].data(), 0, x.p(0), n, nullptr);
+  lp_panels_turn(n, 0, n, n, 2, x.panels[0].data(), x.panels[1].data(), nullptr);
   lp_rank_two(n, n, x.p(0), n, 0, 1, 1, x.b.data(), x.b.data(), nullptr);
 }
 
@@ -321,6 +322,12 @@ std::vector<Wrong> WrongCalls(Fixture& x) {
        }},
       {{LP_NULL, 4, 0, 0},
        [=, &x](lp_error* e) { return lp_panels_to(1, n, n, nullptr, 1, x.p(0), n, e); }},
+      {{LP_SIZE, 2, 1, 0},
+       [=, &x](lp_error* e) { return lp_panels_turn(n, 1, n, n, 1, x.p(0), x.p(1), e); }},
+      {{LP_SIZE, 3, -1, 1 << 30},
+       [=, &x](lp_error* e) { return lp_panels_turn(n, 0, -1, n, 1, x.p(0), x.p(1), e); }},
+      {{LP_NULL, 7, 0, 0},
+       [=, &x](lp_error* e) { return lp_panels_turn(n, 0, n, n, 1, x.p(0), nullptr, e); }},
       {{LP_SIZE, 24, -1, all}, [=](lp_error* e) { return solve(-1, need, LP_IDENTITY, e); }},
       {{LP_NULL, 8, 0, 0}, [=](lp_error* e) { return solve(1, need, LP_TANH, e); }},
       {{LP_SCRATCH, 26, need - 1, need},

@@ -124,6 +124,37 @@ TEST(Panels, ThereAndBack) {
   }
 }
 
+// Examples go, some at a time, from panels where they lie side by side to panels where units do,
+// and past the caches where those are large and begin with a cache line; nothing else changes.
+void Turned(const Sizes& s, size_t from_line) {
+  const Matrix m = Uniform(s.batch, s.units, 8);
+  const std::vector<float> want = Panels(m, false, -3);
+  constexpr size_t kLine = 16;
+  std::vector<float> memory(want.size() + 2 * kLine, 0);
+  const size_t at = reinterpret_cast<uintptr_t>(memory.data()) / sizeof(float) % kLine;
+  float* const got = memory.data() + (kLine - at) % kLine + from_line;
+  for (int64_t first = 0, now = 1; first < s.batch; first += now) {
+    now = std::min<int64_t>(first % 2 == 0 ? 2 * lp_panel_units() : 5, s.batch - first);
+    Matrix part(now, s.units);
+    for (int64_t i = 0; i < now; ++i) {
+      for (int64_t u = 0; u < s.units; ++u) part(i, u) = m(first + i, u);
+    }
+    const std::vector<float> before = memory;
+    ASSERT_EQ(LP_OK, lp_panels_turn(s.batch, first, now, s.units, -3, Panels(part, true).data(),
+                                    got, nullptr));
+    int64_t changed = 0;
+    for (size_t i = 0; i < memory.size(); ++i) changed += memory[i] == before[i] ? 0 : 1;
+    ASSERT_EQ(now * s.units, changed);
+  }
+  for (size_t i = 0; i < want.size(); ++i)
+    ASSERT_EQ(want[i], got[i]) << s.batch << " x " << s.units;
+}
+
+TEST(Panels, Turn) {
+  for (const Sizes& s : kSizes) Turned(s, 0);
+  for (const size_t from_line : {0, 3}) Turned({522, 0, 517}, from_line);
+}
+
 TEST(Panels, NoTerms) {
   const Matrix w = Uniform(3, 4, 7);
   for (const int32_t trans : {0, 1}) {

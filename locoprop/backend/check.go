@@ -26,6 +26,8 @@ const (
 	badSums     = "backend: SquareSums, ScaledSquares and ScaledStep need a number for each row and each column"
 	badSecant   = "backend: ColumnSums, Times and RankTwo need vectors as long as the matrix's sides, and RankTwo rows of a square matrix"
 	badPanels   = "backend: panels shorter than PanelsLen of their matrix"
+	badTurn     = "backend: PanelsTurn needs rows for all that it is to write"
+	badKept     = "backend: kept activations shorter than panels of the block, or cut where no panel begins"
 	badGradient = "backend: Gradient needs as many rows of x as planned, and ScratchLen scratch"
 	badRule     = "backend: in panels neither the transfer function nor the rule may ask for more than an element; see SolvesPanels"
 	badBlock    = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
@@ -171,6 +173,12 @@ func CheckPanelsProduct(p Panels, c []float32, m Mat, trans bool, b []float32, u
 	return rows, terms
 }
 
+// CheckPanelsTurn panics unless from are panels of units × count, and to has rows enough for it.
+func CheckPanelsTurn(p Panels, to []float32, rows, first int, from []float32, units, count int) {
+	must(units >= 0 && count >= 0 && first >= 0 && first+count <= rows, badTurn)
+	must(len(to) >= p.PanelsLen(rows, units) && len(from) >= p.PanelsLen(units, count), badPanels)
+}
+
 // checkTurned checks m and returns its size, or that of mᵀ where trans.
 func checkTurned(m Mat, trans bool) (rows, cols int) {
 	checkMat(m)
@@ -182,10 +190,25 @@ func checkTurned(m Mat, trans bool) (rows, cols int) {
 
 // CheckPanelBlock panics unless the arguments of PanelBlock.Solve fit.
 func CheckPanelBlock(p Panels, b *PanelBlock, updates []optimizer.Update, scratch []float32) {
-	CheckSame(b.Ahat, b.Yhat, b.D)
-	CheckAffine(b.D, b.X, b.W)
-	must(len(scratch) >= PanelScratchLen(p, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)), badSolver)
+	if checkKept(p, &b.Block, b.Kept, b.F != transfer.Identity) {
+		CheckSame(b.Ahat, b.D)
+		CheckAffine(b.D, b.X, b.W)
+	}
+	must(len(scratch) >= PanelScratchLen(p, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots), b.Kept.E != nil), badSolver)
 	checkPanelRules(&b.Block, b.F, updates)
+}
+
+// checkKept checks a block's kept activations, and tells whether there are none.
+func checkKept(p Panels, b *Block, kept Kept, values bool) bool {
+	if kept.E == nil {
+		return true
+	}
+	checkMat(b.X)
+	checkMat(b.W)
+	must(b.X.Cols == b.W.Cols, badBlock)
+	length := p.PanelsLen(b.X.Rows, b.W.Rows)
+	must(len(kept.E) >= length && (!values || len(kept.Ahat) >= length), badKept)
+	return false
 }
 
 // checkPanelRules checks what all solvers in panels need.
@@ -198,10 +221,12 @@ func checkPanelRules(b *Block, f transfer.Func, updates []optimizer.Update) {
 
 // CheckPanelGram panics unless the arguments of PanelGramBlock.Solve fit.
 func CheckPanelGram(p Panels, b *PanelGramBlock, updates []optimizer.Update, scratch []float32) {
-	CheckAffine(b.D, b.X, b.W)
+	if checkKept(p, &b.Block, b.Kept, false) {
+		CheckAffine(b.D, b.X, b.W)
+	}
 	checkMat(b.Second)
 	must(b.Second.Rows == b.W.Cols && b.Second.Cols == b.W.Cols, badSolver)
-	must(len(scratch) >= PanelGramScratchLen(p, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots)), badSolver)
+	must(len(scratch) >= PanelGramScratchLen(p, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots), b.Kept.E != nil), badSolver)
 	checkPanelRules(&b.Block, transfer.Identity, updates)
 }
 

@@ -26,6 +26,9 @@ type Panels interface {
 	PanelsFrom(panels []float32, m Mat, trans bool, alpha float32)
 	// PanelsTo computes m = panels, or panelsᵀ where trans, or adds that to m.
 	PanelsTo(m Mat, panels []float32, trans, add bool)
+	// PanelsTurn computes rows first ≤ i < first + count of panels of rows × units: alpha times
+	// the transpose of panels of units × count. All else in to stays.
+	PanelsTurn(to []float32, rows, first int, alpha float32, from []float32, units, count int)
 }
 
 // SolvesPanels tells whether blocks can be solved in panels with a transfer function and a rule:
@@ -52,9 +55,46 @@ func PanelStep(block, shared int) int {
 	return max(1, min(block, panelStep))
 }
 
-// PanelBlock is a block of the direct form that is solved in panels.
+// Kept are activations of a batch that passes leave in panels of B × m, as solvers in panels read
+// them, in place of matrices: E = γD and, where it is asked for, Â.
+type Kept struct{ E, Ahat []float32 }
+
+// KeepsPanels tells whether a layer's blocks, and the parts that they are solved in, begin where
+// panels do, so that they can read what passes keep.
+func KeepsPanels(p Panels, units, block int) bool {
+	whole := p.PanelUnits()
+	return panelStep%whole == 0 && (units <= block || block%whole == 0)
+}
+
+// NewKept allocates activations of batch × units, with Â where values is set.
+func NewKept(p Panels, batch, units int, values bool) Kept {
+	kept := Kept{E: Alloc(p.PanelsLen(batch, units))}
+	if values {
+		kept.Ahat = Alloc(len(kept.E))
+	}
+	return kept
+}
+
+// Units views units lo ≤ u < hi of activations of batch × m, where lo begins a panel.
+func (kept Kept) Units(p Panels, batch, lo, hi int) Kept {
+	if kept.E == nil {
+		return kept
+	}
+	whole := p.PanelUnits()
+	must(lo%whole == 0, badKept)
+	view := func(panels []float32) []float32 {
+		if panels == nil {
+			return nil
+		}
+		return panels[lo/whole*p.PanelsLen(batch, whole):][:p.PanelsLen(batch, hi-lo)]
+	}
+	return Kept{E: view(kept.E), Ahat: view(kept.Ahat)}
+}
+
+// PanelBlock is a block of the direct form that is solved in panels. Yhat isn't used, being f(Ahat).
 type PanelBlock struct {
 	Block
+	Kept Kept // where given, Ahat, D and Gamma aren't used
 
 	held heldSlots
 }
@@ -62,11 +102,15 @@ type PanelBlock struct {
 // heldSlots is room for slots of some units, as they are and in panels: slices of locals would be allocated.
 type heldSlots struct{ rows, panels [optimizer.MaxSlots]Mat }
 
-// PanelScratchLen is what PanelBlock.Solve needs: E, dA, Â, Ŷ, Δ, G and the slots, in panels, of as many
-// units as PanelStep says.
-func PanelScratchLen(p Panels, batch, cols, units, slots int) int {
+// PanelScratchLen is what PanelBlock.Solve needs: E and Â, unless they are kept, dA, Ŷ, Δ, G and
+// the slots, in panels, of as many units as PanelStep says.
+func PanelScratchLen(p Panels, batch, cols, units, slots int, kept bool) int {
 	units = PanelStep(units, batch*cols)
-	return 4*round16(p.PanelsLen(batch, units)) + (2+slots)*round16(p.PanelsLen(cols, units))
+	activations := 4
+	if kept {
+		activations = 2
+	}
+	return activations*round16(p.PanelsLen(batch, units)) + (2+slots)*round16(p.PanelsLen(cols, units))
 }
 
 // Solve makes all T = len(updates) iterations of the block, those of [BlockSolver] but for the
@@ -75,36 +119,39 @@ func (b *PanelBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, scra
 	CheckPanelBlock(p, b, updates, scratch)
 	own, step := pace.Begin(), PanelStep(b.W.Rows, b.X.Rows*b.X.Cols)
 	for lo := 0; lo < b.W.Rows; lo += step {
-		part := b.Block.part(lo, min(lo+step, b.W.Rows), &b.held)
-		part.solvePanels(k, p, updates, scratch, &b.held, &own)
+		hi := min(lo+step, b.W.Rows)
+		part := b.Block.part(lo, hi, &b.held)
+		part.solvePanels(k, p, b.Kept.Units(p, b.X.Rows, lo, hi), updates, scratch, &b.held, &own)
 	}
 }
 
-// part views a block's units lo ≤ i < hi.
+// part views a block's units lo ≤ i < hi, without the activations that it doesn't hold.
 func (b *Block) part(lo, hi int, held *heldSlots) Block {
 	part := *b
-	part.D, part.W, part.Slots = Cols(b.D, lo, hi), Rows(b.W, lo, hi), held.rows[:len(b.Slots)]
+	part.W, part.Slots = Rows(b.W, lo, hi), held.rows[:len(b.Slots)]
 	for i, s := range b.Slots {
 		part.Slots[i] = Rows(s, lo, hi)
 	}
-	if b.F != transfer.Identity { // which doesn't read them
-		part.Ahat, part.Yhat = Cols(b.Ahat, lo, hi), Cols(b.Yhat, lo, hi)
+	if b.D.Data != nil {
+		part.D = Cols(b.D, lo, hi)
+	}
+	if b.Ahat.Data != nil {
+		part.Ahat = Cols(b.Ahat, lo, hi)
 	}
 	return part
 }
 
 // solvePanels is PanelBlock.Solve of a few units.
-func (b *Block) solvePanels(k Kernels, p Panels, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
-	batch, units := b.X.Rows, b.W.Rows
+func (b *Block) solvePanels(k Kernels, p Panels, kept Kept, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
+	units := b.W.Rows
 	c := carver(scratch)
-	activations := p.PanelsLen(batch, units)
-	e, da := c.next(1, activations), c.next(1, activations)
+	activations := p.PanelsLen(b.X.Rows, units)
+	da := c.next(1, activations)
+	e := b.keep(p, &c, kept.E, b.D, b.Gamma)
 	ahat, yhat := e, e // which the identity doesn't read
-	p.PanelsFrom(e.Data, b.D, false, b.Gamma)
 	if len(updates) > 1 && b.F != transfer.Identity {
-		ahat, yhat = c.next(1, activations), c.next(1, activations)
-		p.PanelsFrom(ahat.Data, b.Ahat, false, 1)
-		p.PanelsFrom(yhat.Data, b.Yhat, false, 1)
+		ahat, yhat = b.keep(p, &c, kept.Ahat, b.Ahat, 1), c.next(1, activations)
+		k.Apply(yhat, ahat, b.F)
 	}
 	delta, g, slots := b.weightPanels(&c, p, held)
 	for t, u := range updates {
@@ -119,6 +166,16 @@ func (b *Block) solvePanels(k Kernels, p Panels, updates []optimizer.Update, scr
 		own.Yield()
 	}
 	b.endPanels(p, delta, slots)
+}
+
+// keep returns activations as a row: what was kept or, where nothing was, panels = alpha·m.
+func (b *Block) keep(p Panels, c *carver, kept []float32, m Mat, alpha float32) Mat {
+	if kept != nil {
+		return Mat{Rows: 1, Cols: len(kept), Stride: len(kept), Data: kept}
+	}
+	row := c.next(1, p.PanelsLen(b.X.Rows, b.W.Rows))
+	p.PanelsFrom(row.Data, m, false, alpha)
+	return row
 }
 
 // weightPanels makes panels of a block's Δ, which is 0, of G, and of its slots.
@@ -144,15 +201,20 @@ func (b *Block) endPanels(p Panels, delta Mat, slots []Mat) {
 // PanelGramBlock is a block of the Gram form that is solved in panels, with Gᵀ = CΔᵀ and Fᵀ = γX̃ᵀD.
 type PanelGramBlock struct {
 	GramBlock
+	Kept Kept // where given, D and Gamma aren't used
 
 	held heldSlots
 }
 
-// PanelGramScratchLen is what PanelGramBlock.Solve needs: γD, F, Δ, G and the slots, in panels, of as
-// many units as PanelStep says of C; X̃ is read once only.
-func PanelGramScratchLen(p Panels, batch, cols, units, slots int) int {
+// PanelGramScratchLen is what PanelGramBlock.Solve needs: γD, unless it is kept, F, Δ, G and the
+// slots, in panels, of as many units as PanelStep says of C; X̃ is read once only.
+func PanelGramScratchLen(p Panels, batch, cols, units, slots int, kept bool) int {
 	units = PanelStep(units, cols*cols)
-	return round16(p.PanelsLen(batch, units)) + (3+slots)*round16(p.PanelsLen(cols, units))
+	length := (3 + slots) * round16(p.PanelsLen(cols, units))
+	if !kept {
+		length += round16(p.PanelsLen(batch, units))
+	}
+	return length
 }
 
 // Solve makes all iterations of the block, those of [GramSolver] but for the order in which
@@ -161,17 +223,18 @@ func (b *PanelGramBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, 
 	CheckPanelGram(p, b, updates, scratch)
 	own, step := pace.Begin(), PanelStep(b.W.Rows, b.X.Cols*b.X.Cols)
 	for lo := 0; lo < b.W.Rows; lo += step {
-		part := b.Block.part(lo, min(lo+step, b.W.Rows), &b.held)
-		part.solveGramPanels(k, p, b.Second, updates, scratch, &b.held, &own)
+		hi := min(lo+step, b.W.Rows)
+		part := b.Block.part(lo, hi, &b.held)
+		part.solveGramPanels(k, p, b.Kept.Units(p, b.X.Rows, lo, hi), b.Second, updates, scratch, &b.held, &own)
 	}
 }
 
 // solveGramPanels is PanelGramBlock.Solve of a few units.
-func (b *Block) solveGramPanels(k Kernels, p Panels, second Mat, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
+func (b *Block) solveGramPanels(k Kernels, p Panels, kept Kept, second Mat, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
 	units, cols := b.W.Rows, b.W.Cols
 	c := carver(scratch)
-	e, first := c.next(1, p.PanelsLen(b.X.Rows, units)), c.next(1, p.PanelsLen(cols, units))
-	p.PanelsFrom(e.Data, b.D, false, b.Gamma)
+	e := b.keep(p, &c, kept.E, b.D, b.Gamma)
+	first := c.next(1, p.PanelsLen(cols, units))
 	p.PanelsProduct(first.Data, b.X, true, e.Data, units)
 	delta, sum, slots := b.weightPanels(&c, p, held)
 	for t, u := range updates {
@@ -224,6 +287,21 @@ func (g Gradient) ScratchLen(cols, units int) int {
 	}
 	units = g.Units(cols, units)
 	return round16(g.panels.PanelsLen(g.batch, units)) + round16(g.panels.PanelsLen(cols, units))
+}
+
+// Panels tells whether gradients are made by panels, and by which: those can be made of what
+// passes keep.
+func (g Gradient) Panels() (Panels, bool) { return g.panels, g.panels != nil }
+
+// OfKept computes G = EᵀX̃ of some units' kept activations, by panels. It doesn't allocate.
+func (g Gradient) OfKept(out Mat, kept Kept, x Mat, scratch []float32) {
+	step := g.Units(x.Cols, out.Rows)
+	for lo := 0; lo < out.Rows; lo += step {
+		hi := min(lo+step, out.Rows)
+		to := scratch[:g.panels.PanelsLen(x.Cols, hi-lo)]
+		g.panels.PanelsProduct(to, x, true, kept.Units(g.panels, x.Rows, lo, hi).E, hi-lo)
+		g.panels.PanelsTo(Rows(out, lo, hi), to, true, false)
+	}
 }
 
 // Of computes G = DᵀX̃. It doesn't allocate.

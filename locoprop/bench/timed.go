@@ -205,6 +205,11 @@ func (k timedPanels) PanelsTo(m backend.Mat, panels []float32, trans, add bool) 
 	k.Panels.PanelsTo(m, panels, trans, add)
 }
 
+func (k timedPanels) PanelsTurn(to []float32, rows, first int, alpha float32, from []float32, units, count int) {
+	defer k.add(packing, time.Now())
+	k.Panels.PanelsTurn(to, rows, first, alpha, from, units, count)
+}
+
 func (k timedPanels) PanelsProduct(c []float32, m backend.Mat, trans bool, b []float32, units int) {
 	rows, terms := m.Rows, m.Cols
 	if trans {

@@ -174,6 +174,16 @@ func (p *PanelPass) ToD(d backend.Mat, scratch []float32, ℓ int) {
 	p.by.PanelsTo(d, p.dOf(scratch, ℓ, d.Rows).data, true, false)
 }
 
+// TurnA copies A of layer ℓ into panels of batch × m, from example first on; see backend.Kept.
+func (p *PanelPass) TurnA(to []float32, batch, first int, scratch []float32, ℓ, examples int) {
+	p.by.PanelsTurn(to, batch, first, 1, p.aOf(scratch, ℓ, examples).data, p.net.Layers[ℓ].Weights().Rows, examples)
+}
+
+// TurnD does so with gamma times D; see ToD.
+func (p *PanelPass) TurnD(to []float32, batch, first int, gamma float32, scratch []float32, ℓ, examples int) {
+	p.by.PanelsTurn(to, batch, first, gamma, p.dOf(scratch, ℓ, examples).data, p.net.Layers[ℓ].Weights().Rows, examples)
+}
+
 // PanelActivations holds a forward pass by [PanelPass], of which only the output is kept.
 type PanelActivations struct {
 	pass    *PanelPass

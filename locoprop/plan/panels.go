@@ -13,7 +13,7 @@ func (t *Tape) planPanels(p *nn.PanelPass) {
 			return nil
 		})}
 	}
-	t.passes, t.forward, t.panels = phase(true), phase(false), true
+	t.passes, t.forward = phase(true), phase(false)
 	t.sums = make([]float64, len(t.passes[0].Tasks))
 }
 
@@ -51,7 +51,10 @@ func (t *Tape) panelPass(p *nn.PanelPass, task *Task, scratch []float32, backwar
 	last := len(t.net.Layers) - 1
 	for ℓ, layer := range t.net.Layers {
 		p.Forward(scratch, layer.Weights(), ℓ, hi-lo)
-		if ℓ == last || !t.leavesA {
+		if a := t.kept[ℓ].Ahat; a != nil && backward {
+			p.TurnA(a, t.Batch, lo, scratch, ℓ, hi-lo)
+		}
+		if t.A[ℓ].Data != nil {
 			p.ToA(backend.Rows(t.A[ℓ], lo, hi), scratch, ℓ)
 		}
 		if ℓ < last {
@@ -67,6 +70,10 @@ func (t *Tape) panelPass(p *nn.PanelPass, task *Task, scratch []float32, backwar
 	p.BeginBackward(scratch, backend.Rows(t.D[last], lo, hi))
 	for ℓ := last; ℓ > 0; ℓ-- {
 		p.Backward(scratch, t.net.Layers[ℓ].Weights(), ℓ, hi-lo)
-		p.ToD(backend.Rows(t.D[ℓ-1], lo, hi), scratch, ℓ-1)
+		if kept := t.kept[ℓ-1]; kept.E != nil {
+			p.TurnD(kept.E, t.Batch, lo, t.gamma[ℓ-1], scratch, ℓ-1, hi-lo)
+		} else {
+			p.ToD(backend.Rows(t.D[ℓ-1], lo, hi), scratch, ℓ-1)
+		}
 	}
 }

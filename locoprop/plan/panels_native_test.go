@@ -97,7 +97,7 @@ func TestLeaveA(t *testing.T) {
 	assert.Equal(t, want, got)
 	assert.Equal(t, all.D, some.D)
 	assert.Equal(t, all.A[2], some.A[2])
-	assert.NotEqual(t, all.A[1], some.A[1])
+	assert.Empty(t, some.A[1])
 
 	again, err := some.Again(pool)
 	require.NoError(t, err)
@@ -112,8 +112,64 @@ func TestLeaveA(t *testing.T) {
 	assert.Equal(t, 1, diverged.Layer)
 	assert.Equal(t, "pre-activations", diverged.What)
 	net.Weights()[1].Data[0], net.Weights()[2].Data[0] = 0, 0
-	left := some.A[1].Data[0]
+	assert.Empty(t, some.A[1], "A is left again")
 	_, err = some.Run(pool, x, target)
 	require.NoError(t, err)
-	assert.Equal(t, math.Float32bits(left), math.Float32bits(some.A[1].Data[0]), "A is left as it was")
+}
+
+// What a tape keeps in panels are Â and γD, whatever the workers; where it can't, matrices stay.
+func TestKeep(t *testing.T) {
+	k := native.New()
+	defer k.Close()
+	const batch = 150
+	net, err := nn.New(nn.Arch{Widths: []int{4, 70, 33, 3}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid, transfer.Identity}})
+	require.NoError(t, err)
+	net.Init(nn.Glorot, 3)
+	x, target := batchFor(net, batch)
+	all, err := plan.NewTape(net, loss.Squared, batch, k)
+	require.NoError(t, err)
+	for _, workers := range []int{1, 3} {
+		pool := plan.NewPool(workers)
+		some, err := plan.NewTape(net, loss.Squared, batch, k)
+		require.NoError(t, err)
+		if k.PanelUnits() > 2 {
+			assert.Empty(t, some.Keep(0, k.PanelUnits()+1, 2.5, true), "blocks that begin within panels")
+		}
+		assert.Empty(t, some.Keep(2, 64, 2.5, true), "the last layer")
+		kept := []backend.Kept{some.Keep(0, 64, 2.5, true), some.Keep(1, 64, 1, false)}
+		require.NotNil(t, kept[0].Ahat)
+		require.Nil(t, kept[1].Ahat)
+		want, err := all.Run(pool, x, target)
+		require.NoError(t, err)
+		got, err := some.Run(pool, x, target)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+		for ℓ, gamma := range []float32{2.5, 1} {
+			panels := make([]float32, k.PanelsLen(batch, all.D[ℓ].Cols))
+			k.PanelsFrom(panels, all.D[ℓ], false, gamma)
+			assert.Equal(t, panels, kept[ℓ].E, "E of layer %d", ℓ)
+			assert.Empty(t, some.A[ℓ])
+			assert.Empty(t, some.D[ℓ])
+		}
+		panels := make([]float32, k.PanelsLen(batch, all.A[0].Cols))
+		k.PanelsFrom(panels, all.A[0], false, 1)
+		assert.Equal(t, panels, kept[0].Ahat)
+		assert.Equal(t, all.A[2], some.A[2])
+		assert.Equal(t, all.D[2], some.D[2])
+
+		again, err := some.Again(pool)
+		require.NoError(t, err)
+		assert.Equal(t, want, again)
+		assert.Zero(t, testing.AllocsPerRun(3, func() { _, _ = some.Run(pool, x, target) }))
+		assert.Panics(t, func() { some.NewBackward(func(_, _, _ backend.Mat, _ int) {}) })
+		w := net.Weights()[0].Data
+		was := w[0]
+		w[0] = float32(math.NaN())
+		_, err = some.Run(pool, x, target)
+		var diverged *plan.DivergedError
+		require.ErrorAs(t, err, &diverged)
+		assert.Equal(t, 0, diverged.Layer)
+		w[0] = was
+		pool.Close()
+	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 )
 
-// Tape holds the forward and backward pass of a batch: X̃, Â (see LeaveA), Ŷ and D = ∂L/∂A of
-// every layer. Where [nn.PanelPass] can make the passes, a task takes some examples through all of
+// Tape holds the forward and backward pass of a batch: X̃, Â, Ŷ and D = ∂L/∂A of every layer, but for
+// what LeaveA and Keep are told to leave. Where [nn.PanelPass] can make the passes, a task takes some examples through all of
 // both. Else each layer's product is a phase of its own, cut into [Tiles]; a layer whose design
 // isn't its input takes a few examples per task.
 type Tape struct {
@@ -28,8 +28,10 @@ type Tape struct {
 	sums    []float64     // loss of each task's examples, by Task.ID
 	design  []backend.Mat // ∂L/∂(design), where the design isn't the input
 	x, t    backend.Mat   // the batch being run
-	panels  bool          // the passes go by panels
-	leavesA bool          // A of the layers before the last isn't made
+
+	panels backend.Panels // of passes by panels; else nil
+	kept   []backend.Kept // by layer; see Keep
+	gamma  []float32      // of kept E
 }
 
 // PassPhase is the name of a tape's phases.
@@ -50,6 +52,7 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 	t := &Tape{
 		Activations: nn.NewActivations(n, batch), Batch: batch,
 		net: n, loss: l, kernels: k, design: make([]backend.Mat, len(n.Layers)),
+		kept: make([]backend.Kept, len(n.Layers)), gamma: make([]float32, len(n.Layers)),
 	}
 	for ℓ, layer := range n.Layers {
 		w, p := layer.Weights(), layer.Positions()
@@ -59,6 +62,7 @@ func NewTape(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) (*Tape, e
 	}
 	t.D = t.newD()
 	if panels := nn.NewPanelPass(n, k, t.shared()); panels != nil {
+		t.panels = k.(backend.Panels)
 		t.planPanels(panels)
 	} else {
 		t.planTiles()
@@ -108,8 +112,39 @@ func (t *Tape) begin(lo, hi int) {
 }
 
 // LeaveA tells the tape that nothing reads A of any layer but the last, which rules out NewBackward:
-// passes by panels then don't make it.
-func (t *Tape) LeaveA() { t.leavesA = t.panels }
+// passes by panels then don't make it, and A is empty.
+func (t *Tape) LeaveA() {
+	for ℓ := range len(t.A) - 1 {
+		t.leave(ℓ)
+	}
+}
+
+// leave takes A of a layer away where passes go by panels, which don't read it.
+func (t *Tape) leave(ℓ int) {
+	if t.panels != nil {
+		t.A[ℓ] = backend.Mat{}
+	}
+}
+
+// leaves tells whether A of some layer isn't there.
+func (t *Tape) leaves() bool {
+	return slices.ContainsFunc(t.A, func(a backend.Mat) bool { return a.Data == nil })
+}
+
+// Keep has passes leave what the blocks of a layer before the last read, E = γD and, where values is
+// set, Â, in panels instead of matrices: A and D of the layer are empty from then on, which rules
+// out NewBackward. Blocks have so many units. It does nothing, and returns nothing kept, where that
+// can't be: passes don't go by panels, or blocks don't begin where panels do.
+func (t *Tape) Keep(ℓ, block int, gamma float32, values bool) backend.Kept {
+	units := t.net.Layers[ℓ].Weights().Rows
+	if t.panels == nil || ℓ == len(t.net.Layers)-1 || !backend.KeepsPanels(t.panels, units, block) {
+		return backend.Kept{}
+	}
+	t.leave(ℓ)
+	t.D[ℓ] = backend.Mat{}
+	t.kept[ℓ], t.gamma[ℓ] = backend.NewKept(t.panels, t.Batch, units, values), gamma
+	return t.kept[ℓ]
+}
 
 // tiled tells whether a layer's products can be cut by units.
 func tiled(l nn.Layer) bool { return l.DesignIsInput() && l.Positions() == 1 }
@@ -145,14 +180,7 @@ func (t *Tape) Run(p *Pool, x, target backend.Mat) (float64, error) {
 		return 0, err
 	}
 	if math.IsNaN(mean) || math.IsInf(mean, 0) {
-		if t.leavesA { // now A is of use
-			t.leavesA = false
-			defer func() { t.leavesA = true }()
-			if err := runAll(p, t.forward); err != nil {
-				return 0, err
-			}
-		}
-		return mean, t.diagnose(mean)
+		return mean, t.diagnose(p, mean)
 	}
 	return mean, nil
 }
@@ -247,7 +275,7 @@ type Backward struct {
 // layer's, from its a and y; all are rows of examples from the lo-th on. It may be called
 // for several ranges at once.
 func (t *Tape) NewBackward(start func(d, a, y backend.Mat, lo int)) *Backward {
-	if t.leavesA {
+	if t.leaves() {
 		panic("plan: another backward pass needs A, which this tape leaves")
 	}
 	b := &Backward{D: t.newD()}
@@ -278,7 +306,19 @@ func (t *Tape) flat(of []backend.Mat, ℓ, lo, hi int) backend.Mat {
 }
 
 // diagnose finds where a value that isn't finite first appears on the way forward.
-func (t *Tape) diagnose(mean float64) error {
+func (t *Tape) diagnose(p *Pool, mean float64) error {
+	if t.leaves() { // now A is of use
+		left := slices.Clone(t.A)
+		defer copy(t.A, left)
+		for ℓ, layer := range t.net.Layers {
+			if t.A[ℓ].Data == nil {
+				t.A[ℓ] = backend.NewPadded(t.Batch, layer.Weights().Rows)
+			}
+		}
+		if err := runAll(p, t.forward); err != nil {
+			return err
+		}
+	}
 	if v, found := nonFinite(backend.WithoutBias(t.Input[0])); found {
 		return &DivergedError{Layer: -1, What: "input", Value: v}
 	}

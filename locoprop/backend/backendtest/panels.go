@@ -111,17 +111,43 @@ func testPanels(t *testing.T, k backend.Kernels) {
 	}
 	gradientOfPanels(t, wrapped)
 	panelLayout(t, panels)
+	turnedPanels(t, wrapped)
 	panelAllocations(t, wrapped)
 	panelPanics(t, wrapped)
 }
 
-func (k byPanels) block(b *backend.Block) (block *backend.PanelBlock, scratch []float32) {
-	block = &backend.PanelBlock{Block: *b}
-	scratch = make([]float32, backend.PanelScratchLen(k.by, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots)))
+// unknown is scratch, with values that a solver mustn't count on.
+func unknown(length int) []float32 {
+	scratch := make([]float32, length)
 	for i := range scratch {
-		scratch[i] = guard // it mustn't count on what it holds
+		scratch[i] = guard
 	}
-	return block, scratch
+	return scratch
+}
+
+func (k byPanels) block(b *backend.Block) (block *backend.PanelBlock, scratch []float32) {
+	return &backend.PanelBlock{Block: *b}, unknown(backend.PanelScratchLen(k.by, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots), false))
+}
+
+// kept is what passes leave of a block's activations, which it takes from the block.
+func (k byPanels) kept(b *backend.Block, values bool) backend.Kept {
+	kept := backend.NewKept(k.by, b.D.Rows, b.D.Cols, values)
+	k.by.PanelsFrom(kept.E, b.D, false, b.Gamma)
+	if values {
+		k.by.PanelsFrom(kept.Ahat, b.Ahat, false, 1)
+	}
+	b.Ahat, b.Yhat, b.D = backend.Mat{}, backend.Mat{}, backend.Mat{}
+	return kept
+}
+
+// solve solves a block in panels, of what passes keep or of matrices.
+func (k byPanels) solve(b *backend.Block, updates []optimizer.Update, kept bool) {
+	block, scratch := k.block(b)
+	if kept {
+		block.Kept = k.kept(&block.Block, b.F != transfer.Identity)
+		scratch = unknown(backend.PanelScratchLen(k.by, b.X.Rows, b.X.Cols, b.W.Rows, len(b.Slots), true))
+	}
+	block.Solve(k.Kernels, k.by, updates, scratch)
 }
 
 func checkPanelBlock(t testing.TB, k byPanels, s Shape, f transfer.Func, r optimizer.Rule, prox float32, l layout) {
@@ -129,16 +155,20 @@ func checkPanelBlock(t testing.TB, k byPanels, s Shape, f transfer.Func, r optim
 	loop := make([]float32, backend.ScratchLen(s.B, s.N+1, s.M))
 	for _, steps := range []int{0, 1, 4} {
 		b, updates, outs := newBlock(newArena(50, l), s, f, r, prox)
+		k.Apply(b.Yhat, b.Ahat, f) // as blocks in panels do
 		backend.Loop(k, b, updates[:steps], loop)
 		want := snapshot(outs)
-
-		a := newArena(50, l)
-		b, updates, outs = newBlock(a, s, f, r, prox)
-		block, scratch := k.block(b)
-		block.Solve(k.Kernels, k.by, updates[:steps], scratch)
-		a.check(t)
-		if d := sameBits(snapshot(outs), want); d != "" {
-			t.Fatalf("%v, %s, prox %v, T = %d: Solve differs from the loop over its products: %s", s, l.name, prox, steps, d)
+		for _, kept := range []bool{false, true} {
+			if kept && !backend.KeepsPanels(k.by, s.M, s.M) {
+				continue // parts of the block begin within panels
+			}
+			a := newArena(50, l)
+			b, updates, outs = newBlock(a, s, f, r, prox)
+			k.solve(b, updates[:steps], kept)
+			a.check(t)
+			if d := sameBits(snapshot(outs), want); d != "" {
+				t.Fatalf("%v, %s, prox %v, T = %d, kept %v: Solve differs from the loop over its products: %s", s, l.name, prox, steps, kept, d)
+			}
 		}
 	}
 }
@@ -158,17 +188,21 @@ func checkPanelGram(t testing.TB, k byPanels, s Shape, r optimizer.Rule, prox fl
 		backend.LoopGram(k, &backend.GramBlock{Block: *b, Second: second}, updates[:steps], make([]float32, backend.GramScratchLen(s.N+1, s.M)))
 		want := snapshot(outs)
 
-		a := newArena(50, l)
-		b, updates, outs = newBlock(a, s, transfer.Identity, r, prox)
-		block := &backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: *b, Second: second}}
-		scratch := make([]float32, backend.PanelGramScratchLen(k.by, s.B, s.N+1, s.M, len(b.Slots)))
-		for i := range scratch {
-			scratch[i] = guard
-		}
-		block.Solve(k.Kernels, k.by, updates[:steps], scratch)
-		a.check(t)
-		if d := sameBits(snapshot(outs), want); d != "" {
-			t.Fatalf("%v, %s, prox %v, T = %d: Solve of the Gram form differs from the loop over its products: %s", s, l.name, prox, steps, d)
+		for _, kept := range []bool{false, true} {
+			if kept && !backend.KeepsPanels(k.by, s.M, s.M) {
+				continue
+			}
+			a := newArena(50, l)
+			b, updates, outs = newBlock(a, s, transfer.Identity, r, prox)
+			block := &backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: *b, Second: second}}
+			if kept {
+				block.Kept = k.kept(&block.Block, false)
+			}
+			block.Solve(k.Kernels, k.by, updates[:steps], unknown(backend.PanelGramScratchLen(k.by, s.B, s.N+1, s.M, len(b.Slots), kept)))
+			a.check(t)
+			if d := sameBits(snapshot(outs), want); d != "" {
+				t.Fatalf("%v, %s, prox %v, T = %d, kept %v: Solve of the Gram form differs from the loop over its products: %s", s, l.name, prox, steps, kept, d)
+			}
 		}
 	}
 }
@@ -203,6 +237,30 @@ func panelLayout(t testing.TB, k backend.Panels) {
 	}
 }
 
+// turnedPanels checks PanelsTurn as passes use it: examples go, a few at a time, from panels where
+// they lie side by side to panels where units do.
+func turnedPanels(t testing.TB, k byPanels) {
+	whole := k.by.PanelUnits()
+	for _, s := range [][2]int{{1, 1}, {whole, whole}, {2*whole + 3, whole + 1}, {5, 3*whole - 1}, {700, 400}} {
+		rows, units := s[0], s[1]
+		m := newArena(54, layouts[0]).in(rows, units, symmetric)
+		want := make([]float32, k.by.PanelsLen(rows, units))
+		k.by.PanelsFrom(want, m, false, -2)
+		got := backend.Alloc(len(want))
+		for first := 0; first < rows; {
+			count := min(2*whole, rows-first)
+			if count < 2*whole {
+				count = min(whole/2, count)
+			}
+			k.by.PanelsTurn(got, rows, first, -2, k.filled(backend.Rows(m, first, first+count), true), units, count)
+			first += count
+		}
+		if d := sameBits(got, want); d != "" {
+			t.Fatalf("PanelsTurn of %d × %d: %s", rows, units, d)
+		}
+	}
+}
+
 // gradientOfPanels checks Gradient on a batch that is large enough for panels, and what bounds its use.
 func gradientOfPanels(t testing.TB, wrapped byPanels) {
 	k := wrapped.Kernels
@@ -219,10 +277,7 @@ func gradientOfPanels(t testing.TB, wrapped byPanels) {
 	}
 	a := newArena(53, layouts[0])
 	g, d, x := a.out(units, cols, nan), a.in(batch, units, symmetric), a.in(batch, cols, symmetric)
-	scratch := make([]float32, gradient.ScratchLen(cols, units))
-	for i := range scratch {
-		scratch[i] = guard // it mustn't count on what it holds
-	}
+	scratch := unknown(gradient.ScratchLen(cols, units))
 	want := backend.NewMat(units, cols)
 	wrapped.Grad(want, d, x)
 	gradient.Of(g, d, x, scratch)
@@ -232,6 +287,15 @@ func gradientOfPanels(t testing.TB, wrapped byPanels) {
 			if got, want := g.Data[i*g.Stride+j], want.Data[i*want.Stride+j]; got != want {
 				t.Fatalf("Gradient, element (%d, %d): %v, and by one product %v", i, j, got, want)
 			}
+		}
+	}
+	if by, ok := gradient.Panels(); ok && backend.KeepsPanels(by, units, units) {
+		kept := backend.NewKept(by, batch, units, false)
+		by.PanelsFrom(kept.E, d, false, 1)
+		of := backend.NewMat(units, cols)
+		gradient.OfKept(of, kept, x, scratch)
+		if d := sameBits(of.Data, want.Data); d != "" {
+			t.Errorf("Gradient of what is kept: %s", d)
 		}
 	}
 	if n := testing.AllocsPerRun(5, func() { gradient.Of(g, d, x, scratch) }); n > 0 {
@@ -260,7 +324,7 @@ func panelAllocations(t testing.TB, k byPanels) {
 	}
 	b, updates, _ = newBlock(newArena(51, layouts[0]), probe, transfer.Identity, optimizer.New(optimizer.RMSPropTF1), 0)
 	gram := &backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: *b, Second: gramOf(k.Kernels, b)}}
-	scratch = make([]float32, backend.PanelGramScratchLen(k.by, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots)))
+	scratch = make([]float32, backend.PanelGramScratchLen(k.by, b.X.Rows, b.W.Cols, b.W.Rows, len(b.Slots), false))
 	if n := testing.AllocsPerRun(5, func() { gram.Solve(k.Kernels, k.by, updates, scratch) }); n > 0 {
 		t.Errorf("Solve of the Gram form: %v allocations per call, want 0", n)
 	}
@@ -300,6 +364,24 @@ func panelPanics(t testing.TB, k byPanels) {
 		},
 		"no panels for a product": func(b *backend.PanelBlock, _ []optimizer.Update, scratch []float32) {
 			k.by.PanelsProduct(nil, b.W, true, scratch, s.M)
+		},
+		"too little kept": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			b.Kept = backend.NewKept(k.by, s.B, s.M, true)
+			b.Kept.E = b.Kept.E[1:]
+			b.Solve(k.Kernels, k.by, u, scratch)
+		},
+		"kept without Â": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			b.Kept = backend.NewKept(k.by, s.B, s.M, false)
+			b.Solve(k.Kernels, k.by, u, scratch)
+		},
+		"kept, cut within a panel": func(*backend.PanelBlock, []optimizer.Update, []float32) {
+			backend.NewKept(k.by, s.B, s.M, false).Units(k.by, s.B, 1, s.M)
+		},
+		"turned rows that aren't there": func(_ *backend.PanelBlock, _ []optimizer.Update, scratch []float32) {
+			k.by.PanelsTurn(scratch, 2, 1, 1, scratch, 1, 2)
+		},
+		"turned to too little": func(_ *backend.PanelBlock, _ []optimizer.Update, scratch []float32) {
+			k.by.PanelsTurn(nil, 2, 1, 1, scratch, 1, 1)
 		},
 		"panels of a part": func(b *backend.PanelBlock, _ []optimizer.Update, _ []float32) {
 			k.by.PanelsFrom(nil, b.D, false, 1)

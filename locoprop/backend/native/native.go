@@ -28,6 +28,7 @@ const maxCallers = 128
 // use, except for Close.
 type Backend struct {
 	info  backend.Info
+	shape panelShape
 	close sync.Once
 }
 
@@ -47,7 +48,7 @@ func New() *Backend {
 		panic("native: " + err.Error())
 	}
 	bindings.AcquireSingleThread()
-	return &Backend{info: describe(bindings.GetInfo())}
+	return &Backend{info: describe(bindings.GetInfo()), shape: shapeOfPanels()}
 }
 
 // Close gives OpenBLAS's thread setting back. The backend mustn't be used afterwards.

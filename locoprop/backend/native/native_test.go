@@ -213,3 +213,15 @@ func TestSolveBlockAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations per call, want 0", n)
 	}
 }
+
+// The lengths of panels are those that the kernels count on.
+func TestPanelsLen(t *testing.T) {
+	k := open(t)
+	for _, rows := range []int{-1, 0, 1, 5, 6, 7, 12, 13, 1000, 1 << 30, 1<<30 + 1} {
+		for _, units := range []int{-1, 0, 1, 15, 16, 17, 33, 1000, 1 << 30, 1<<30 + 1} {
+			if got, want := k.PanelsLen(rows, units), bindings.PanelsLen(rows, units); got != want {
+				t.Errorf("%d × %d: %d, want %d", rows, units, got, want)
+			}
+		}
+	}
+}

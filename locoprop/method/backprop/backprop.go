@@ -103,6 +103,7 @@ func (m *Method) Plan(n *nn.Network, l loss.Loss, batch int, k backend.Kernels) 
 // nothing.
 type part struct {
 	gradient backend.Gradient
+	kept     backend.Kept // D in panels; where it has none, d
 	x, d, w  backend.Mat
 	slots    []backend.Mat
 }
@@ -129,6 +130,11 @@ func (s *stepper) planUpdates() {
 	for ℓ, layer := range s.net.Layers {
 		w, x := layer.Weights(), s.tape.Design[ℓ]
 		gradient := backend.NewGradient(s.kernels, x.Rows)
+		panels, inPanels := gradient.Panels()
+		var kept backend.Kept
+		if inPanels {
+			kept = s.tape.Keep(ℓ, s.o.Block, 1, false)
+		}
 		step := gradient.Units(x.Cols, s.o.Block)
 		for _, t := range plan.UnitTasks(ℓ, w.Rows, s.o.Block, false, gradFlops(x.Rows, x.Cols, 1)) {
 			t.ID = len(s.parts)
@@ -136,10 +142,13 @@ func (s *stepper) planUpdates() {
 			var parts []part
 			for lo := t.Lo; lo < t.Hi; lo += step {
 				hi := min(lo+step, t.Hi)
-				parts = append(parts, part{
-					gradient: gradient, x: x, d: backend.Cols(s.tape.D[ℓ], lo, hi), w: backend.Rows(w, lo, hi),
-					slots: s.slots[ℓ].Rows(lo, hi),
-				})
+				p := part{gradient: gradient, x: x, w: backend.Rows(w, lo, hi), slots: s.slots[ℓ].Rows(lo, hi)}
+				if kept.E != nil {
+					p.kept = kept.Units(panels, x.Rows, lo, hi)
+				} else {
+					p.d = backend.Cols(s.tape.D[ℓ], lo, hi)
+				}
+				parts = append(parts, p)
 				scratch = max(scratch, mat.RoundLine((hi-lo)*x.Cols)+gradient.ScratchLen(x.Cols, hi-lo))
 			}
 			s.parts = append(s.parts, parts)
@@ -148,7 +157,11 @@ func (s *stepper) planUpdates() {
 	s.phase = plan.NewPhase("gradients and updates", tasks, scratch, func(t *plan.Task, scratch []float32) error {
 		for _, v := range s.parts[t.ID] {
 			g, rest := mat.Carve(scratch, v.w.Rows, v.w.Cols)
-			v.gradient.Of(g, v.d, v.x, rest)
+			if v.kept.E != nil {
+				v.gradient.OfKept(g, v.kept, v.x, rest)
+			} else {
+				v.gradient.Of(g, v.d, v.x, rest)
+			}
 			s.kernels.Update(s.updates[t.Layer], v.w, backend.Mat{}, g, v.slots)
 		}
 		return nil
