@@ -22,6 +22,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/locoprop/locoprop-go/locoprop/plan"
 	"github.com/nlpodyssey/safetensors"
@@ -52,7 +53,7 @@ type Tensor struct {
 // longer elements first, then by name. Names must differ, and every dimension must be
 // 1 or more. The key sha256 of the metadata is taken: it holds, as hexadecimal, the
 // SHA-256 of the file with 64 zeros in the place of the digest. Beside the tensors it
-// needs as much memory as the largest of them.
+// needs as much memory as the largest of those whose rows have gaps, on big-endian machines of all.
 func Write(w io.Writer, tensors []Tensor, meta map[string]string) error {
 	views := make(map[string]*view, len(tensors))
 	buffer := new([]byte)
@@ -168,8 +169,29 @@ func (v *view) DataLen() uint64 {
 	return n
 }
 
-// Data encodes the tensor into the shared buffer.
+// littleEndian tells whether this machine has numbers in the order of the format.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// Data is the tensor's memory where that is what the file holds, else its encoding.
 func (v *view) Data() []byte {
+	if !littleEndian || v.t.Stride != 0 {
+		return v.encode()
+	}
+	switch {
+	case v.t.F64 != nil:
+		return memory(v.t.F64)
+	case v.t.I64 != nil:
+		return memory(v.t.I64)
+	}
+	return memory(v.t.F32)
+}
+
+func memory[T float32 | float64 | int64](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(s[0])))
+}
+
+// encode encodes the tensor into the shared buffer.
+func (v *view) encode() []byte {
 	b := slices.Grow((*v.buffer)[:0], int(v.DataLen()))
 	for _, x := range v.t.F64 {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(x))
