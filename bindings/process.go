@@ -46,8 +46,8 @@ func GetInfo() Info {
 	}
 }
 
-// SetTarget calls lp_set_target, for tests. It tells whether this CPU has a target of that
-// name.
+// SetTarget calls lp_set_target, for tests, before any backend is made: backends keep the sizes of
+// panels. It tells whether this CPU has a target of that name.
 func SetTarget(name string) bool {
 	c := C.CString(name)
 	defer C.free(unsafe.Pointer(c))

@@ -374,8 +374,9 @@ lp_status lp_panels_to(int32_t trans, int64_t rows, int64_t units, const float* 
                        float* m, int64_t ldm, lp_error* err) LP_NOEXCEPT;
 
 /* lp_panels_turn: rows first <= i < first + count of panels of rows x units = alpha times the
- * transpose of panels of units x count. first + count <= rows (LP_SIZE of first). What it doesn't
- * write, padding too, stays. */
+ * transpose of panels of units x count. count <= rows (LP_SIZE of count), first <= rows - count
+ * (LP_SIZE of first). What it doesn't write, padding too, stays; calls on other rows of to may run
+ * at once. */
 lp_status lp_panels_turn(int64_t rows, int64_t first, int64_t count, int64_t units, float alpha,
                          const float* from, float* to, lp_error* err) LP_NOEXCEPT;
 

@@ -265,11 +265,13 @@ constexpr int64_t kStreamed = 1 << 18;
 
 void TurnT(int64_t rows, int64_t first, int64_t count, int64_t units, float alpha,
            const float* from, float* to) {
-  if (rows * units < kStreamed || reinterpret_cast<uintptr_t>(to) % 64 != 0) {
-    return Turn(rows, first, count, units, from, to, Scaled{alpha});
+  if constexpr (Streamed::kPossible) {
+    if (rows * units >= kStreamed && reinterpret_cast<uintptr_t>(to) % Streamed::kLine == 0) {
+      Turn(rows, first, count, units, from, to, Streamed{alpha});
+      return hwy::FlushStream();
+    }
   }
-  Turn(rows, first, count, units, from, to, Streamed{alpha});
-  hwy::FlushStream();
+  Turn(rows, first, count, units, from, to, Scaled{alpha});
 }
 
 }  // namespace HWY_NAMESPACE
@@ -370,7 +372,8 @@ lp_status lp_panels_turn(int64_t rows, int64_t first, int64_t count, int64_t uni
                          const float* from, float* to, lp_error* err) noexcept {
   lp::Check check(err);
   lp::Sizes(check, 1, rows, first).Size(3, count, lp::kMost).Size(4, units, lp::kMost);
-  if (!check.failed()) check.Require(first <= rows - count, LP_SIZE, 2, first, rows - count);
+  check.Require(count <= rows, LP_SIZE, 3, count, rows);
+  check.Require(first <= rows - count, LP_SIZE, 2, first, rows - count);
   if (count > 0 && units > 0) check.NotNull(6, from).NotNull(7, to);
   if (check.failed() || count == 0 || units == 0) return check.status();
   lp::FpMode mode;

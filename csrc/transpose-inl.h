@@ -44,20 +44,21 @@ struct Scaled {
   float alpha;
 };
 
-// Past the caches, a line at a time, where lines are whole vectors and rows begin with them. Other
-// threads see it after hwy::FlushStream.
+// Scaled, and past the caches, where a vector is a cache line, of kLine bytes, and rows begin with
+// one. Other threads see it after hwy::FlushStream.
 struct Streamed {
   template <class DS>
   HWY_INLINE void operator()(DS d, hn::Vec<DS> v, float* to) const {
     v = hn::Mul(v, hn::Set(d, alpha));
-    if constexpr (hn::MaxLanes(DS()) == kLine) {
+    if constexpr (hn::MaxLanes(DS()) == hn::MaxLanes(D())) {
       hn::Stream(v, d, to);
     } else {
       hn::StoreU(v, d, to);
     }
   }
   HWY_INLINE void operator()(float v, float* to) const { *to = v * alpha; }
-  static constexpr size_t kLine = 16;
+  static constexpr size_t kLine = 64;
+  static constexpr bool kPossible = hn::MaxLanes(D()) * sizeof(float) == kLine;
   float alpha;
 };
 
@@ -155,7 +156,7 @@ class Transposition {
     const int64_t end = j + kSide < cols_ ? j + kSide : cols_;
     if constexpr (kFar == Far::kIn) {
       for (int l = 0; l < kSide; ++l) hwy::Prefetch(in_.Row(i + l) + j + kAheadIn);
-    } else if (kFar == Far::kOut) {
+    } else if constexpr (kFar == Far::kOut) {
       for (int64_t q = j; q < end; ++q) hwy::Prefetch(out_.Row(q) + i + kAheadOut);
     }
     if (end - j == kSide) return Put<kSide>(i, j);

@@ -97,8 +97,8 @@ func (m *Method) Work(f transfer.Func, batch, inputs, units int) (Work, error) {
 }
 
 // predict is the cost model of the forms direct, Gram and kernel: it counts the work
-// of each kernel that the form calls, over all blocks of units. Into panels it counts activations
-// too, although passes keep those of layers before the last in panels.
+// of each kernel that the form calls, over all blocks of units. Activations count on their way into
+// panels, although passes leave those of layers before the last there.
 func predict(form Form, w workload) Work {
 	b, n, m, t := float64(w.batch), float64(w.cols), float64(w.units), float64(w.steps)
 	again := t - 1                                          // iterations with Δ ≠ 0

@@ -9,7 +9,7 @@ import (
 
 // diagnosis measures what a solver did to a layer, from the weights before and after:
 // it asks nothing of the form. It costs two products over the batch and a copy of the
-// weights, in the batches that are sampled only.
+// weights, in the batches that are sampled only; in all, passes leave the matrices that it reads.
 type diagnosis struct {
 	*layer
 	solver solver

@@ -33,13 +33,13 @@ const (
 // layer is one layer's local problem: what every form sees.
 type layer struct {
 	index   int
-	tape    *plan.Tape
+	tape    *plan.Tape // whose passes keep makes leave panels
 	o       Options
 	kernels backend.Kernels
 	f       transfer.Func // of the local problem: identity under Squared
 
 	x          backend.Mat // X̃, the design: rows × (n+1)
-	ahat, yhat backend.Mat // Â and Ŷ, rows × m
+	ahat, yhat backend.Mat // Â and Ŷ, rows × m; ahat, as d, empty where passes keep it in panels
 	d          backend.Mat // ∂L/∂A, rows × m
 	w          backend.Mat // W̃, m × (n+1)
 	batch      int         // B, examples; rows is B times the layer's positions
@@ -90,7 +90,8 @@ func (l *layer) units(costPerUnit float64) []plan.Task {
 }
 
 // keep has the passes leave what blocks in panels read, with Â where values is set, as panels,
-// unless something else reads the matrices. What it doesn't keep is empty.
+// unless something else reads the matrices. It returns nothing kept then; where it keeps, ahat, d
+// and given are empty from then on.
 func (l *layer) keep(values bool) backend.Kept {
 	o := l.o
 	if o.Correction > 0 || o.Momentum.Factor > 0 || o.Diagnose > 0 || o.Safety != (Safety{}) || l.clips() {

@@ -76,7 +76,8 @@ type Options struct {
 	Momentum   Momentum
 
 	// Diagnose measures every layer's local problem in batches 0, N, 2N, …; 0 (the
-	// default): never. It changes no result. OnLayer, where given, gets each report, on
+	// default): never. It changes no result, and has the passes of all batches leave matrices
+	// for it, which takes up to a percent of a step. OnLayer, where given, gets each report, on
 	// the goroutine that calls Step; plan.Report.Layers holds them too.
 	Diagnose int
 	OnLayer  func(plan.LayerReport)

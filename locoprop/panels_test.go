@@ -147,7 +147,7 @@ func TestLayersInPanels(t *testing.T) {
 func TestKeptActivationsChangeNoBit(t *testing.T) {
 	withPanels(t, func(t *testing.T, k backend.Kernels) {
 		p := problem{"wide", nn.Arch{
-			Widths: []int{40, 270, 33, 20}, Transfer: []transfer.Func{transfer.Tanh, transfer.Identity, transfer.Sigmoid},
+			Widths: []int{260, 270, 33, 20}, Transfer: []transfer.Func{transfer.Tanh, transfer.Identity, transfer.Sigmoid},
 		}, loss.SigmoidCE, 301}
 		x, y := p.data(1)
 		for _, l := range []locoprop.LocalLoss{locoprop.Matching, locoprop.Squared} {
@@ -157,6 +157,7 @@ func TestKeptActivationsChangeNoBit(t *testing.T) {
 				}
 				var want []oracle.Mat
 				for _, block := range []int{4, 64, 1000} {
+					scratch := make([]float64, 2) // of the layer of 270 units, in which what isn't kept takes room
 					for _, diagnose := range []int{0, 1} {
 						o := locoprop.Options{
 							Loss: l, Form: form, Eta: 3e-4, Gamma: 2.5, Steps: 4, Block: block, Diagnose: diagnose,
@@ -167,6 +168,7 @@ func TestKeptActivationsChangeNoBit(t *testing.T) {
 						require.NoError(t, err)
 						s, err := m.Plan(n, p.loss, p.batch, k)
 						require.NoError(t, err)
+						scratch[diagnose] = s.Explain()[0].ScratchBytes
 						for range 2 {
 							step(t, s, 2, x, y, 1)
 						}
@@ -175,8 +177,35 @@ func TestKeptActivationsChangeNoBit(t *testing.T) {
 						}
 						require.Equal(t, want, snapshot(n), "%v %v, block %d, diagnose %d", l, form, block, diagnose)
 					}
+					assert.Equal(t, block > 4, scratch[0] < scratch[1], "%v %v, block %d: kept", l, form, block)
 				}
 			}
+		}
+	})
+}
+
+// A full batch whose activations are kept, and a short one's, in matrices or kept too, make the steps of
+// those that keep nothing.
+func TestShortBatchBesideKeptActivations(t *testing.T) {
+	withPanels(t, func(t *testing.T, k backend.Kernels) {
+		p := largeBatch(problems()[2])
+		x, y := p.data(1)
+		for _, short := range []int{40, 260} {
+			run := func(block int) []oracle.Mat {
+				n := p.network(t, 3)
+				m, err := locoprop.New(locoprop.Options{Eta: 3e-4, GammaPerExample: 0.01, Steps: 4, Block: block, Optimizer: optimizer.New(optimizer.RMSPropTF1)})
+				require.NoError(t, err)
+				full, err := m.Plan(n, p.loss, p.batch, k)
+				require.NoError(t, err)
+				rest, err := m.PlanShort(full, n, p.loss, p.batch, short, k)
+				require.NoError(t, err)
+				for range 2 {
+					step(t, full, 2, x, y, 1)
+					step(t, rest, 2, backend.Rows(x, 0, short), backend.Rows(y, 0, short), 1)
+				}
+				return snapshot(n)
+			}
+			assert.Equal(t, run(3), run(64), "%d examples", short) // blocks of 3 begin within panels
 		}
 	})
 }

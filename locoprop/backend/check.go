@@ -28,7 +28,7 @@ const (
 	badPanels   = "backend: panels shorter than PanelsLen of their matrix"
 	badTurn     = "backend: PanelsTurn needs rows for all that it is to write"
 	badKept     = "backend: kept activations shorter than panels of the block, or cut where no panel begins"
-	badGradient = "backend: Gradient needs as many rows of x as planned, and ScratchLen scratch"
+	badGradient = "backend: Gradient needs as many rows of x as planned, ScratchLen scratch, and panels for what is kept"
 	badRule     = "backend: in panels neither the transfer function nor the rule may ask for more than an element; see SolvesPanels"
 	badBlock    = "backend: SolveBlock needs x B × (n+1), ahat, yhat and d B × m, w m × (n+1), and ScratchLen scratch"
 )
@@ -201,6 +201,7 @@ func CheckPanelBlock(p Panels, b *PanelBlock, updates []optimizer.Update, scratc
 // checkKept checks a block's kept activations, and tells whether there are none.
 func checkKept(p Panels, b *Block, kept Kept, values bool) bool {
 	if kept.E == nil {
+		must(kept.Ahat == nil, badKept)
 		return true
 	}
 	checkMat(b.X)

@@ -145,12 +145,12 @@ func (b *Block) part(lo, hi int, held *heldSlots) Block {
 func (b *Block) solvePanels(k Kernels, p Panels, kept Kept, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
 	units := b.W.Rows
 	c := carver(scratch)
-	activations := p.PanelsLen(b.X.Rows, units)
-	da := c.next(1, activations)
-	e := b.keep(p, &c, kept.E, b.D, b.Gamma)
+	length := p.PanelsLen(b.X.Rows, units)
+	da := c.next(1, length)
+	e := b.activations(p, &c, kept.E, b.D, b.Gamma)
 	ahat, yhat := e, e // which the identity doesn't read
 	if len(updates) > 1 && b.F != transfer.Identity {
-		ahat, yhat = b.keep(p, &c, kept.Ahat, b.Ahat, 1), c.next(1, activations)
+		ahat, yhat = b.activations(p, &c, kept.Ahat, b.Ahat, 1), c.next(1, length)
 		k.Apply(yhat, ahat, b.F)
 	}
 	delta, g, slots := b.weightPanels(&c, p, held)
@@ -168,8 +168,8 @@ func (b *Block) solvePanels(k Kernels, p Panels, kept Kept, updates []optimizer.
 	b.endPanels(p, delta, slots)
 }
 
-// keep returns activations as a row: what was kept or, where nothing was, panels = alpha·m.
-func (b *Block) keep(p Panels, c *carver, kept []float32, m Mat, alpha float32) Mat {
+// activations returns panels as a row: what was kept or, where nothing was, alpha·m.
+func (b *Block) activations(p Panels, c *carver, kept []float32, m Mat, alpha float32) Mat {
 	if kept != nil {
 		return Mat{Rows: 1, Cols: len(kept), Stride: len(kept), Data: kept}
 	}
@@ -233,7 +233,7 @@ func (b *PanelGramBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, 
 func (b *Block) solveGramPanels(k Kernels, p Panels, kept Kept, second Mat, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
 	units, cols := b.W.Rows, b.W.Cols
 	c := carver(scratch)
-	e := b.keep(p, &c, kept.E, b.D, b.Gamma)
+	e := b.activations(p, &c, kept.E, b.D, b.Gamma)
 	first := c.next(1, p.PanelsLen(cols, units))
 	p.PanelsProduct(first.Data, b.X, true, e.Data, units)
 	delta, sum, slots := b.weightPanels(&c, p, held)
@@ -289,13 +289,16 @@ func (g Gradient) ScratchLen(cols, units int) int {
 	return round16(g.panels.PanelsLen(g.batch, units)) + round16(g.panels.PanelsLen(cols, units))
 }
 
-// Panels tells whether gradients are made by panels, and by which: those can be made of what
-// passes keep.
-func (g Gradient) Panels() (Panels, bool) { return g.panels, g.panels != nil }
+// Panels are those that gradients are made by, which can be made of what passes keep; nil where
+// they are made by Kernels.Grad.
+func (g Gradient) Panels() Panels { return g.panels }
 
 // OfKept computes G = EᵀX̃ of some units' kept activations, by panels. It doesn't allocate.
 func (g Gradient) OfKept(out Mat, kept Kept, x Mat, scratch []float32) {
+	must(g.panels != nil && x.Rows == g.batch && out.Cols == x.Cols, badGradient)
+	must(len(kept.E) >= g.panels.PanelsLen(x.Rows, out.Rows), badKept)
 	step := g.Units(x.Cols, out.Rows)
+	must(len(scratch) >= g.panels.PanelsLen(x.Cols, step), badGradient)
 	for lo := 0; lo < out.Rows; lo += step {
 		hi := min(lo+step, out.Rows)
 		to := scratch[:g.panels.PanelsLen(x.Cols, hi-lo)]

@@ -121,8 +121,8 @@ func TestLeaveA(t *testing.T) {
 func TestKeep(t *testing.T) {
 	k := native.New()
 	defer k.Close()
-	const batch = 150
-	net, err := nn.New(nn.Arch{Widths: []int{4, 70, 33, 3}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid, transfer.Identity}})
+	const batch = 700 // of which 400 units are written past the caches
+	net, err := nn.New(nn.Arch{Widths: []int{4, 400, 33, 3}, Transfer: []transfer.Func{transfer.Tanh, transfer.Sigmoid, transfer.Identity}})
 	require.NoError(t, err)
 	net.Init(nn.Glorot, 3)
 	x, target := batchFor(net, batch)
@@ -132,9 +132,7 @@ func TestKeep(t *testing.T) {
 		pool := plan.NewPool(workers)
 		some, err := plan.NewTape(net, loss.Squared, batch, k)
 		require.NoError(t, err)
-		if k.PanelUnits() > 2 {
-			assert.Empty(t, some.Keep(0, k.PanelUnits()+1, 2.5, true), "blocks that begin within panels")
-		}
+		assert.Empty(t, some.Keep(0, k.PanelUnits()+1, 2.5, true), "blocks that begin within panels")
 		assert.Empty(t, some.Keep(2, 64, 2.5, true), "the last layer")
 		kept := []backend.Kept{some.Keep(0, 64, 2.5, true), some.Keep(1, 64, 1, false)}
 		require.NotNil(t, kept[0].Ahat)
@@ -144,32 +142,45 @@ func TestKeep(t *testing.T) {
 		got, err := some.Run(pool, x, target)
 		require.NoError(t, err)
 		assert.Equal(t, want, got)
-		for ℓ, gamma := range []float32{2.5, 1} {
-			panels := make([]float32, k.PanelsLen(batch, all.D[ℓ].Cols))
-			k.PanelsFrom(panels, all.D[ℓ], false, gamma)
-			assert.Equal(t, panels, kept[ℓ].E, "E of layer %d", ℓ)
-			assert.Empty(t, some.A[ℓ])
-			assert.Empty(t, some.D[ℓ])
+		check := func() {
+			for ℓ, gamma := range []float32{2.5, 1} {
+				panels := make([]float32, k.PanelsLen(batch, all.D[ℓ].Cols))
+				k.PanelsFrom(panels, all.D[ℓ], false, gamma)
+				assert.Equal(t, panels, kept[ℓ].E, "E of layer %d", ℓ)
+				assert.Empty(t, some.A[ℓ])
+				assert.Empty(t, some.D[ℓ])
+			}
+			panels := make([]float32, k.PanelsLen(batch, all.A[0].Cols))
+			k.PanelsFrom(panels, all.A[0], false, 1)
+			assert.Equal(t, panels, kept[0].Ahat)
+			assert.Equal(t, all.A[2], some.A[2])
+			assert.Equal(t, all.D[2], some.D[2])
 		}
-		panels := make([]float32, k.PanelsLen(batch, all.A[0].Cols))
-		k.PanelsFrom(panels, all.A[0], false, 1)
-		assert.Equal(t, panels, kept[0].Ahat)
-		assert.Equal(t, all.A[2], some.A[2])
-		assert.Equal(t, all.D[2], some.D[2])
+		check()
 
+		bias := net.Weights()[0].Data
+		was := bias[4]
+		bias[4]++
 		again, err := some.Again(pool)
 		require.NoError(t, err)
+		assert.NotEqual(t, want, again)
+		bias[4] = was
+		again, err = some.Again(pool)
+		require.NoError(t, err)
 		assert.Equal(t, want, again)
+		check()
+		assert.Panics(t, func() { some.Keep(0, 64, 1, true) }, "kept twice")
 		assert.Zero(t, testing.AllocsPerRun(3, func() { _, _ = some.Run(pool, x, target) }))
 		assert.Panics(t, func() { some.NewBackward(func(_, _, _ backend.Mat, _ int) {}) })
-		w := net.Weights()[0].Data
-		was := w[0]
-		w[0] = float32(math.NaN())
+		bias[4] = float32(math.NaN())
 		_, err = some.Run(pool, x, target)
 		var diverged *plan.DivergedError
 		require.ErrorAs(t, err, &diverged)
 		assert.Equal(t, 0, diverged.Layer)
-		w[0] = was
+		bias[4] = was
+		_, err = some.Run(pool, x, target)
+		require.NoError(t, err)
+		check()
 		pool.Close()
 	}
 }

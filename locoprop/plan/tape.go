@@ -11,13 +11,13 @@ import (
 	"github.com/locoprop/locoprop-go/locoprop/nn"
 )
 
-// Tape holds the forward and backward pass of a batch: X̃, Â, Ŷ and D = ∂L/∂A of every layer, but for
-// what LeaveA and Keep are told to leave. Where [nn.PanelPass] can make the passes, a task takes some examples through all of
+// Tape holds the forward and backward pass of a batch: X̃, Â, Ŷ and D = ∂L/∂A of every layer, but
+// for what LeaveA and Keep have it leave. Where [nn.PanelPass] can make the passes, a task takes some examples through all of
 // both. Else each layer's product is a phase of its own, cut into [Tiles]; a layer whose design
 // isn't its input takes a few examples per task.
 type Tape struct {
 	*nn.Activations
-	D     []backend.Mat // B·p × m
+	D     []backend.Mat // B·p × m; empty where Keep has taken it away
 	Batch int
 
 	net     *nn.Network
@@ -133,12 +133,16 @@ func (t *Tape) leaves() bool {
 
 // Keep has passes leave what the blocks of a layer before the last read, E = γD and, where values is
 // set, Â, in panels instead of matrices: A and D of the layer are empty from then on, which rules
-// out NewBackward. Blocks have so many units. It does nothing, and returns nothing kept, where that
-// can't be: passes don't go by panels, or blocks don't begin where panels do.
+// out NewBackward, before it too. Blocks have so many units. It does nothing, and returns nothing
+// kept, where that can't be: passes don't go by panels, or blocks don't begin where panels do. A
+// layer's activations can be kept once.
 func (t *Tape) Keep(ℓ, block int, gamma float32, values bool) backend.Kept {
 	units := t.net.Layers[ℓ].Weights().Rows
 	if t.panels == nil || ℓ == len(t.net.Layers)-1 || !backend.KeepsPanels(t.panels, units, block) {
 		return backend.Kept{}
+	}
+	if t.kept[ℓ].E != nil {
+		panic("plan: activations of a layer kept twice")
 	}
 	t.leave(ℓ)
 	t.D[ℓ] = backend.Mat{}
@@ -291,7 +295,7 @@ func (t *Tape) NewBackward(start func(d, a, y backend.Mat, lo int)) *Backward {
 func (b *Backward) Run(p *Pool) error { return runAll(p, b.phases) }
 
 // Again returns the mean loss of the batch last run at the weights as they are now. It
-// overwrites the activations, and D stays. It isn't finite where the weights have left
+// overwrites the activations; D and what Keep leaves stay. It isn't finite where the weights have left
 // the range that the network can stand.
 func (t *Tape) Again(p *Pool) (float64, error) { return t.run(p, t.forward) }
 

@@ -289,13 +289,27 @@ func gradientOfPanels(t testing.TB, wrapped byPanels) {
 			}
 		}
 	}
-	if by, ok := gradient.Panels(); ok && backend.KeepsPanels(by, units, units) {
+	if by := gradient.Panels(); backend.KeepsPanels(by, units, units) {
 		kept := backend.NewKept(by, batch, units, false)
 		by.PanelsFrom(kept.E, d, false, 1)
 		of := backend.NewMat(units, cols)
 		gradient.OfKept(of, kept, x, scratch)
 		if d := sameBits(of.Data, want.Data); d != "" {
 			t.Errorf("Gradient of what is kept: %s", d)
+		}
+		if n := testing.AllocsPerRun(5, func() { gradient.OfKept(of, kept, x, scratch) }); n > 0 {
+			t.Errorf("Gradient of what is kept: %v allocations per call, want 0", n)
+		}
+		for name, call := range map[string]func(){
+			"without panels": func() { few.OfKept(of, kept, x, scratch) },
+			"other batch":    func() { gradient.OfKept(of, kept, backend.Rows(x, 1, batch), scratch) },
+			"shape of G":     func() { gradient.OfKept(backend.Cols(of, 1, cols), kept, x, scratch) },
+			"too little":     func() { gradient.OfKept(of, backend.Kept{E: kept.E[1:]}, x, scratch) },
+			"short scratch":  func() { gradient.OfKept(of, kept, x, scratch[:1]) },
+		} {
+			if panicText(call) == "" {
+				t.Errorf("Gradient of what is kept, %s: doesn't panic with a text", name)
+			}
 		}
 	}
 	if n := testing.AllocsPerRun(5, func() { gradient.Of(g, d, x, scratch) }); n > 0 {
@@ -321,6 +335,14 @@ func panelAllocations(t testing.TB, k byPanels) {
 		block.Solve(k.Kernels, k.by, updates, scratch)
 	}); n > 0 {
 		t.Errorf("Solve: %v allocations per call, want 0", n)
+	}
+	if backend.KeepsPanels(k.by, b.W.Rows, b.W.Rows) {
+		block.Kept = k.kept(&block.Block, true)
+		if n := testing.AllocsPerRun(5, func() {
+			block.Solve(k.Kernels, k.by, updates, scratch)
+		}); n > 0 {
+			t.Errorf("Solve of what is kept: %v allocations per call, want 0", n)
+		}
 	}
 	b, updates, _ = newBlock(newArena(51, layouts[0]), probe, transfer.Identity, optimizer.New(optimizer.RMSPropTF1), 0)
 	gram := &backend.PanelGramBlock{GramBlock: backend.GramBlock{Block: *b, Second: gramOf(k.Kernels, b)}}
@@ -368,6 +390,10 @@ func panelPanics(t testing.TB, k byPanels) {
 		"too little kept": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
 			b.Kept = backend.NewKept(k.by, s.B, s.M, true)
 			b.Kept.E = b.Kept.E[1:]
+			b.Solve(k.Kernels, k.by, u, scratch)
+		},
+		"kept without E": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {
+			b.Kept.Ahat = backend.NewKept(k.by, s.B, s.M, true).Ahat
 			b.Solve(k.Kernels, k.by, u, scratch)
 		},
 		"kept without Â": func(b *backend.PanelBlock, u []optimizer.Update, scratch []float32) {

@@ -130,9 +130,9 @@ func (s *stepper) planUpdates() {
 	for ℓ, layer := range s.net.Layers {
 		w, x := layer.Weights(), s.tape.Design[ℓ]
 		gradient := backend.NewGradient(s.kernels, x.Rows)
-		panels, inPanels := gradient.Panels()
+		panels := gradient.Panels()
 		var kept backend.Kept
-		if inPanels {
+		if panels != nil {
 			kept = s.tape.Keep(ℓ, s.o.Block, 1, false)
 		}
 		step := gradient.Units(x.Cols, s.o.Block)
