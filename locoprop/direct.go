@@ -21,12 +21,13 @@ type direct struct {
 const panelRows = 256
 
 // panels is the backend's where a block of the direct form, with so many rows of X̃, or of the Gram
-// form, with so many of C, is solved in panels; else nil.
-func (l *layer) panels(rows int) backend.Panels {
+// form, with so many of C, is solved in panels, with what passes keep for it, Â where values is set;
+// else nil.
+func (l *layer) panels(rows int, values bool) (backend.Panels, backend.Kept) {
 	if k, ok := l.kernels.(backend.Panels); ok && l.o.inPanels(l.f, rows) {
-		return k
+		return k, l.keep(values)
 	}
-	return nil
+	return nil, backend.Kept{}
 }
 
 // inPanels tells whether blocks of the direct form, with so many rows of X̃, or of the Gram form,
@@ -40,11 +41,7 @@ func (o Options) guarded() bool { return o.Safety.Armijo || o.Safety.Tolerance >
 
 func newDirect(l *layer) *direct {
 	s := &direct{iterated: newIterated(l, l.o.Optimizer)}
-	panels := l.panels(l.x.Rows)
-	var kept backend.Kept
-	if panels != nil {
-		kept = l.keep(l.f != transfer.Identity)
-	}
+	panels, kept := l.panels(l.x.Rows, l.f != transfer.Identity)
 	fast, _ := l.kernels.(backend.BlockSolver)
 	for _, t := range l.units(directFlops(l.x.Rows, l.x.Cols, 1, l.o.Steps)) {
 		b := l.block(t.Lo, t.Hi, s.slots.Rows(t.Lo, t.Hi))

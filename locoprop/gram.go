@@ -23,11 +23,7 @@ type gram struct {
 func newGram(l *layer) *gram {
 	s := &gram{iterated: newIterated(l, l.o.Optimizer), second: backend.NewPadded(l.x.Cols, l.x.Cols)}
 	s.work = append(s.work, selfProduct(l, true, s.second))
-	panels := l.panels(l.x.Cols)
-	var kept backend.Kept
-	if panels != nil {
-		kept = l.keep(false)
-	}
+	panels, kept := l.panels(l.x.Cols, false)
 	fast, _ := l.kernels.(backend.GramSolver)
 	cost := predict(FormGram, l.workload()).flops() / float64(l.w.Rows)
 	var blocks []plan.Job

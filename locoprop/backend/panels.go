@@ -147,10 +147,10 @@ func (b *Block) solvePanels(k Kernels, p Panels, kept Kept, updates []optimizer.
 	c := carver(scratch)
 	length := p.PanelsLen(b.X.Rows, units)
 	da := c.next(1, length)
-	e := b.activations(p, &c, kept.E, b.D, b.Gamma)
+	e := activations(p, &c, kept.E, b.D, b.Gamma)
 	ahat, yhat := e, e // which the identity doesn't read
 	if len(updates) > 1 && b.F != transfer.Identity {
-		ahat, yhat = b.activations(p, &c, kept.Ahat, b.Ahat, 1), c.next(1, length)
+		ahat, yhat = activations(p, &c, kept.Ahat, b.Ahat, 1), c.next(1, length)
 		k.Apply(yhat, ahat, b.F)
 	}
 	delta, g, slots := b.weightPanels(&c, p, held)
@@ -169,11 +169,11 @@ func (b *Block) solvePanels(k Kernels, p Panels, kept Kept, updates []optimizer.
 }
 
 // activations returns panels as a row: what was kept or, where nothing was, alpha·m.
-func (b *Block) activations(p Panels, c *carver, kept []float32, m Mat, alpha float32) Mat {
+func activations(p Panels, c *carver, kept []float32, m Mat, alpha float32) Mat {
 	if kept != nil {
 		return Mat{Rows: 1, Cols: len(kept), Stride: len(kept), Data: kept}
 	}
-	row := c.next(1, p.PanelsLen(b.X.Rows, b.W.Rows))
+	row := c.next(1, p.PanelsLen(m.Rows, m.Cols))
 	p.PanelsFrom(row.Data, m, false, alpha)
 	return row
 }
@@ -233,7 +233,7 @@ func (b *PanelGramBlock) Solve(k Kernels, p Panels, updates []optimizer.Update, 
 func (b *Block) solveGramPanels(k Kernels, p Panels, kept Kept, second Mat, updates []optimizer.Update, scratch []float32, held *heldSlots, own *pace.Pace) {
 	units, cols := b.W.Rows, b.W.Cols
 	c := carver(scratch)
-	e := b.activations(p, &c, kept.E, b.D, b.Gamma)
+	e := activations(p, &c, kept.E, b.D, b.Gamma)
 	first := c.next(1, p.PanelsLen(cols, units))
 	p.PanelsProduct(first.Data, b.X, true, e.Data, units)
 	delta, sum, slots := b.weightPanels(&c, p, held)
@@ -297,14 +297,8 @@ func (g Gradient) Panels() Panels { return g.panels }
 func (g Gradient) OfKept(out Mat, kept Kept, x Mat, scratch []float32) {
 	must(g.panels != nil && x.Rows == g.batch && out.Cols == x.Cols, badGradient)
 	must(len(kept.E) >= g.panels.PanelsLen(x.Rows, out.Rows), badKept)
-	step := g.Units(x.Cols, out.Rows)
-	must(len(scratch) >= g.panels.PanelsLen(x.Cols, step), badGradient)
-	for lo := 0; lo < out.Rows; lo += step {
-		hi := min(lo+step, out.Rows)
-		to := scratch[:g.panels.PanelsLen(x.Cols, hi-lo)]
-		g.panels.PanelsProduct(to, x, true, kept.Units(g.panels, x.Rows, lo, hi).E, hi-lo)
-		g.panels.PanelsTo(Rows(out, lo, hi), to, true, false)
-	}
+	must(len(scratch) >= round16(g.panels.PanelsLen(x.Cols, g.Units(x.Cols, out.Rows))), badGradient)
+	g.byPanels(out, Mat{}, kept, x, scratch)
 }
 
 // Of computes G = DᵀX̃. It doesn't allocate.
@@ -315,13 +309,22 @@ func (g Gradient) Of(out, d, x Mat, scratch []float32) {
 	}
 	CheckGrad(out, d, x)
 	must(x.Rows == g.batch && len(scratch) >= g.ScratchLen(x.Cols, d.Cols), badGradient)
-	step := g.Units(x.Cols, d.Cols)
-	for lo := 0; lo < d.Cols; lo += step {
-		units := min(step, d.Cols-lo)
+	g.byPanels(out, d, Kept{}, x, scratch)
+}
+
+// byPanels computes G of what is kept or, where nothing is, of D.
+func (g Gradient) byPanels(out, d Mat, kept Kept, x Mat, scratch []float32) {
+	step := g.Units(x.Cols, out.Rows)
+	for lo := 0; lo < out.Rows; lo += step {
+		hi := min(lo+step, out.Rows)
 		c := carver(scratch)
-		from, to := c.next(1, g.panels.PanelsLen(g.batch, units)), c.next(1, g.panels.PanelsLen(x.Cols, units))
-		g.panels.PanelsFrom(from.Data, Cols(d, lo, lo+units), false, 1)
-		g.panels.PanelsProduct(to.Data, x, true, from.Data, units)
-		g.panels.PanelsTo(Rows(out, lo, lo+units), to.Data, true, false)
+		to := c.next(1, g.panels.PanelsLen(x.Cols, hi-lo))
+		var part Mat
+		if kept.E == nil {
+			part = Cols(d, lo, hi)
+		}
+		from := activations(g.panels, &c, kept.Units(g.panels, x.Rows, lo, hi).E, part, 1)
+		g.panels.PanelsProduct(to.Data, x, true, from.Data, hi-lo)
+		g.panels.PanelsTo(Rows(out, lo, hi), to.Data, true, false)
 	}
 }

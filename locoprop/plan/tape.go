@@ -12,9 +12,9 @@ import (
 )
 
 // Tape holds the forward and backward pass of a batch: X̃, Â, Ŷ and D = ∂L/∂A of every layer, but
-// for what LeaveA and Keep have it leave. Where [nn.PanelPass] can make the passes, a task takes some examples through all of
-// both. Else each layer's product is a phase of its own, cut into [Tiles]; a layer whose design
-// isn't its input takes a few examples per task.
+// for what LeaveA and Keep have it leave. Where [nn.PanelPass] can make the passes, a task takes
+// some examples through all of both. Else each layer's product is a phase of its own, cut into
+// [Tiles]; a layer whose design isn't its input takes a few examples per task.
 type Tape struct {
 	*nn.Activations
 	D     []backend.Mat // B·p × m; empty where Keep has taken it away
@@ -295,8 +295,8 @@ func (t *Tape) NewBackward(start func(d, a, y backend.Mat, lo int)) *Backward {
 func (b *Backward) Run(p *Pool) error { return runAll(p, b.phases) }
 
 // Again returns the mean loss of the batch last run at the weights as they are now. It
-// overwrites the activations; D and what Keep leaves stay. It isn't finite where the weights have left
-// the range that the network can stand.
+// overwrites the activations; D and what Keep leaves stay. It isn't finite where the weights have
+// left the range that the network can stand.
 func (t *Tape) Again(p *Pool) (float64, error) { return t.run(p, t.forward) }
 
 // flat views a layer's matrix of those of D's shapes as a row per example.
