@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "blas.h"
+#include "core.h"
 #include "kernels.h"
 #include "locoprop.h"
 
@@ -63,7 +64,7 @@ const char* lp_status_text(int32_t status) noexcept {
 void lp_get_info(lp_info* info) noexcept {
   if (info == nullptr) return;
   lp::Copy(info->openblas, openblas_get_config());
-  lp::Copy(info->core, openblas_get_corename());
+  lp::Copy(info->core, lp::BlasCore());
   lp::Copy(info->simd, lp::SimdTarget());
   lp::Copy(info->compiler, lp::kCompiler);
   info->max_threads = lp::MaxThreads(info->openblas);

@@ -1,0 +1,79 @@
+// Which of its kernels OpenBLAS uses.
+//
+// OpenBLAS picks kernels by the number of the CPU's model as it is loaded. A release older than the
+// model takes the ones that every CPU has, whatever this one can: up to 0.3.24 that is Prescott,
+// with vectors of four, for Intel's Emerald Rapids, Raptor Lake and others (OpenBLAS issue 4267).
+// Debian 12 has 0.3.21. Here the features of the CPU decide in that case.
+#include "core.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "blas.h"
+
+#if defined(__x86_64__) && defined(__ELF__)
+// OpenBLAS's own way to choose, where it was built with kernels for several CPUs; otherwise absent.
+extern "C" {
+__attribute__((weak)) void gotoblas_dynamic_init(void);
+__attribute__((weak)) void gotoblas_dynamic_quit(void);
+}
+#endif
+
+namespace lp {
+
+const char* BlasCore() noexcept { return openblas_get_corename(); }
+
+#if defined(__x86_64__) && defined(__ELF__)
+
+namespace {
+
+constexpr char kVariable[] = "OPENBLAS_CORETYPE";
+
+bool BlasCoreIs(const char* name) noexcept { return std::strcmp(BlasCore(), name) == 0; }
+
+void Choose() noexcept {
+  gotoblas_dynamic_quit();
+  gotoblas_dynamic_init();
+}
+
+// Whether OpenBLAS uses kernels of this name from now on.
+bool Use(const char* name) noexcept {
+  if (setenv(kVariable, name, 1) != 0) return false;
+  Choose();
+  unsetenv(kVariable);
+  return BlasCoreIs(name);
+}
+
+}  // namespace
+
+void ModernBlasCore() noexcept {
+  if (gotoblas_dynamic_init == nullptr || gotoblas_dynamic_quit == nullptr) return;
+  if (std::getenv(kVariable) != nullptr) return;
+  // What OpenBLAS falls back to on unknown models of Intel's and others', and of AMD's.
+  if (!BlasCoreIs("Prescott") && !BlasCoreIs("Barcelona")) return;
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+  if (avx512 && __builtin_cpu_supports("avx512bf16") && Use("Cooperlake")) return;
+  if (avx512 && Use("SkylakeX")) return;
+  if (Use("Haswell")) return;
+  Choose();  // built for none of them: its own choice again
+}
+
+namespace {
+
+// As the library or program that this is in is loaded, after OpenBLAS, which it needs, and before
+// anything can compute.
+__attribute__((constructor)) void AtLoad() noexcept { ModernBlasCore(); }
+
+}  // namespace
+
+#else
+
+void ModernBlasCore() noexcept {}
+
+#endif
+
+}  // namespace lp

@@ -1,0 +1,17 @@
+// Which of its kernels OpenBLAS uses.
+#ifndef LP_CORE_H_
+#define LP_CORE_H_
+
+namespace lp {
+
+// The CPU that OpenBLAS's kernels are for, by OpenBLAS's own name: Haswell, SkylakeX, …
+const char* BlasCore() noexcept;
+
+// Gives OpenBLAS kernels with the vectors of this CPU, where it took some that every CPU has
+// because it doesn't know this one, and OPENBLAS_CORETYPE isn't set. Runs by itself as the library
+// is loaded. Nothing may compute with OpenBLAS meanwhile.
+void ModernBlasCore() noexcept;
+
+}  // namespace lp
+
+#endif  // LP_CORE_H_
