@@ -12,10 +12,12 @@
 #include "blas.h"
 
 #if defined(__x86_64__) && defined(__ELF__)
-// OpenBLAS's own way to choose, where it was built with kernels for several CPUs; otherwise absent.
+// OpenBLAS's own way to choose, where it was built with kernels for several CPUs, and to end its
+// threads, where it has any; otherwise absent.
 extern "C" {
 __attribute__((weak)) void gotoblas_dynamic_init(void);
 __attribute__((weak)) void gotoblas_dynamic_quit(void);
+__attribute__((weak)) int blas_thread_shutdown_(void);
 }
 #endif
 
@@ -31,7 +33,10 @@ constexpr char kVariable[] = "OPENBLAS_CORETYPE";
 
 bool BlasCoreIs(const char* name) noexcept { return std::strcmp(BlasCore(), name) == 0; }
 
+// A thread of OpenBLAS's that is still on its way to its first task would choose at the same time:
+// they end first, and start again when they are needed, as after a fork.
 void Choose() noexcept {
+  if (blas_thread_shutdown_ != nullptr) blas_thread_shutdown_();
   gotoblas_dynamic_quit();
   gotoblas_dynamic_init();
 }

@@ -4,21 +4,41 @@
 
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "blas.h"
 #include "core.h"
+#include "locoprop.h"
 
 #if defined(__x86_64__) && defined(__ELF__)
 
 extern "C" {
 __attribute__((weak)) void gotoblas_dynamic_init(void);
 __attribute__((weak)) void gotoblas_dynamic_quit(void);
+__attribute__((weak)) int blas_thread_shutdown_(void);
 }
 
 namespace lp_test {
 namespace {
 
 constexpr char kVariable[] = "OPENBLAS_CORETYPE";
+
+// A product of matrices of small integers, which no order of its sums rounds.
+void ExpectProducts(int n) {
+  std::vector<float> a(n * n), b(n * n), c(n * n), want(n * n);
+  for (int i = 0; i < n * n; ++i) {
+    a[i] = static_cast<float>(i % 7 - 3);
+    b[i] = static_cast<float>(i % 5 - 2);
+  }
+  for (int i = 0; i < n; ++i) {
+    for (int k = 0; k < n; ++k) {
+      for (int j = 0; j < n; ++j) want[i * n + j] += a[i * n + k] * b[k * n + j];
+    }
+  }
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n, b.data(), n, 0,
+              c.data(), n);
+  EXPECT_EQ(want, c);
+}
 
 bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
@@ -39,6 +59,7 @@ class Core : public testing::Test {
   // Leaves the variable unset, as it is where OpenBLAS chooses by itself.
   static void Force(const std::string& core) {
     setenv(kVariable, core.c_str(), 1);
+    if (blas_thread_shutdown_ != nullptr) blas_thread_shutdown_();
     gotoblas_dynamic_quit();
     gotoblas_dynamic_init();
     unsetenv(kVariable);
@@ -72,14 +93,13 @@ TEST_F(Core, UnknownCpu) {
     }
     EXPECT_EQ(nullptr, std::getenv(kVariable)) << "the environment isn't as it was";
 
-    // The new kernels compute: 1·1 + 2·3, 1·2 + 2·4, …
-    const float a[] = {1, 2, 3, 4}, b[] = {1, 2, 3, 4};
-    float c[] = {0, 0, 0, 0};
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, 2, 2, 2, 1, a, 2, b, 2, 0, c, 2);
-    EXPECT_EQ(7, c[0]);
-    EXPECT_EQ(10, c[1]);
-    EXPECT_EQ(15, c[2]);
-    EXPECT_EQ(22, c[3]);
+    // The new kernels compute, on OpenBLAS's threads too, which were ended.
+    const int before = lp_get_threads();
+    for (const int threads : {1, 2}) {
+      lp_set_threads(threads);
+      ExpectProducts(257);
+    }
+    lp_set_threads(before);
   }
 }
 
