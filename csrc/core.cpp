@@ -54,6 +54,7 @@ bool Use(const char* name) noexcept {
 void ModernBlasCore() noexcept {
   if (gotoblas_dynamic_init == nullptr || gotoblas_dynamic_quit == nullptr) return;
   if (std::getenv(kVariable) != nullptr) return;
+  gotoblas_dynamic_init();  // linked statically, OpenBLAS may be loaded after this; else it returns
   // What OpenBLAS falls back to on unknown models of Intel's and others', and of AMD's.
   if (!BlasCoreIs("Prescott") && !BlasCoreIs("Barcelona")) return;
   __builtin_cpu_init();
@@ -69,8 +70,8 @@ void ModernBlasCore() noexcept {
 
 namespace {
 
-// As the library or program that this is in is loaded, after OpenBLAS, which it needs, and before
-// anything can compute.
+// As the library or program that this is in is loaded: lp_get_info's use of BlasCore sees to it
+// that a static library's part with this is linked.
 __attribute__((constructor)) void AtLoad() noexcept { ModernBlasCore(); }
 
 }  // namespace

@@ -8,8 +8,9 @@ namespace lp {
 const char* BlasCore() noexcept;
 
 // Gives OpenBLAS kernels with the vectors of this CPU, where it took some that every CPU has
-// because it doesn't know this one, and OPENBLAS_CORETYPE isn't set. Runs by itself as the library
-// is loaded. Nothing may compute with OpenBLAS meanwhile.
+// because it doesn't know this one, and OPENBLAS_CORETYPE isn't set. For x86-64 and ELF; elsewhere
+// it does nothing. Runs by itself as the library is loaded. No other thread may compute with
+// OpenBLAS or read the environment meanwhile.
 void ModernBlasCore() noexcept;
 
 }  // namespace lp
