@@ -41,17 +41,19 @@ void Choose() noexcept {
   gotoblas_dynamic_init();
 }
 
-// Whether OpenBLAS uses kernels of this name from now on.
-bool Use(const char* name) noexcept {
+}  // namespace
+
+bool UseBlasCore(const char* name) noexcept {
+  if (gotoblas_dynamic_init == nullptr || gotoblas_dynamic_quit == nullptr) return false;
   if (setenv(kVariable, name, 1) != 0) return false;
   Choose();
   unsetenv(kVariable);
   return BlasCoreIs(name);
 }
 
-}  // namespace
-
-void ModernBlasCore() noexcept {
+// The constructor runs as the library or program that this is in is loaded: lp_get_info's use of
+// BlasCore sees to it that a static library's part with this is linked.
+__attribute__((constructor)) void ModernBlasCore() noexcept {
   if (gotoblas_dynamic_init == nullptr || gotoblas_dynamic_quit == nullptr) return;
   if (std::getenv(kVariable) != nullptr) return;
   gotoblas_dynamic_init();  // linked statically, OpenBLAS may be loaded after this; else it returns
@@ -62,21 +64,15 @@ void ModernBlasCore() noexcept {
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
-  if (avx512 && __builtin_cpu_supports("avx512bf16") && Use("Cooperlake")) return;
-  if (avx512 && Use("SkylakeX")) return;
-  if (Use("Haswell")) return;
+  if (avx512 && __builtin_cpu_supports("avx512bf16") && UseBlasCore("Cooperlake")) return;
+  if (avx512 && UseBlasCore("SkylakeX")) return;
+  if (UseBlasCore("Haswell")) return;
   Choose();  // built for none of them: its own choice again
 }
 
-namespace {
-
-// As the library or program that this is in is loaded: lp_get_info's use of BlasCore sees to it
-// that a static library's part with this is linked.
-__attribute__((constructor)) void AtLoad() noexcept { ModernBlasCore(); }
-
-}  // namespace
-
 #else
+
+bool UseBlasCore(const char*) noexcept { return false; }
 
 void ModernBlasCore() noexcept {}
 

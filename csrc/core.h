@@ -7,6 +7,11 @@ namespace lp {
 // The CPU that OpenBLAS's kernels are for, by OpenBLAS's own name: Haswell, SkylakeX, …
 const char* BlasCore() noexcept;
 
+// Makes OpenBLAS choose again as with OPENBLAS_CORETYPE=name, which is unset then. Whether it has
+// such kernels, and uses them from now on; if not, it may use others. Needs what ModernBlasCore
+// does.
+bool UseBlasCore(const char* name) noexcept;
+
 // Gives OpenBLAS kernels with the vectors of this CPU, where it took some that every CPU has
 // because it doesn't know this one, and OPENBLAS_CORETYPE isn't set. For x86-64 and ELF; elsewhere
 // it does nothing. Runs by itself as the library is loaded. No other thread may compute with

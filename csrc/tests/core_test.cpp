@@ -13,9 +13,6 @@
 #if defined(__x86_64__) && defined(__ELF__)
 
 extern "C" {
-__attribute__((weak)) void gotoblas_dynamic_init(void);
-__attribute__((weak)) void gotoblas_dynamic_quit(void);
-__attribute__((weak)) int blas_thread_shutdown_(void);
 __attribute__((weak)) extern int blas_server_avail;
 }
 
@@ -43,38 +40,27 @@ void ExpectProducts(int n) {
 
 bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-// Sets OPENBLAS_CORETYPE, makes OpenBLAS choose anew, and sets both back at the end.
+// Tests make OpenBLAS choose anew; its choice and OPENBLAS_CORETYPE are set back at the end.
 class Core : public testing::Test {
  protected:
   void SetUp() override {
-    if (gotoblas_dynamic_init == nullptr) GTEST_SKIP() << "OpenBLAS has kernels for one CPU";
     const char* set = std::getenv(kVariable);
     was_set_ = set != nullptr;
     before_ = was_set_ ? set : lp::BlasCore();
   }
   void TearDown() override {
-    if (gotoblas_dynamic_init == nullptr) return;
-    Force(before_);
+    lp::UseBlasCore(before_.c_str());
     if (was_set_) setenv(kVariable, before_.c_str(), 1);
-  }
-  // Whether OpenBLAS has such kernels, which it uses then. Leaves the variable unset, as it is
-  // where OpenBLAS chooses by itself.
-  static bool Force(const std::string& core) {
-    setenv(kVariable, core.c_str(), 1);
-    if (blas_thread_shutdown_ != nullptr) blas_thread_shutdown_();
-    gotoblas_dynamic_quit();
-    gotoblas_dynamic_init();
-    unsetenv(kVariable);
-    return core == lp::BlasCore();
   }
   // The best kernels of this build of OpenBLAS for this CPU; empty: none with AVX2.
   static std::string Best() {
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                         __builtin_cpu_supports("avx512vl");
-    if (avx512 && __builtin_cpu_supports("avx512bf16") && Force("Cooperlake")) return "Cooperlake";
-    if (avx512 && Force("SkylakeX")) return "SkylakeX";
-    return Force("Haswell") ? "Haswell" : "";
+    if (avx512 && __builtin_cpu_supports("avx512bf16") && lp::UseBlasCore("Cooperlake"))
+      return "Cooperlake";
+    if (avx512 && lp::UseBlasCore("SkylakeX")) return "SkylakeX";
+    return lp::UseBlasCore("Haswell") ? "Haswell" : "";
   }
 
  private:
@@ -85,7 +71,7 @@ class Core : public testing::Test {
 // What a program gets: kernels that every CPU has are left only on a CPU with nothing better. Shows
 // something only where OpenBLAS doesn't know the CPU.
 TEST_F(Core, AtLoad) {
-  if (std::getenv(kVariable) != nullptr) GTEST_SKIP() << kVariable << " is set";
+  if (std::getenv(kVariable) != nullptr) GTEST_SKIP() << "unset " << kVariable << " to run this";
   if (HasAvx2()) {
     EXPECT_STRNE("Prescott", lp::BlasCore());
     EXPECT_STRNE("Barcelona", lp::BlasCore());
@@ -93,11 +79,11 @@ TEST_F(Core, AtLoad) {
 }
 
 TEST_F(Core, UnknownCpu) {
-  if (!HasAvx2()) GTEST_SKIP() << "this CPU has no AVX2";
+  if (!HasAvx2()) GTEST_SKIP() << "needs a CPU with AVX2";
   const std::string best = Best();
-  if (best.empty()) GTEST_SKIP() << "OpenBLAS has no kernels with AVX2";
+  if (best.empty()) GTEST_SKIP() << "needs an OpenBLAS with DYNAMIC_ARCH and AVX2 kernels";
   for (const char* fallback : {"Prescott", "Barcelona"}) {
-    if (!Force(fallback)) continue;
+    if (!lp::UseBlasCore(fallback)) continue;
     const int before = lp_get_threads();
     lp_set_threads(2);  // which starts OpenBLAS's threads
     lp::ModernBlasCore();
@@ -117,13 +103,15 @@ TEST_F(Core, UnknownCpu) {
 }
 
 TEST_F(Core, KnownCpuStays) {
-  if (!Force("Nehalem")) GTEST_SKIP() << "OpenBLAS has no such kernels";
+  if (!lp::UseBlasCore("Nehalem"))
+    GTEST_SKIP() << "needs an OpenBLAS with DYNAMIC_ARCH and these kernels";
   lp::ModernBlasCore();
   EXPECT_STREQ("Nehalem", lp::BlasCore());
 }
 
 TEST_F(Core, AskedForStays) {
-  if (!Force("Prescott")) GTEST_SKIP() << "OpenBLAS has no such kernels";
+  if (!lp::UseBlasCore("Prescott"))
+    GTEST_SKIP() << "needs an OpenBLAS with DYNAMIC_ARCH and these kernels";
   setenv(kVariable, "Prescott", 1);
   lp::ModernBlasCore();
   EXPECT_STREQ("Prescott", lp::BlasCore());
